@@ -1,0 +1,78 @@
+"""The recipe's `augment` list: one model per operation, with the ranges that its random numbers are drawn from."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline_config.strict import Strict
+
+FillMode = Literal["reflect", "nearest", "constant"]
+
+
+class RandomFlip(Strict):
+    """Mirror an image with probability one half, along each named axis on its own."""
+
+    name: Literal["random_flip"]
+    mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal"
+
+
+class RandomRotation(Strict):
+    """Turn an image about its centre by an angle between -factor and factor of a full turn."""
+
+    name: Literal["random_rotation"]
+    factor: float = Field(ge=0, le=0.5, description="share of a full turn: 0.2 is 72 degrees either way")
+    fill: FillMode = "reflect"
+
+
+class RandomTranslation(Strict):
+    """Move an image by up to the given shares of its height and width."""
+
+    name: Literal["random_translation"]
+    height: float = Field(ge=0, le=1)
+    width: float = Field(ge=0, le=1)
+    fill: FillMode = "reflect"
+
+
+class RandomZoom(Strict):
+    """Enlarge or shrink an image about its centre by a factor between 1 - factor and 1 + factor."""
+
+    name: Literal["random_zoom"]
+    factor: float = Field(ge=0, lt=1)
+    fill: FillMode = "reflect"
+
+
+class RandomContrast(Strict):
+    """Scale each channel's distance from its mean by a factor between 1 - factor and 1 + factor."""
+
+    name: Literal["random_contrast"]
+    factor: float = Field(ge=0, lt=1)
+
+
+class RandomResizedCrop(Strict):
+    """Cut a random part of the original image and resize it: the crop of the Inception papers. Training only."""
+
+    name: Literal["random_resized_crop"]
+    area: tuple[float, float] = Field(default=(0.08, 1.0), description="smallest and largest share of the image's area")
+    aspect_ratio: tuple[float, float] = Field(default=(3 / 4, 4 / 3), description="width divided by height")
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> Self:
+        if not 0 < self.area[0] <= self.area[1] <= 1:
+            raise ValueError(f"area must be two numbers with 0 < low <= high <= 1. Received: {list(self.area)}.")
+        if not 0 < self.aspect_ratio[0] <= self.aspect_ratio[1]:
+            raise ValueError(f"aspect_ratio must be two numbers with 0 < low <= high. Received: {list(self.aspect_ratio)}.")
+        return self
+
+
+class CenterCrop(Strict):
+    """Cut the central square, a share of the shorter side, and resize it: in evaluation, and in training unless a random
+    crop is also named."""
+
+    name: Literal["center_crop"]
+    fraction: float = Field(default=1.0, gt=0, le=1, description="side of the square as a share of the shorter side")
+
+
+Augmentation = Annotated[
+    RandomFlip | RandomRotation | RandomTranslation | RandomZoom | RandomContrast | RandomResizedCrop | CenterCrop,
+    Field(discriminator="name"),
+]

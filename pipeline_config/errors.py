@@ -1,0 +1,67 @@
+"""Every error that thaw raises on purpose, and the exit code that the command gives for it.
+
+ThawError
+├── RequestError          what was asked for cannot be done      exit 2
+│   ├── RecipeError       a key, a value or an option is wrong
+│   └── DatasetError      the images or their folders are wrong
+├── ArtifactError         a stored file fails its check          exit 1
+├── TrainingError         a loss that is not finite              exit 1
+├── StepProcessError      a step's process died or ran too long  exit 1
+└── PublishError          nothing was published                  exit 1
+
+A message is one line: what was received, what was expected, and how to put it right.
+"""
+
+
+class ThawError(Exception):
+    """Base of all errors that are reported to the user as one line."""
+
+    exit_code = 1
+
+
+class RequestError(ThawError):
+    """What was asked for cannot be done as asked; asking again unchanged cannot help."""
+
+    exit_code = 2
+
+
+class RecipeError(RequestError):
+    """A recipe's key or value, or an option of the command, is wrong."""
+
+
+class DatasetError(RequestError):
+    """The images or the folders that hold them are not what training needs."""
+
+
+class ArtifactError(ThawError):
+    """A file in the home folder is missing, damaged or cannot be written."""
+
+
+class TrainingError(ThawError):
+    """Training cannot go on, for example because the loss is not finite."""
+
+
+class StepProcessError(ThawError):
+    """The process that does a step's work died, was killed, or passed its deadline."""
+
+
+class PublishError(ThawError):
+    """A release could not be written or promoted; the champion is as it was."""
+
+
+def error_class(name: str) -> type[ThawError]:
+    """Find an error class of this tree by its name, so that an error can cross a process boundary.
+
+    Args:
+        name: A class name, such as "DatasetError".
+
+    Returns:
+        The class, or `ThawError` for a name that is not in the tree.
+    """
+    pending: list[type[ThawError]] = [ThawError]
+    while pending:
+        candidate = pending.pop()
+        if candidate.__name__ == name:
+            return candidate
+        pending.extend(candidate.__subclasses__())
+    return ThawError

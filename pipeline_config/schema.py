@@ -1,0 +1,102 @@
+"""The recipe as strict pydantic models: every key of it, its type, its default, and its unit."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline_config.augment_schema import Augmentation
+from pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
+from pipeline_config.stage_schema import StageConfig
+from pipeline_config.strict import Strict, nearest
+
+BACKBONES = (
+    "SmallCNN",
+    "MobileNetV2",
+    "ResNet50V2",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "EfficientNetB7",
+)
+
+
+class ModelConfig(Strict):
+    """The network: a backbone, global average pooling, dropout, and one dense layer with an output per class."""
+
+    backbone: str
+    weights: str | None = Field(default=None, description="null (from scratch), imagenet, or the path of a Keras weights file")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="share of pooled features dropped in training")
+
+    @field_validator("backbone")
+    @classmethod
+    def _check_backbone(cls, backbone: str) -> str:
+        if backbone not in BACKBONES:
+            hint = nearest(backbone, list(BACKBONES))
+            raise ValueError(
+                f"must be one of {', '.join(BACKBONES)}. Received: {backbone!r}." + (f" Nearest: {hint}." if hint else "")
+            )
+        return backbone
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> Self:
+        if self.backbone == "SmallCNN" and self.weights == "imagenet":
+            raise ValueError("SmallCNN has no ImageNet weights. Use weights: null or the path of a weights file.")
+        return self
+
+
+class EvaluateConfig(Strict):
+    """How the finished model is judged on the test split."""
+
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the accuracy's Wilson interval")
+    batch_size: int = Field(default=64, ge=1, description="images a batch; has no influence on the result beyond rounding")
+
+
+class PublishConfig(Strict):
+    """What a release holds, and what makes it the champion."""
+
+    formats: list[Literal["keras", "saved_model"]] = Field(default=["keras", "saved_model"], min_length=1)
+    require: Literal["better"] = Field(default="better", description="a release becomes champion only if it is better")
+
+
+class ScheduleConfig(Strict):
+    """When `thaw serve` retrains."""
+
+    cron: str = Field(description="five fields: minute hour day month weekday")
+    timezone: str = Field(default="UTC", description="an IANA name, such as Europe/Paris")
+
+
+class ExecutionConfig(Strict):
+    """How a run is carried out; nothing here changes its result, so nothing here is part of a cache key."""
+
+    deadline_minutes: float = Field(default=720, gt=0, description="longest time that one attempt of one step may take")
+    retries: int = Field(default=2, ge=0, le=20, description="further attempts after a failure that may pass")
+    retry_delay_seconds: float = Field(default=5, ge=0, description="pause before the first retry; doubles with each")
+
+
+class Recipe(Strict):
+    """Everything that a run depends on besides the data themselves."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    dataset: DatasetConfig
+    records: RecordsConfig = RecordsConfig()
+    model: ModelConfig
+    augment: list[Augmentation] = []
+    stage_one: StageConfig
+    stage_two: StageConfig
+    evaluate: EvaluateConfig = EvaluateConfig()
+    publish: PublishConfig = PublishConfig()
+    schedule: ScheduleConfig | None = None
+    execution: ExecutionConfig = ExecutionConfig()
+
+    @model_validator(mode="after")
+    def _resolve_stages(self) -> Self:
+        # After this a stage says by itself all that its result depends on, and both stages are treated alike.
+        fresh = self.model.weights is None
+        object.__setattr__(self, "stage_one", self.stage_one.resolve(self.augment, starts_fresh=fresh))
+        object.__setattr__(self, "stage_two", self.stage_two.resolve(self.augment, starts_fresh=False))
+        return self

@@ -1,0 +1,166 @@
+"""The recipe's `stage_one` and `stage_two`: what learns, for how long, and how."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from pipeline_config.augment_schema import Augmentation, CenterCrop, RandomResizedCrop
+from pipeline_config.strict import Strict, nearest
+
+BatchNormMode = Literal["frozen", "affine", "statistics", "train"]
+Metric = Literal["val_loss", "val_accuracy"]
+TRAIN_WORDS = ("all", "head", "last_batch_norm")
+_TRAIN_FORMS = "all, head, last_batch_norm, {from_layer: index or name} or {last_blocks: number}"
+
+
+class FromLayer(Strict):
+    """Thaw a layer of the backbone and all that come after it."""
+
+    from_layer: int | str = Field(description="index in the backbone's `layers`, counted from 0, or a layer's name")
+
+
+class LastBlocks(Strict):
+    """Thaw the last blocks of the backbone, whole, and all that comes after them."""
+
+    last_blocks: int = Field(ge=1)
+
+
+def _train_form(value: Any) -> str:
+    # Names the member of the union that the value means, so that its complaint is the only one that is shown.
+    if isinstance(value, FromLayer) or (isinstance(value, dict) and "from_layer" in value):
+        return "from_layer_form"
+    if isinstance(value, LastBlocks) or (isinstance(value, dict) and "last_blocks" in value):
+        return "last_blocks_form"
+    return "word_form"
+
+
+def _check_word(value: Any) -> Any:
+    if value not in TRAIN_WORDS:
+        hint = nearest(str(value), list(TRAIN_WORDS)) if isinstance(value, str) else ""
+        raise ValueError(f"train must be {_TRAIN_FORMS}. Received: {value!r}." + (f" Nearest: {hint}." if hint else ""))
+    return value
+
+
+Train = Annotated[
+    Annotated[Literal["all", "head", "last_batch_norm"], BeforeValidator(_check_word), Tag("word_form")]
+    | Annotated[FromLayer, Tag("from_layer_form")]
+    | Annotated[LastBlocks, Tag("last_blocks_form")],
+    Discriminator(_train_form),
+]
+
+
+class _Optimizer(Strict):
+    learning_rate: float = Field(gt=0, description="the peak, reached after the warm-up")
+
+
+class Adam(_Optimizer):
+    """Kingma and Ba, 2015."""
+
+    name: Literal["adam"]
+    beta_1: float = Field(default=0.9, ge=0, lt=1)
+    beta_2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-7, gt=0)
+
+
+class AdamW(_Optimizer):
+    """Adam with decoupled weight decay: Loshchilov and Hutter, 2019."""
+
+    name: Literal["adamw"]
+    weight_decay: float = Field(default=0.004, ge=0, description="applied to kernels only, not to biases, gamma or beta")
+    beta_1: float = Field(default=0.9, ge=0, lt=1)
+    beta_2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-7, gt=0)
+
+
+class SGD(_Optimizer):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"]
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+
+
+class RMSprop(_Optimizer):
+    """Division by a running mean of the gradient's size: Tieleman and Hinton, 2012."""
+
+    name: Literal["rmsprop"]
+    rho: float = Field(default=0.9, ge=0, lt=1)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    epsilon: float = Field(default=1e-7, gt=0)
+
+
+Optimizer = Annotated[Adam | AdamW | SGD | RMSprop, Field(discriminator="name")]
+
+
+class LearningRateSchedule(Strict):
+    """How the learning rate moves from step to step."""
+
+    name: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: float = Field(default=0, ge=0, description="epochs of a linear rise from zero to learning_rate")
+    final_fraction: float = Field(default=0, ge=0, le=1, description="cosine only: share of learning_rate left at the end")
+
+
+class EarlyStopping(Strict):
+    """Stop when the stage's `metric` no longer improves."""
+
+    patience: int = Field(ge=1, description="epochs without improvement after which the stage ends")
+    min_delta: float = Field(default=0, ge=0, description="smallest change that counts as an improvement")
+
+
+class StageConfig(Strict):
+    """One stage of training. Both stages are the same function with different settings."""
+
+    resolution: int | None = Field(default=None, ge=8, description="pixels; the backbone's own where it is not given")
+    train: Train
+    batch_norm: BatchNormMode | None = Field(default=None, description="how thawed BatchNormalization layers behave")
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=32, ge=1, description="images a step, over all devices")
+    optimizer: Optimizer
+    schedule: LearningRateSchedule = LearningRateSchedule()
+    label_smoothing: float = Field(default=0, ge=0, lt=1)
+    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
+        default=None, description="balanced: inverse to a class's share of the training images; or class name to weight"
+    )
+    metric: Metric = Field(default="val_accuracy", description="what early stopping and keep: best look at")
+    early_stopping: EarlyStopping | None = None
+    keep: Literal["last", "best"] = Field(default="last", description="which epoch's weights the stage ends with")
+    augment: list[Augmentation] | None = Field(default=None, description="in place of the recipe's `augment`")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for kind in (RandomResizedCrop, CenterCrop):
+            found = [operation for operation in self.augment or [] if isinstance(operation, kind)]
+            if len(found) > 1:
+                raise ValueError(f"augment names {found[0].name} {len(found)} times. Use it once.")
+        if self.train == "last_batch_norm" and self.batch_norm == "frozen":
+            raise ValueError("train: last_batch_norm with batch_norm: frozen leaves nothing to adapt. Use statistics, affine or train.")
+        if self.train == "head" and self.batch_norm not in (None, "frozen"):
+            raise ValueError(f"train: head thaws no BatchNormalization, so batch_norm: {self.batch_norm} has no effect. Leave it out.")
+        if self.schedule.warmup_epochs > self.epochs:
+            raise ValueError(f"warmup_epochs is {self.schedule.warmup_epochs:g}, more than the stage's {self.epochs} epochs.")
+        return self
+
+    def resolve(self, augment: Sequence[Augmentation], *, starts_fresh: bool) -> "StageConfig":
+        """Fill in what the stage takes from the rest of the recipe, so that it depends on nothing else.
+
+        Args:
+            augment: The recipe's own list, used where the stage has none.
+            starts_fresh: Whether the stage's weights are random rather than pretrained or trained by stage one.
+
+        Returns:
+            The same stage with `batch_norm` and `augment` stated.
+        """
+        return self.model_copy(
+            update={
+                "batch_norm": self.batch_norm or self._default_batch_norm(starts_fresh),
+                "augment": list(augment) if self.augment is None else self.augment,
+            }
+        )
+
+    def _default_batch_norm(self, starts_fresh: bool) -> BatchNormMode:
+        if self.train == "last_batch_norm":
+            return "statistics"  # what the FixRes paper's code does; see the recipe's documentation
+        if starts_fresh and self.train != "head":
+            return "train"
+        return "frozen"

@@ -1,0 +1,1 @@
+"""Immutable folders named by their content: how they are written, found again, checked and locked."""

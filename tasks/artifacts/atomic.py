@@ -1,0 +1,63 @@
+"""Writes that are whole or absent: a temporary sibling, fsync, rename. Standard library only."""
+
+import os
+from pathlib import Path
+
+from pipeline_config.errors import ArtifactError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader, or the next run after a crash, sees the old content or the new, never a part.
+
+    Args:
+        path: The file to create or replace; its folder must exist.
+        content: The new content.
+
+    Raises:
+        ArtifactError: The file cannot be written (no space, no permission).
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ArtifactError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def move_into_place(folder: Path, destination: Path) -> None:
+    """Make a finished folder visible under its final name, after every file in it has reached the disk.
+
+    Args:
+        folder: The finished folder, on the same file system as the destination.
+        destination: Its final path, which must not exist.
+
+    Raises:
+        ArtifactError: The folder cannot be moved.
+    """
+    try:
+        for path in folder.rglob("*"):
+            sync(path)
+        sync(folder)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(destination)
+        sync(destination.parent)
+    except OSError as error:
+        raise ArtifactError(f"{destination} cannot be written: {error.strerror or error}.") from error
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, has reached the disk.
+
+    Args:
+        path: An existing file or folder.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,136 @@
+"""A step's request, and the cache key that follows from it: what the result depends on, and nothing else."""
+
+import ast
+import functools
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline_config.errors import ArtifactError
+from tasks.artifacts.manifest import ArtifactRef, digest_of, file_sha256
+
+PROJECT_PACKAGES = ("tasks", "pipeline_config")
+
+
+class Step(BaseModel):
+    """Base of every step's request.
+
+    A subclass adds the step's configuration and the references of its inputs as fields, and says in the class what it
+    makes, which module does the work, and which libraries change the numbers.
+
+    Attributes:
+        kind: Kind of the artifact that the step makes.
+        work: "package.module:function" that does the work, in a child process.
+        libraries: Distributions whose version is part of the key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    work: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]]
+
+    def depends_on(self) -> dict[str, Any]:
+        """Say which configuration and inputs the result depends on.
+
+        Returns:
+            A JSON document. All fields by default; a subclass leaves out what only says where the data are.
+        """
+        return self.model_dump(mode="json", by_alias=True)
+
+    @functools.cached_property
+    def key_document(self) -> dict[str, Any]:
+        """Everything that the key is made of, in a form that can be compared with another key's."""
+        module = self.work.partition(":")[0]
+        return {
+            "kind": self.kind,
+            "depends_on": self.depends_on(),
+            "sources": source_fingerprint(module),
+            "libraries": {name: library_version(name) for name in self.libraries},
+        }
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the key document, in hexadecimal."""
+        return digest_of(self.key_document)
+
+    def inputs(self) -> dict[str, ArtifactRef]:
+        """List the artifacts that the step reads.
+
+        Returns:
+            References by field name.
+        """
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: value for name, value in values if isinstance(value, ArtifactRef)}
+
+
+@functools.cache
+def source_fingerprint(module: str) -> dict[str, str]:
+    """Digest the source of a module and of everything of this project that it imports, directly or not.
+
+    Args:
+        module: Dotted name, such as "tasks.records.write". It is read, not imported.
+
+    Returns:
+        SHA-256 by module name.
+
+    Raises:
+        ArtifactError: A module's source cannot be found.
+    """
+    found: dict[str, str] = {}
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        path = _source_of(name)
+        if path is None:
+            raise ArtifactError(f"The source of {name} cannot be found, so no cache key can be computed. Reinstall thaw.")
+        found[name] = file_sha256(path)
+        pending.extend(_imports_of(path))
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def library_version(distribution: str) -> str:
+    """Look up the version of an installed library.
+
+    Args:
+        distribution: Name in the package index, such as "scikit-learn".
+
+    Returns:
+        The version.
+
+    Raises:
+        ArtifactError: It is not installed.
+    """
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError as error:
+        raise ArtifactError(f"{distribution} is not installed, so no cache key can be computed. Run make setup.") from error
+
+
+def _imports_of(path: Path) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from package import module` names a module; `from module import name` does not. Both are tried.
+            names.extend([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    return [name for name in names if name.split(".")[0] in PROJECT_PACKAGES and _source_of(name) is not None]
+
+
+@functools.cache
+def _source_of(module: str) -> Path | None:
+    package, *rest = module.split(".")
+    spec = util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    base = Path(spec.submodule_search_locations[0]).joinpath(*rest)
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None

@@ -1,0 +1,1 @@
+"""Find images and labels, check them, split them: a source to a dataset artifact."""

@@ -1,0 +1,37 @@
+"""The request for a dataset, and what its key is made of."""
+
+from typing import Any, ClassVar
+
+from pipeline_config.dataset_schema import DatasetConfig
+from tasks.artifacts.step import Step
+from tasks.process import Work
+
+
+class IngestStep(Step):
+    """Make a dataset artifact: `manifest.parquet` and `dataset.json`.
+
+    Attributes:
+        dataset: The recipe's `dataset`.
+        seed: The recipe's seed, which the cuts depend on.
+        content: Digest of what the source holds, from `tasks.ingest.sources.content_digest`.
+    """
+
+    kind: ClassVar[str] = "dataset"
+    work: ClassVar[str] = "tasks.ingest.work:ingest"
+    libraries: ClassVar[tuple[str, ...]] = ("pillow", "pyarrow", "scikit-learn")
+
+    dataset: DatasetConfig
+    seed: int
+    content: str
+
+    def depends_on(self) -> dict[str, Any]:
+        """All fields, but the content of the source in place of its path."""
+        document = super().depends_on()
+        document["dataset"]["source"].pop("path", None)
+        return document
+
+
+class IngestWork(Work):
+    """What the child process gets."""
+
+    step: IngestStep

@@ -1,0 +1,234 @@
+"""Runs a step's work in a child process: progress lines, a deadline, and no orphan whichever side dies first.
+
+The child is `python -m tasks.process package.module:function`. It reads its request, one line of JSON, from standard
+input, and answers on standard output with one JSON document a line: `{"progress": …}`, `{"log": …}`, then `{"result": …}`
+or `{"error": …}`. Standard input stays open while the parent lives, and its end tells the child that the parent is gone.
+What libraries print goes to standard error, of which the parent keeps the end for the message of a crash.
+"""
+
+import collections
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline_config.errors import StepProcessError, ThawError, error_class
+
+_KEPT_LINES = 20
+_SECONDS_TO_LEAVE = 10.0
+
+
+class Work(BaseModel):
+    """What a step's function gets in its child process. Each step narrows `step` to its own class.
+
+    Attributes:
+        home: The home folder, in which the inputs' artifacts are.
+        folder: The empty folder to fill.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path
+    folder: Path
+
+
+class Reporter:
+    """The child's way to tell the parent how the work goes."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        """Write to a stream.
+
+        Args:
+            stream: Takes one JSON document a line.
+        """
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def send(self, kind: str, content: Any) -> None:
+        """Write one line.
+
+        Args:
+            kind: "progress", "log", "warning", "result" or "error".
+            content: A JSON document.
+        """
+        with self._lock:
+            self._stream.write(json.dumps({kind: content}) + "\n")
+            self._stream.flush()
+
+    def progress(self, done: float, text: str) -> None:
+        """Say how far the work is.
+
+        Args:
+            done: Share of the work, from 0 to 1.
+            text: A few words, such as "epoch 3 of 10".
+        """
+        self.send("progress", {"done": min(max(done, 0.0), 1.0), "text": text})
+
+    def log(self, text: str) -> None:
+        """Write a line into the run's log.
+
+        Args:
+            text: One line.
+        """
+        self.send("log", text)
+
+    def warn(self, text: str) -> None:
+        """Write a warning into the run's log.
+
+        Args:
+            text: One line.
+        """
+        self.send("warning", text)
+
+
+Listener = Callable[[str, Any], None]
+
+
+def run_in_child(function: str, request: BaseModel, *, deadline_seconds: float, listener: Listener) -> dict[str, Any]:
+    """Run a function in a process of its own and wait for its result.
+
+    Args:
+        function: "package.module:function", which takes the request and a `Reporter` and returns a JSON document.
+        request: The function's first argument.
+        deadline_seconds: The longest time that it may take.
+        listener: Called with the kind and content of every progress, log and warning line, in this thread.
+
+    Returns:
+        What the function returned.
+
+    Raises:
+        ThawError: The error that the function raised, of the same class.
+        StepProcessError: The child died or passed its deadline; the message names the signal or the deadline.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", "tasks.process", function],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that a deadline ends the child's own children too
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"},
+    ) as child:
+        last_lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
+        drain = threading.Thread(target=_keep_last_lines, args=(child.stderr, last_lines), daemon=True)
+        drain.start()
+        passed_deadline = threading.Event()
+        timer = threading.Timer(deadline_seconds, end_late_child)
+        timer.daemon = True
+        timer.start()
+        try:
+            answer = _converse(child, request, listener)
+        finally:
+            timer.cancel()
+            _end(child)
+            drain.join(timeout=1)
+    if passed_deadline.is_set():
+        raise StepProcessError(
+            f"{function} passed its deadline of {deadline_seconds:g} seconds and was ended. "
+            "Raise execution.deadline_minutes, or ask for less work."
+        )
+    if "result" in answer:
+        result: dict[str, Any] = answer["result"]
+        return result
+    if "error" in answer:
+        raise error_class(answer["error"]["class"])(answer["error"]["message"])
+    raise StepProcessError(_obituary(function, child.returncode, last_lines))
+
+
+def _converse(child: subprocess.Popen[str], request: BaseModel, listener: Listener) -> dict[str, Any]:
+    assert child.stdin is not None and child.stdout is not None
+    try:
+        child.stdin.write(request.model_dump_json(by_alias=True) + "\n")
+        child.stdin.flush()
+    except BrokenPipeError:
+        return {}
+    for line in child.stdout:
+        document = json.loads(line)
+        ((kind, content),) = document.items()
+        if kind in ("result", "error"):
+            typing.cast(IO[str], child.stdin).close()
+            child.wait()
+            return {kind: content}
+        listener(kind, content)
+    child.wait()
+    return {}
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    # First politely, so that the child can save its state; then for certain.
+    for name, patience in ((signal.SIGTERM, _SECONDS_TO_LEAVE), (signal.SIGKILL, None)):
+        if child.poll() is not None:
+            return
+        try:
+            os.killpg(child.pid, name)
+        except ProcessLookupError:
+            return
+        try:
+            child.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _keep_last_lines(stream: IO[str], lines: collections.deque[str]) -> None:
+    for line in stream:
+        lines.append(line.rstrip())
+
+
+def _obituary(function: str, code: int, last_lines: collections.deque[str]) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name
+        cause = f"was killed by {name}" + (" (often: out of memory)" if name == "SIGKILL" else "")
+    else:
+        cause = f"ended with exit code {code} and no result"
+    words = f" Its last words: {last_lines[-1]}" if last_lines else ""
+    return f"The process of {function} {cause}.{words}"
+
+
+def main(argv: list[str]) -> int:
+    """Be the child.
+
+    Args:
+        argv: The function's name, as "package.module:function".
+
+    Returns:
+        The exit code: 0 with a result, 1 with an error.
+    """
+    # Libraries print to descriptor 1 as well; the conversation moves to a descriptor of its own.
+    stream = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    reporter = Reporter(stream)
+    line = sys.stdin.readline()
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    try:
+        module, _, name = argv[0].partition(":")
+        function = getattr(importlib.import_module(module), name)
+        request_class = typing.get_type_hints(function)["work"]
+        result = function(request_class.model_validate_json(line), reporter)
+    except ThawError as error:
+        reporter.send("error", {"class": type(error).__name__, "message": str(error)})
+        return 1
+    except Exception as error:  # noqa: BLE001 (the border of the process: whatever it is, the parent must be told)
+        traceback.print_exc()
+        reporter.send("error", {"class": "ThawError", "message": f"{argv[0]}: {type(error).__name__}: {error}"})
+        return 1
+    reporter.send("result", result)
+    return 0
+
+
+def _leave_with_parent() -> None:
+    sys.stdin.read()  # returns when the parent has its answer, or is dead
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

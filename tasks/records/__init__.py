@@ -1,0 +1,1 @@
+"""Write a dataset as TFRecord shards, and read them back by index."""

@@ -1,0 +1,38 @@
+"""The request for TFRecord shards, and what its key is made of."""
+
+from typing import Any, ClassVar
+
+from pipeline_config.dataset_schema import RecordsConfig, Source
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.step import Step
+from tasks.process import Work
+
+
+class RecordsStep(Step):
+    """Make a records artifact: `index.json`, `offsets-<split>.npy` and `<split>-<shard>-of-<shards>.tfrecord`.
+
+    Attributes:
+        dataset: The dataset artifact.
+        source: Where the images are read again; each must still have the id that the manifest gives it.
+        records: The recipe's `records`.
+    """
+
+    kind: ClassVar[str] = "records"
+    work: ClassVar[str] = "tasks.records.work:write_records"
+    libraries: ClassVar[tuple[str, ...]] = ("pillow", "tensorflow")
+
+    dataset: ArtifactRef
+    source: Source
+    records: RecordsConfig
+
+    def depends_on(self) -> dict[str, Any]:
+        """The dataset and the settings; where the images are read from makes no difference."""
+        document = super().depends_on()
+        del document["source"]
+        return document
+
+
+class RecordsWork(Work):
+    """What the child process gets."""
+
+    step: RecordsStep

@@ -1,0 +1,1 @@
+"""Train one stage from a start: build, thaw, augment, step, measure."""

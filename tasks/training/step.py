@@ -1,0 +1,48 @@
+"""The request for a trained stage, and what its key is made of."""
+
+from typing import Any, ClassVar
+
+from pipeline_config.schema import ModelConfig
+from pipeline_config.stage_schema import StageConfig
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.step import Step
+from tasks.process import Work
+
+
+class TrainStep(Step):
+    """Make a stage artifact: `model.json`, `model.weights.h5`, `history.parquet` and `stage.json`.
+
+    Attributes:
+        name: "stage_one" or "stage_two"; the random numbers of stages differ by it.
+        records: The records artifact.
+        model: The recipe's `model`.
+        weights_sha256: Digest of the weights file that `model.weights` names, where it names one.
+        start: The stage artifact whose weights this stage starts from; none for the first stage.
+        stage: The recipe's settings of this stage.
+        seed: The recipe's seed.
+    """
+
+    kind: ClassVar[str] = "stage"
+    work: ClassVar[str] = "tasks.training.work:train_stage"
+    libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
+
+    name: str
+    records: ArtifactRef
+    model: ModelConfig
+    weights_sha256: str | None = None
+    start: ArtifactRef | None = None
+    stage: StageConfig
+    seed: int
+
+    def depends_on(self) -> dict[str, Any]:
+        """All fields, but the digest of a weights file in place of its path."""
+        document = super().depends_on()
+        if self.weights_sha256 is not None:
+            document["model"]["weights"] = None
+        return document
+
+
+class TrainWork(Work):
+    """What the child process gets."""
+
+    step: TrainStep
