@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipeline_config.strict import Strict
 
@@ -52,21 +52,30 @@ class RandomResizedCrop(Strict):
     """Cut a random part of the original image and resize it: the crop of the Inception papers. Training only."""
 
     name: Literal["random_resized_crop"]
-    area: tuple[float, float] = Field(default=(0.08, 1.0), description="smallest and largest share of the image's area")
-    aspect_ratio: tuple[float, float] = Field(default=(3 / 4, 4 / 3), description="width divided by height")
+    # Not strict about the pair itself, which YAML and JSON have as a list; the numbers in it stay strict.
+    area: tuple[float, float] = Field(
+        default=(0.08, 1.0), strict=False, description="smallest and largest share of the image's area"
+    )
+    aspect_ratio: tuple[float, float] = Field(
+        default=(3 / 4, 4 / 3), strict=False, description="width divided by height"
+    )
 
     @model_validator(mode="after")
     def _check_ranges(self) -> Self:
         if not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(f"area must be two numbers with 0 < low <= high <= 1. Received: {list(self.area)}.")
         if not 0 < self.aspect_ratio[0] <= self.aspect_ratio[1]:
-            raise ValueError(f"aspect_ratio must be two numbers with 0 < low <= high. Received: {list(self.aspect_ratio)}.")
+            raise ValueError(
+                f"aspect_ratio must be two numbers with 0 < low <= high. Received: {list(self.aspect_ratio)}."
+            )
         return self
 
 
 class CenterCrop(Strict):
-    """Cut the central square, a share of the shorter side, and resize it: in evaluation, and in training unless a random
-    crop is also named."""
+    """Cut the central square, a share of the shorter side, and resize it.
+
+    It acts in evaluation, and in training unless a random crop is also named.
+    """
 
     name: Literal["center_crop"]
     fraction: float = Field(default=1.0, gt=0, le=1, description="side of the square as a share of the shorter side")
@@ -76,3 +85,14 @@ Augmentation = Annotated[
     RandomFlip | RandomRotation | RandomTranslation | RandomZoom | RandomContrast | RandomResizedCrop | CenterCrop,
     Field(discriminator="name"),
 ]
+
+
+def _check_crops(operations: list[Augmentation]) -> list[Augmentation]:
+    for kind in (RandomResizedCrop, CenterCrop):
+        found = [operation for operation in operations if isinstance(operation, kind)]
+        if len(found) > 1:
+            raise ValueError(f"{found[0].name} is named {len(found)} times. Use it once.")
+    return operations
+
+
+Augmentations = Annotated[list[Augmentation], AfterValidator(_check_crops)]

@@ -20,7 +20,9 @@ class DirectorySource(Strict):
     """A folder of class folders, or of train, validation and test folders of class folders."""
 
     kind: Literal["directory"]
-    path: str = Field(min_length=1, description="relative to the recipe's file, or to the current folder for a shipped one")
+    path: str = Field(
+        min_length=1, description="relative to the recipe's file, or to the current folder for a shipped one"
+    )
 
 
 Source = Annotated[DigitsSource | DirectorySource, Field(discriminator="kind")]
@@ -59,7 +61,9 @@ class SplitsConfig(Strict):
             raise ValueError("validation and test cannot each be cut from the other. Cut one of them from train.")
         taken = sum(cut.fraction for cut in cuts.values() if cut.from_ == "train")
         if taken >= 1:
-            raise ValueError(f"validation and test take {taken:g} of train together, which leaves it empty. Use less than 1.")
+            raise ValueError(
+                f"validation and test take {taken:g} of train together, which leaves it empty. Use less than 1."
+            )
         return self
 
 
@@ -69,7 +73,9 @@ class DatasetConfig(Strict):
     source: Source
     splits: SplitsConfig = SplitsConfig()
     max_bad_fraction: float = Field(default=0, ge=0, lt=1, description="share of files that may be unreadable")
-    max_pixels: int = Field(default=50_000_000, ge=1, description="an image whose header declares more is refused unread")
+    max_pixels: int = Field(
+        default=50_000_000, ge=1, description="an image whose header declares more is refused unread"
+    )
 
 
 class RecordsConfig(Strict):

@@ -7,32 +7,16 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Never
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline_config.errors import RecipeError
 from pipeline_config.schema import Recipe
 from pipeline_config.strict import nearest
+from pipeline_config.yaml_dialect import read_yaml
 
 # Parts of a pydantic error's location that name a member of a union, not a key of the recipe.
 _UNION_MEMBER = re.compile(r"^(str|int|float|bool|\w+_form|literal\[.*|dict\[.*)$")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with numbers as in YAML 1.2, where 1e-4 is a number, and with repeated keys refused."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise RecipeError(f"Key {key!r} stands twice in one place, at line {node.start_mark.line + 1}. Keep one.")
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
 
 
 def shipped_recipes() -> dict[str, Traversable]:
@@ -100,10 +84,14 @@ def parse_recipe(document: Any) -> Recipe:
         RecipeError: A key or a value is wrong.
     """
     try:
-        # Through JSON, because pydantic's strict mode takes a list for a tuple only there.
-        return Recipe.model_validate_json(json.dumps(document, default=str))
+        # Through JSON, so that a recipe means the same whether it was read from YAML or from JSON.
+        text = json.dumps(document, default=str)
+    except (TypeError, ValueError, RecursionError) as error:  # keys that are no strings, a list that holds itself
+        raise RecipeError(f"The recipe cannot be written as JSON, as it must: {error}.") from error
+    try:
+        return Recipe.model_validate_json(text)
     except ValidationError as error:
-        raise RecipeError(" ".join(_sentence(item) for item in error.errors())) from error
+        raise RecipeError(" ".join(_sentences(error.errors()))) from error
 
 
 def _read(recipe: str) -> tuple[dict[str, Any], Path]:
@@ -120,11 +108,13 @@ def _read(recipe: str) -> tuple[dict[str, Any], Path]:
             + (f" Nearest: {hint}." if hint else "")
         )
     try:
-        document = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"Recipe {recipe} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        raise RecipeError(f"Recipe {recipe} is not valid YAML: {' '.join(str(error).split())}.") from error
+    try:
+        document = read_yaml(text)
+    except ValueError as error:
+        raise RecipeError(f"Recipe {recipe} is not valid YAML: {error}.") from error
     if not isinstance(document, dict):
         raise RecipeError(f"Recipe {recipe} must be a mapping of keys to values. Received: {type(document).__name__}.")
     return document, folder
@@ -135,8 +125,8 @@ def _override(document: dict[str, Any], override: str) -> None:
     if not equals or not path:
         raise RecipeError(f"--set takes KEY=VALUE, such as stage_two.epochs=3. Received: {override!r}.")
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
+        value = read_yaml(text)
+    except ValueError as error:
         raise RecipeError(f"--set {path}: the value {text!r} is not valid YAML.") from error
     *parents, last = path.split(".")
     place: Any = document
@@ -162,7 +152,11 @@ def _step_into(place: Any, key: str, path: str) -> Any:
 
 
 def _index(place: list[Any], key: str, path: str) -> int:
-    if not key.isdigit() or int(key) >= len(place):
+    if not place:
+        raise RecipeError(
+            f"--set {path}: there is no place for {key!r}, because the list is empty. Set the whole list."
+        )
+    if not key.isdecimal() or int(key) >= len(place):
         raise RecipeError(f"--set {path}: {key!r} must be an index from 0 to {len(place) - 1}.")
     return int(key)
 
@@ -181,14 +175,39 @@ def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
 def _absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
     source, model = recipe.dataset.source, recipe.model
     if source.kind == "directory":
-        source = source.model_copy(update={"path": str(folder / Path(source.path).expanduser())})
+        source = source.model_copy(update={"path": _absolute(source.path, folder, "dataset.source.path")})
     if model.weights not in (None, "imagenet"):
-        model = model.model_copy(update={"weights": str(folder / Path(str(model.weights)).expanduser())})
+        model = model.model_copy(update={"weights": _absolute(str(model.weights), folder, "model.weights")})
     return recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"source": source}), "model": model})
 
 
+def _absolute(path: str, folder: Path, key: str) -> str:
+    try:
+        return str(folder / Path(path).expanduser())
+    except RuntimeError as error:  # ~name, of a user that this machine does not know
+        raise RecipeError(f"{key}: {path!r} names no home folder of this machine. Write the path in full.") from error
+
+
+def _sentences(errors: list[ErrorDetails]) -> list[str]:
+    # Each member of a union complains on its own about the one value that suits none of them.
+    by_path: dict[str, list[ErrorDetails]] = {}
+    for error in errors:
+        by_path.setdefault(_path(error), []).append(error)
+    sentences = []
+    for path, (first, *others) in by_path.items():
+        if any(other.startswith(f"{path}.") for other in by_path):
+            continue  # the complaint from deeper inside says more
+        also = "".join(f" or {other['msg'].removeprefix('Input should be ')}" for other in others)
+        sentences.append(_sentence(ErrorDetails(**{**first, "msg": first["msg"] + also})))
+    return sentences
+
+
+def _path(error: ErrorDetails) -> str:
+    return ".".join(str(part) for part in error["loc"] if not _is_union_tag(error, part))
+
+
 def _sentence(error: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in error["loc"] if not _is_union_tag(error, part))
+    path = _path(error)
     context = error.get("ctx", {})
     if error["type"] == "unknown_key":
         key = f"{path}.{context['key']}" if path else context["key"]
@@ -213,9 +232,8 @@ def _wrong_tag(path: str, context: dict[str, Any], received: Any) -> str:
         return f"{path}.{key} is missing. Received: {received!r}."
     choices = re.findall(r"'([^']+)'", str(context["expected_tags"]))
     hint = nearest(str(context["tag"]), choices)
-    return (
-        f"{path}.{key} must be one of {', '.join(choices)}. Received: {context['tag']!r}."
-        + (f" Nearest: {hint}." if hint else "")
+    return f"{path}.{key} must be one of {', '.join(choices)}. Received: {context['tag']!r}." + (
+        f" Nearest: {hint}." if hint else ""
     )
 
 
@@ -225,6 +243,8 @@ def _is_union_tag(error: ErrorDetails, part: int | str) -> bool:
     # A discriminated union adds its tag to the location, right after the key that holds the union.
     position = error["loc"].index(part)
     before = error["loc"][position - 1] if position else None
-    return bool(_UNION_MEMBER.match(part)) or before in ("source", "optimizer") or (
-        isinstance(before, int) and error["loc"][position - 2 : position - 1] == ("augment",)
+    return (
+        bool(_UNION_MEMBER.match(part))
+        or before in ("source", "optimizer")
+        or (isinstance(before, int) and error["loc"][position - 2 : position - 1] == ("augment",))
     )

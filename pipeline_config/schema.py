@@ -1,10 +1,11 @@
 """The recipe as strict pydantic models: every key of it, its type, its default, and its unit."""
 
 from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline_config.augment_schema import Augmentation
+from pipeline_config.augment_schema import Augmentations
 from pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
 from pipeline_config.stage_schema import StageConfig
 from pipeline_config.strict import Strict, nearest
@@ -28,7 +29,9 @@ class ModelConfig(Strict):
     """The network: a backbone, global average pooling, dropout, and one dense layer with an output per class."""
 
     backbone: str
-    weights: str | None = Field(default=None, description="null (from scratch), imagenet, or the path of a Keras weights file")
+    weights: str | None = Field(
+        default=None, description="null (from scratch), imagenet, or the path of a Keras weights file"
+    )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="share of pooled features dropped in training")
 
     @field_validator("backbone")
@@ -37,7 +40,8 @@ class ModelConfig(Strict):
         if backbone not in BACKBONES:
             hint = nearest(backbone, list(BACKBONES))
             raise ValueError(
-                f"must be one of {', '.join(BACKBONES)}. Received: {backbone!r}." + (f" Nearest: {hint}." if hint else "")
+                f"must be one of {', '.join(BACKBONES)}. Received: {backbone!r}."
+                + (f" Nearest: {hint}." if hint else "")
             )
         return backbone
 
@@ -52,7 +56,9 @@ class EvaluateConfig(Strict):
     """How the finished model is judged on the test split."""
 
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the accuracy's Wilson interval")
-    batch_size: int = Field(default=64, ge=1, description="images a batch; has no influence on the result beyond rounding")
+    batch_size: int = Field(
+        default=64, ge=1, description="images a batch; has no influence on the result beyond rounding"
+    )
 
 
 class PublishConfig(Strict):
@@ -67,6 +73,27 @@ class ScheduleConfig(Strict):
 
     cron: str = Field(description="five fields: minute hour day month weekday")
     timezone: str = Field(default="UTC", description="an IANA name, such as Europe/Paris")
+
+    @field_validator("cron")
+    @classmethod
+    def _check_cron(cls, cron: str) -> str:
+        if len(cron.split()) != 5:
+            raise ValueError(
+                f"must be five fields: minute hour day month weekday, such as '0 3 * * 1'. Received: {cron!r}."
+            )
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, timezone: str) -> str:
+        # UTC needs no data; a machine without any knows no other.
+        if timezone != "UTC" and timezone not in (known := available_timezones()):
+            hint = nearest(timezone, sorted(known))
+            raise ValueError(
+                f"must be an IANA name, such as Europe/Paris. Received: {timezone!r}."
+                + (f" Nearest: {hint}." if hint else "")
+            )
+        return timezone
 
 
 class ExecutionConfig(Strict):
@@ -85,7 +112,7 @@ class Recipe(Strict):
     dataset: DatasetConfig
     records: RecordsConfig = RecordsConfig()
     model: ModelConfig
-    augment: list[Augmentation] = []
+    augment: Augmentations = Field(default_factory=list)
     stage_one: StageConfig
     stage_two: StageConfig
     evaluate: EvaluateConfig = EvaluateConfig()

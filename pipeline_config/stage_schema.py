@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from pipeline_config.augment_schema import Augmentation, CenterCrop, RandomResizedCrop
+from pipeline_config.augment_schema import Augmentation, Augmentations
 from pipeline_config.strict import Strict, nearest
 
 BatchNormMode = Literal["frozen", "affine", "statistics", "train"]
@@ -67,7 +67,9 @@ class AdamW(_Optimizer):
     """Adam with decoupled weight decay: Loshchilov and Hutter, 2019."""
 
     name: Literal["adamw"]
-    weight_decay: float = Field(default=0.004, ge=0, description="applied to kernels only, not to biases, gamma or beta")
+    weight_decay: float = Field(
+        default=0.004, ge=0, description="applied to kernels only, not to biases, gamma or beta"
+    )
     beta_1: float = Field(default=0.9, ge=0, lt=1)
     beta_2: float = Field(default=0.999, ge=0, lt=1)
     epsilon: float = Field(default=1e-7, gt=0)
@@ -98,7 +100,9 @@ class LearningRateSchedule(Strict):
 
     name: Literal["constant", "cosine"] = "constant"
     warmup_epochs: float = Field(default=0, ge=0, description="epochs of a linear rise from zero to learning_rate")
-    final_fraction: float = Field(default=0, ge=0, le=1, description="cosine only: share of learning_rate left at the end")
+    final_fraction: float = Field(
+        default=0, ge=0, le=1, description="cosine only: share of learning_rate left at the end"
+    )
 
 
 class EarlyStopping(Strict):
@@ -125,20 +129,24 @@ class StageConfig(Strict):
     metric: Metric = Field(default="val_accuracy", description="what early stopping and keep: best look at")
     early_stopping: EarlyStopping | None = None
     keep: Literal["last", "best"] = Field(default="last", description="which epoch's weights the stage ends with")
-    augment: list[Augmentation] | None = Field(default=None, description="in place of the recipe's `augment`")
+    augment: Augmentations | None = Field(default=None, description="in place of the recipe's `augment`")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for kind in (RandomResizedCrop, CenterCrop):
-            found = [operation for operation in self.augment or [] if isinstance(operation, kind)]
-            if len(found) > 1:
-                raise ValueError(f"augment names {found[0].name} {len(found)} times. Use it once.")
         if self.train == "last_batch_norm" and self.batch_norm == "frozen":
-            raise ValueError("train: last_batch_norm with batch_norm: frozen leaves nothing to adapt. Use statistics, affine or train.")
+            raise ValueError(
+                "train: last_batch_norm with batch_norm: frozen leaves nothing to adapt. "
+                "Use statistics, affine or train."
+            )
         if self.train == "head" and self.batch_norm not in (None, "frozen"):
-            raise ValueError(f"train: head thaws no BatchNormalization, so batch_norm: {self.batch_norm} has no effect. Leave it out.")
+            raise ValueError(
+                f"train: head thaws no BatchNormalization, so batch_norm: {self.batch_norm} has no effect. "
+                "Leave it out."
+            )
         if self.schedule.warmup_epochs > self.epochs:
-            raise ValueError(f"warmup_epochs is {self.schedule.warmup_epochs:g}, more than the stage's {self.epochs} epochs.")
+            raise ValueError(
+                f"warmup_epochs is {self.schedule.warmup_epochs:g}, more than the stage's {self.epochs} epochs."
+            )
         return self
 
     def resolve(self, augment: Sequence[Augmentation], *, starts_fresh: bool) -> "StageConfig":

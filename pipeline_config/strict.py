@@ -10,7 +10,14 @@ from pydantic_core import PydanticCustomError
 class Strict(BaseModel):
     """An immutable model that takes exactly its own keys and exactly its own types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        validate_default=True,
+        populate_by_name=True,
+        allow_inf_nan=False,  # they have no place in JSON, and so none in a cache key
+    )
 
     @model_validator(mode="before")
     @classmethod

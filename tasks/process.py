@@ -1,12 +1,14 @@
 """Runs a step's work in a child process: progress lines, a deadline, and no orphan whichever side dies first.
 
 The child is `python -m tasks.process package.module:function`. It reads its request, one line of JSON, from standard
-input, and answers on standard output with one JSON document a line: `{"progress": …}`, `{"log": …}`, then `{"result": …}`
-or `{"error": …}`. Standard input stays open while the parent lives, and its end tells the child that the parent is gone.
-What libraries print goes to standard error, of which the parent keeps the end for the message of a crash.
+input, and answers on standard output with one JSON document a line: `{"progress": …}`, `{"log": …}`, then
+`{"result": …}` or `{"error": …}`. Standard input stays open while the parent lives, and its end tells the child that
+the parent is gone. What libraries print goes to standard error, of which the parent keeps the end for the message of a
+crash.
 """
 
 import collections
+import contextlib
 import importlib
 import json
 import os
@@ -110,19 +112,17 @@ def run_in_child(function: str, request: BaseModel, *, deadline_seconds: float, 
         ThawError: The error that the function raised, of the same class.
         StepProcessError: The child died or passed its deadline; the message names the signal or the deadline.
     """
-    with subprocess.Popen(
-        [sys.executable, "-m", "tasks.process", function],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # so that a deadline ends the child's own children too
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"},
-    ) as child:
+    with _start(function) as child:
         last_lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         drain = threading.Thread(target=_keep_last_lines, args=(child.stderr, last_lines), daemon=True)
         drain.start()
+        threading.Thread(target=_sweep, args=(child,), daemon=True).start()
         passed_deadline = threading.Event()
+
+        def end_late_child() -> None:
+            passed_deadline.set()
+            _end(child)
+
         timer = threading.Timer(deadline_seconds, end_late_child)
         timer.daemon = True
         timer.start()
@@ -132,51 +132,70 @@ def run_in_child(function: str, request: BaseModel, *, deadline_seconds: float, 
             timer.cancel()
             _end(child)
             drain.join(timeout=1)
+    if "result" in answer:
+        result: dict[str, Any] = answer["result"]
+        return result
     if passed_deadline.is_set():
         raise StepProcessError(
             f"{function} passed its deadline of {deadline_seconds:g} seconds and was ended. "
             "Raise execution.deadline_minutes, or ask for less work."
         )
-    if "result" in answer:
-        result: dict[str, Any] = answer["result"]
-        return result
     if "error" in answer:
         raise error_class(answer["error"]["class"])(answer["error"]["message"])
     raise StepProcessError(_obituary(function, child.returncode, last_lines))
 
 
+def _start(function: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tasks.process", function],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",  # libraries may print anything, and a pipe that nobody empties would stop the child
+        start_new_session=True,  # so that a deadline ends the child's own children too
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONIOENCODING": "utf-8"},
+    )
+
+
 def _converse(child: subprocess.Popen[str], request: BaseModel, listener: Listener) -> dict[str, Any]:
-    assert child.stdin is not None and child.stdout is not None
+    stdin, stdout = typing.cast(IO[str], child.stdin), typing.cast(IO[str], child.stdout)
     try:
-        child.stdin.write(request.model_dump_json(by_alias=True) + "\n")
-        child.stdin.flush()
-    except BrokenPipeError:
+        with contextlib.suppress(BrokenPipeError):  # it died at once; what it said before is read all the same
+            stdin.write(request.model_dump_json(by_alias=True) + "\n")
+            stdin.flush()
+        for line in stdout:
+            if not line.endswith("\n"):
+                break  # killed in the middle of a word
+            ((kind, content),) = json.loads(line).items()
+            if kind in ("result", "error"):
+                return {kind: content}
+            listener(kind, content)
+        child.wait()
         return {}
-    for line in child.stdout:
-        document = json.loads(line)
-        ((kind, content),) = document.items()
-        if kind in ("result", "error"):
-            typing.cast(IO[str], child.stdin).close()
-            child.wait()
-            return {kind: content}
-        listener(kind, content)
-    child.wait()
-    return {}
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            stdin.close()
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    # First politely, so that the child can save its state; then for certain.
-    for name, patience in ((signal.SIGTERM, _SECONDS_TO_LEAVE), (signal.SIGKILL, None)):
-        if child.poll() is not None:
-            return
-        try:
-            os.killpg(child.pid, name)
-        except ProcessLookupError:
-            return
-        try:
-            child.wait(timeout=patience)
-        except subprocess.TimeoutExpired:
-            continue
+    # First politely, so that the child can save its state; then for certain, with all that it started.
+    _signal_group(child, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=_SECONDS_TO_LEAVE)
+    _signal_group(child, signal.SIGKILL)
+    child.wait()
+
+
+def _sweep(child: subprocess.Popen[str]) -> None:
+    # A forked worker of a dead child holds the pipe of the conversation open: without this its end would never come.
+    child.wait()
+    _signal_group(child, signal.SIGKILL)
+
+
+def _signal_group(child: subprocess.Popen[str], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left; macOS says so with EPERM
+        os.killpg(child.pid, number)
 
 
 def _keep_last_lines(stream: IO[str], lines: collections.deque[str]) -> None:
@@ -226,7 +245,11 @@ def main(argv: list[str]) -> int:
 
 
 def _leave_with_parent() -> None:
-    sys.stdin.read()  # returns when the parent has its answer, or is dead
+    # Not through sys.stdin, whose lock a thread that waits in it would keep from the interpreter's own end.
+    while os.read(0, 4096):  # ends when the parent has its answer, or is dead
+        pass
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # with all that this process started
     os._exit(1)
 
 

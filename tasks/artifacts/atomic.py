@@ -1,6 +1,8 @@
 """Writes that are whole or absent: a temporary sibling, fsync, rename. Standard library only."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline_config.errors import ArtifactError
@@ -17,16 +19,18 @@ def write_atomically(path: Path, content: bytes) -> None:
         ArtifactError: The file cannot be written (no space, no permission).
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ArtifactError(f"{path} cannot be written: {error.strerror or error}.") from error
+    with writing(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                temporary.unlink(missing_ok=True)
+            raise
 
 
 def move_into_place(folder: Path, destination: Path) -> None:
@@ -39,15 +43,29 @@ def move_into_place(folder: Path, destination: Path) -> None:
     Raises:
         ArtifactError: The folder cannot be moved.
     """
-    try:
+    with writing(destination):
         for path in folder.rglob("*"):
             sync(path)
         sync(folder)
         destination.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(destination)
         sync(destination.parent)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Report what the operating system refuses as an error that names the file.
+
+    Args:
+        path: What is being written.
+
+    Raises:
+        ArtifactError: It cannot be written (no space, no permission).
+    """
+    try:
+        yield
     except OSError as error:
-        raise ArtifactError(f"{destination} cannot be written: {error.strerror or error}.") from error
+        raise ArtifactError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def sync(path: Path) -> None:

@@ -142,15 +142,21 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         ArtifactError: A file is missing, unexpected, or not what it was; the message names the file.
     """
     for name, expected in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(f"{path} is missing. Run again to rebuild it.")
-        size = path.stat().st_size
-        if size != expected.bytes:
-            raise ArtifactError(f"{path} has {size} bytes, expected {expected.bytes}. Run again to rebuild it.")
-        if file_sha256(path) != expected.sha256:
-            raise ArtifactError(f"{path} was altered: its SHA-256 is not the recorded one. Run again to rebuild it.")
+        _check_file(folder / name, expected)
     unexpected = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     unexpected -= {*manifest.files, MANIFEST_NAME}
     if unexpected:
         raise ArtifactError(f"{folder / min(unexpected)} does not belong to the artifact. Remove it.")
+
+
+def _check_file(path: Path, expected: FileEntry) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing. Run again to rebuild it.")
+    try:
+        size, sha256 = path.stat().st_size, file_sha256(path)
+    except OSError as error:  # a bad sector, or no permission
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if size != expected.bytes:
+        raise ArtifactError(f"{path} has {size} bytes, expected {expected.bytes}. Run again to rebuild it.")
+    if sha256 != expected.sha256:
+        raise ArtifactError(f"{path} was altered: its SHA-256 is not the recorded one. Run again to rebuild it.")

@@ -1,16 +1,17 @@
 """The home folder's artifacts: built once under a lock, found again by key, and checked before every use.
 
-    artifacts/<kind>/<digest>/   the files and their manifest
-    building/<key>/              work in progress, under the key's lock
-    keys/<key>.json              which artifact a key led to
-    locks/<key>.lock             held by the process that builds
-    quarantine/                  artifacts that failed their check
+artifacts/<kind>/<digest>/   the files and their manifest
+building/<key>/              work in progress, under the key's lock
+keys/<key>.json              which artifact a key led to
+locks/<key>.lock             held by the process that builds
+quarantine/                  artifacts that failed their check
 """
 
+import contextlib
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from pipeline_config.errors import ArtifactError
-from tasks.artifacts.atomic import move_into_place, write_atomically
+from tasks.artifacts.atomic import move_into_place, write_atomically, writing
 from tasks.artifacts.manifest import MANIFEST_NAME, ArtifactRef, Manifest, check_files, list_files, read_manifest
 from tasks.artifacts.step import Step
 
@@ -65,7 +66,9 @@ class ArtifactStore:
         folder = self.folder(ref)
         manifest = read_manifest(folder)
         if manifest.ref != ref:
-            raise ArtifactError(f"{folder / MANIFEST_NAME} was altered: it describes another artifact. Run again to rebuild it.")
+            raise ArtifactError(
+                f"{folder / MANIFEST_NAME} was altered: it describes another artifact. Run again to rebuild it."
+            )
         check_files(folder, manifest)
         return folder
 
@@ -97,8 +100,11 @@ class ArtifactStore:
             ref = _KeyRecord.model_validate_json(path.read_bytes()).ref
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror or error}. Choose another --home.") from error
         except ValidationError:
-            path.unlink()  # a damaged record leads nowhere; the artifact itself, if there is one, is built anew
+            # A damaged record leads nowhere; the artifact itself, if there is one, is built anew.
+            path.unlink(missing_ok=True)
             return None
         try:
             self.open(ref)
@@ -128,17 +134,20 @@ class ArtifactStore:
             building = self.home / "building" / step.key
             shutil.rmtree(building, ignore_errors=True)  # what a killed build left; the lock says that nobody uses it
             try:
-                building.mkdir(parents=True)
+                with writing(building):
+                    building.mkdir(parents=True)
                 facts = work(building)
                 ref = self._seal(building, step, facts)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
             record = _KeyRecord(ref=ref, document=step.key_document)
-            self._key_path(step.key).parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._key_path(step.key), record.model_dump_json(indent=1).encode())
+            path = self._key_path(step.key)
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, record.model_dump_json(indent=1).encode())
             return ref
 
-    @contextmanager
+    @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold a lock that the kernel frees when its holder dies, however it dies.
 
@@ -154,23 +163,27 @@ class ArtifactStore:
             lock = FileLock(path)
             lock.acquire()
         except OSError as error:
-            raise ArtifactError(f"{path} cannot be written: {error.strerror or error}. Choose another --home.") from error
+            raise ArtifactError(
+                f"{path} cannot be written: {error.strerror or error}. Choose another --home."
+            ) from error
         try:
             yield
         finally:
             lock.release()
 
     def _seal(self, building: Path, step: Step, facts: dict[str, Any]) -> ArtifactRef:
-        manifest = Manifest(kind=step.kind, files=list_files(building), made_from=step.key_document, facts=facts)
-        (building / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1))
+        with writing(building / MANIFEST_NAME):
+            manifest = Manifest(kind=step.kind, files=list_files(building), made_from=step.key_document, facts=facts)
+            (building / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
         destination = self.folder(manifest.ref)
-        if destination.exists():
-            try:
-                self.open(manifest.ref)
-                return manifest.ref  # the same content was made under another key
-            except ArtifactError:
-                self._quarantine(manifest.ref)
-        move_into_place(building, destination)
+        with self.lock(f"{manifest.ref.kind}-{manifest.ref.digest}"):  # another key may lead to the same content now
+            if destination.exists():
+                try:
+                    self.open(manifest.ref)
+                    return manifest.ref  # the same content was made under another key
+                except ArtifactError:
+                    self._quarantine(manifest.ref)
+            move_into_place(building, destination)
         return manifest.ref
 
     def _quarantine(self, ref: ArtifactRef) -> None:
@@ -178,9 +191,11 @@ class ArtifactStore:
         if not folder.exists():
             return
         place = self.home / "quarantine" / ref.kind
-        place.mkdir(parents=True, exist_ok=True)
-        taken = sum(1 for _ in place.glob(f"{ref.digest}.*"))
-        folder.rename(place / f"{ref.digest}.{taken + 1}")
+        with writing(place):
+            place.mkdir(parents=True, exist_ok=True)
+            numbers = (place / f"{ref.digest}.{number}" for number in itertools.count(1))
+            with contextlib.suppress(FileNotFoundError):  # another process has just done the same
+                folder.rename(next(free for free in numbers if not free.exists()))
 
     def _key_path(self, key: str) -> Path:
         return self.home / "keys" / f"{key}.json"
@@ -193,4 +208,6 @@ def write_json(path: Path, document: Any) -> None:
         path: The file.
         document: Mappings, lists, strings, finite numbers, booleans and None.
     """
-    path.write_text(json.dumps(document, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(document, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

@@ -1,1 +1,1 @@
-"""Publish a model: a signed-off release folder, and the pointer to the champion."""
+"""Make a release of a result, keep the releases, and know which one is the champion of each recipe."""

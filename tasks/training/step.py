@@ -1,10 +1,12 @@
 """The request for a trained stage, and what its key is made of."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
+from pipeline_config.errors import RecipeError
 from pipeline_config.schema import ModelConfig
 from pipeline_config.stage_schema import StageConfig
-from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.manifest import ArtifactRef, file_sha256
 from tasks.artifacts.step import Step
 from tasks.process import Work
 
@@ -46,3 +48,26 @@ class TrainWork(Work):
     """What the child process gets."""
 
     step: TrainStep
+
+
+def weights_digest(config: ModelConfig) -> str | None:
+    """Digest the weights file that a recipe names: its content is part of the key, its path is not.
+
+    Args:
+        config: The recipe's `model`.
+
+    Returns:
+        SHA-256 in hexadecimal; None where no file is named.
+
+    Raises:
+        RecipeError: The file cannot be read.
+    """
+    if config.weights in (None, "imagenet"):
+        return None
+    path = Path(str(config.weights))
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise RecipeError(
+            f"model.weights: {path} cannot be read: {error.strerror}. Expected a Keras weights file, imagenet or null."
+        ) from error

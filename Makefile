@@ -1,0 +1,81 @@
+# Everything a developer does here. `make` alone lists it.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+RECIPE ?= digits
+ARGS   ?=#                               more for pytest or thaw:  make test ARGS="-k resume"
+UV     := $(shell command -v uv)#        faster where it is there (1 minute, pip 2); `make setup UV=` does without
+
+# The same options for both: exactly what requirements.lock lists, built with the tools that it lists.
+LOCKED  := --require-hashes --no-deps --no-build-isolation
+# Both compile to bytecode: `import tensorflow` is 5 s with it, and 13 s each time where Python may not write it later.
+UV_INSTALL  := $(UV) pip install -q --python $(BIN)/python --compile-bytecode
+PIP_INSTALL := $(BIN)/pip install -q --use-pep517 --disable-pip-version-check
+INSTALL     := $(if $(UV),$(UV_INSTALL),$(PIP_INSTALL))
+
+VERSION := import sys; print(*sys.version_info[:2])
+SUITED  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run check test test-slow browser lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## make .venv from requirements.lock (PYTHON=python3.12 chooses another Python)
+
+run: setup ## the digits recipe from start to end (RECIPE=cats_dogs: another)
+	$(BIN)/thaw run $(RECIPE) $(ARGS)
+
+check: setup ## style, types, and who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test: check browser ## check, then the fast tests
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: setup browser ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+browser: ## the browser for the tests of pages, from Debian, if there is none and we are root
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing Chromium from Debian"; export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0; \
+	fi; \
+	echo "No Chromium or Chrome here, and none could be installed: the tests marked ui will be skipped."
+
+lock: ## choose the versions in requirements.lock anew (UPGRADE=1: the newest that pyproject.toml allows)
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install -q uv==0.13.9
+	build/lock/bin/uv pip compile -q --no-config --extra dev pyproject.toml --output-file requirements.lock \
+		--universal --python-version 3.11 --generate-hashes --no-annotate $(if $(UPGRADE),--upgrade) \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+clean: ## remove what make made: the environment, builds, caches (not .thaw, where runs keep their results)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A set-up that was cut short leaves no stamp, and the next one starts from an empty folder.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c '$(SUITED)' || { echo "thaw needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version)." \
+		"Try: make setup PYTHON=python3.12" >&2; exit 1; }
+	@[ -e $@ ] && [ "$$($(PYTHON) -c '$(VERSION)')" = "$$($(BIN)/python -c '$(VERSION)')" ] || \
+		{ echo "Making $(VENV): 3 GB, a minute or two"; $(PYTHON) -m venv --clear $(VENV); }
+	@rm -f $@
+	@awk '/^[a-z0-9]/ {build = /^(packaging|setuptools|wheel)==/} build' requirements.lock > $(VENV)/build-tools.txt
+	$(INSTALL) $(LOCKED) -r $(VENV)/build-tools.txt
+	$(INSTALL) $(LOCKED) -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+ifneq ($(origin PYTHON),file) # a Python was asked for: make .venv anew if it has another
+ifneq ($(shell $(PYTHON) -c '$(VERSION)'),$(shell $(BIN)/python -c '$(VERSION)' 2>/dev/null))
+.PHONY: $(STAMP)
+endif
+endif

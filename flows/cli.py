@@ -1,0 +1,159 @@
+"""The `thaw` command. Nothing heavy is imported before a command needs it, so that `thaw --help` is quick."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline_config.errors import ThawError
+
+app = typer.Typer(
+    name="thaw",
+    help="Retrain image classifiers in two stages, and publish only what is shown to be better.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+releases = typer.Typer(help="List, show, promote and roll back releases.", no_args_is_help=True)
+app.add_typer(releases, name="releases")
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="The name of a shipped recipe, or a YAML file.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, e.g. stage_two.epochs=3. Repeatable."),
+]
+DataOption = Annotated[
+    Path | None, typer.Option(help="A folder of class folders, or of train, validation and test folders of them.")
+]
+WeightsOption = Annotated[Path | None, typer.Option(help="A Keras file with the backbone's weights.")]
+HomeOption = Annotated[
+    Path | None, typer.Option(help="Folder of artifacts and releases.  [default: THAW_HOME, or .thaw]", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the log.")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A release's id, as `thaw releases list` prints it.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; goes anywhere.")] = False,
+) -> None:
+    """Retrain image classifiers in two stages, and publish only what is shown to be better."""
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a recipe: ingest, train in two stages, evaluate, and publish if better."""
+    from flows.commands.run import run_recipe
+
+    run_recipe(recipe, tuple(set_ or ()), data=data, weights=weights, home=home, as_json=as_json)
+
+
+@app.command()
+def predict(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Image files.")],
+    release: Annotated[str | None, typer.Option(metavar="ID", help="A release.  [default: the champion]")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify images with a published release."""
+    from flows.commands.predict import predict_images
+
+    predict_images(paths, release_id=release, home=home, as_json=as_json)
+
+
+@app.command()
+def serve(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipes that have a schedule.")],
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Serve each recipe's deployment: runs by its schedule, and on demand from the Prefect UI."""
+    from flows.commands.serve import serve_recipes
+
+    serve_recipes(recipes, data=data, weights=weights, home=home)
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that ship with thaw."""
+    from pipeline_config.loading import recipe_summary, shipped_recipes
+
+    width = max(map(len, shipped_recipes()))
+    for name in shipped_recipes():
+        typer.echo(f"{name:<{width}}  {recipe_summary(name)}")
+
+
+@releases.command("list")
+def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the releases, oldest first."""
+    from flows.commands import releases as commands
+
+    commands.list_releases(home, as_json=as_json)
+
+
+@releases.command()
+def show(release: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show a release: its metrics, its verdict, and what it was made from."""
+    from flows.commands import releases as commands
+
+    commands.show_release(release, home, as_json=as_json)
+
+
+@releases.command()
+def promote(release: IdArgument, reason: ReasonOption, home: HomeOption = None) -> None:
+    """Make a release the champion of its recipe."""
+    from flows.commands import releases as commands
+
+    commands.promote(release, reason, home)
+
+
+@releases.command()
+def rollback(
+    reason: ReasonOption,
+    recipe: Annotated[str | None, typer.Option(help="Which recipe's champion, where there are several.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Go back to the champion before the present one."""
+    from flows.commands import releases as commands
+
+    commands.rollback(recipe, reason, home)
+
+
+def main() -> None:
+    """Run the command, and turn every error into one line and an exit code."""
+    debug = "--debug" in sys.argv
+    if debug:
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "DEBUG")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except ThawError as error:
+        _complain(error, str(error), debug)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 (the border of the program: no traceback without --debug)
+        _complain(error, f"{type(error).__name__}: {error} (Run again with --debug for the traceback.)", debug)
+        sys.exit(1)
+
+
+def _complain(error: BaseException, message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    typer.echo(f"thaw: {' '.join(message.split())}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The home folder of a command."""
+
+import os
+from pathlib import Path
+
+from pipeline_config.errors import ArtifactError
+from pipeline_config.settings import Settings
+
+
+def resolve_home(option: Path | None) -> Path:
+    """Find the home folder: the option, else the environment, else `.thaw` here.
+
+    Args:
+        option: `--home`, if it was given.
+
+    Returns:
+        An absolute path, which may not exist yet.
+    """
+    return (option or Settings().home).expanduser().absolute()
+
+
+def prepare_home(option: Path | None) -> Path:
+    """Make sure, before any work, that the home folder can be written.
+
+    Args:
+        option: `--home`, if it was given.
+
+    Returns:
+        The folder, absolute.
+
+    Raises:
+        ArtifactError: It cannot be made or written.
+    """
+    home = resolve_home(option)
+    probe = home / f".probe-{os.getpid()}"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ArtifactError(f"Home folder {home} cannot be written: {error.strerror}. Choose another with --home.") from error
+    return home

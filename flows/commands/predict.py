@@ -1,0 +1,29 @@
+"""`thaw predict`: classify images with a published release."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from flows.commands.home import resolve_home
+from flows.predict import predict
+
+
+def predict_images(paths: list[Path], *, release_id: str | None, home: Path | None, as_json: bool) -> None:
+    """Classify images and print a line for each.
+
+    Args:
+        paths: Image files.
+        release_id: A release; the champion where it is None.
+        home: `--home`, if it was given.
+        as_json: Print one JSON document.
+
+    Raises:
+        ThawError: There is no such release, it is damaged, or a file is not an image.
+    """
+    predictions = predict(resolve_home(home), paths, release_id)
+    if as_json:
+        typer.echo(json.dumps(predictions, indent=1))
+        return
+    for item in predictions:
+        typer.echo(f"{item['path']}\t{item['class']}\t{item['probability']:.4f}")

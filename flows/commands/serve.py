@@ -1,0 +1,43 @@
+"""`thaw serve`: offer recipes as Prefect deployments until interrupted."""
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.commands.home import prepare_home
+from flows.commands.prefect_settings import set_prefect_defaults
+from pipeline_config.errors import RequestError
+from pipeline_config.loading import load_recipe
+
+
+def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path | None, home: Path | None) -> None:
+    """Serve a deployment for each recipe; returns when interrupted.
+
+    Args:
+        recipe_names: Names or files of recipes.
+        data: A folder that takes the place of every recipe's source.
+        weights: A file that takes the place of every recipe's weights.
+        home: `--home`, if it was given.
+
+    Raises:
+        ThawError: A recipe is wrong, or no Prefect server is set.
+    """
+    recipes = [load_recipe(name, data=data, weights=weights) for name in recipe_names]
+    folder = prepare_home(home)
+    if "PREFECT_API_URL" not in os.environ:
+        raise RequestError(
+            "thaw serve needs a Prefect server that outlives it. Start one with `prefect server start`, then set "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api."
+        )
+    set_prefect_defaults(folder)
+
+    from prefect import serve
+
+    from flows.deployments import deployment
+
+    console = Console(stderr=True, highlight=False)
+    for recipe in recipes:
+        when = f"by schedule {recipe.schedule.cron} ({recipe.schedule.timezone})" if recipe.schedule else "on demand"
+        console.print(f"thaw: serving retrain/{recipe.name}, {when}", soft_wrap=True)
+    serve(*(deployment(recipe, folder) for recipe in recipes))

@@ -1,0 +1,33 @@
+"""The deployments that `thaw serve` offers: one per recipe, with its schedule, and never two runs of it at once."""
+
+from pathlib import Path
+
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.schedules import Cron
+
+from flows.retrain import retrain
+from pipeline_config.schema import Recipe
+
+
+def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
+    """Describe a recipe's deployment.
+
+    Args:
+        recipe: The recipe; without a `schedule` it runs on demand only.
+        home: The home folder, absolute.
+
+    Returns:
+        A deployment named after the recipe. A run that would start while another of it is going on is cancelled: the
+        next scheduled one will do its work.
+    """
+    schedule = recipe.schedule
+    return retrain.to_deployment(
+        name=recipe.name,
+        parameters={"recipe": recipe.model_dump(mode="json", by_alias=True), "home": str(home)},
+        schedule=None if schedule is None else Cron(schedule.cron, timezone=schedule.timezone),
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        tags=["thaw", recipe.name],
+        description=f"Retrain {recipe.name} in two stages, and use the new model if it is better.",
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )

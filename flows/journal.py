@@ -1,0 +1,73 @@
+"""Runs the tasks of a flow one after the other, and keeps what happened: one report per task."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from pipeline_config.schema import Recipe
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.step import Step
+from tasks.task import StepTask, with_execution
+
+
+class TaskReport(BaseModel):
+    """One task of a run.
+
+    Attributes:
+        name: The task's name.
+        state: Prefect's state type, in lower case.
+        cached: Whether the artifact was there already.
+        seconds: Wall time, with retries.
+        digest: The artifact's digest.
+    """
+
+    name: str
+    state: str
+    cached: bool
+    seconds: float
+    digest: str
+
+
+@dataclass
+class Journal:
+    """Runs a recipe's tasks and keeps their reports.
+
+    Attributes:
+        recipe: The recipe.
+        home: The home folder.
+        reports: One for each finished task.
+    """
+
+    recipe: Recipe
+    home: Path
+    reports: list[TaskReport] = field(default_factory=list)
+
+    def run(self, step_task: StepTask, step: Step) -> ArtifactRef:
+        """Run a task with the recipe's retries and deadline.
+
+        Args:
+            step_task: The task.
+            step: Its request.
+
+        Returns:
+            The artifact.
+
+        Raises:
+            ThawError: What the task raised, after its last attempt.
+        """
+        started = time.monotonic()
+        execution = self.recipe.execution
+        state = with_execution(step_task, execution)(step, self.home, execution, return_state=True)
+        ref = ArtifactRef.model_validate(state.result())
+        self.reports.append(
+            TaskReport(
+                name=step_task.name,
+                state=state.type.value.lower(),
+                cached=state.name == "Cached",
+                seconds=round(time.monotonic() - started, 3),
+                digest=ref.digest,
+            )
+        )
+        return ref

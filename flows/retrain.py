@@ -1,0 +1,54 @@
+"""The main flow: from a recipe to a release."""
+
+import time
+from pathlib import Path
+
+from prefect import flow
+
+from flows import steps
+from flows.journal import Journal
+from flows.summary import RunResult, summarize
+from pipeline_config.schema import Recipe
+from tasks.evaluation.task import compare_with_champion, evaluate
+from tasks.ingest.task import ingest
+from tasks.publishing.step import PublishStep
+from tasks.publishing.task import publish_release
+from tasks.records.task import write_records
+from tasks.training.task import train_stage_one, train_stage_two
+
+
+@flow(name="retrain", flow_run_name="{recipe.name}-seed-{recipe.seed}")
+def retrain(recipe: Recipe, home: Path) -> RunResult:
+    """Ingest, train in two stages, evaluate, compare with the champion, and publish.
+
+    Args:
+        recipe: What to do.
+        home: Folder of artifacts and releases.
+
+    Returns:
+        What happened.
+
+    Raises:
+        ThawError: What the first task that failed raised. Nothing is published then.
+    """
+    started = time.monotonic()
+    journal = Journal(recipe, home.absolute())
+    dataset = journal.run(ingest, steps.ingest_step(recipe))
+    records = journal.run(write_records, steps.records_step(recipe, dataset))
+    stage_one = journal.run(train_stage_one, steps.stage_one_step(recipe, records))
+    stage_two = journal.run(train_stage_two, steps.stage_two_step(recipe, records, stage_one))
+    evaluation = journal.run(evaluate, steps.evaluate_step(recipe, records, stage_one, stage_two))
+    verdict = journal.run(compare_with_champion, steps.verdict_step(recipe, journal.home, evaluation))
+    release = journal.run(
+        publish_release,
+        PublishStep(
+            recipe=recipe,
+            dataset=dataset,
+            records=records,
+            stage_one=stage_one,
+            stage_two=stage_two,
+            evaluation=evaluation,
+            verdict=verdict,
+        ),
+    )
+    return summarize(journal, [stage_one, stage_two], evaluation, release, seconds=time.monotonic() - started)

@@ -1,0 +1,67 @@
+"""From a recipe to the request of each step. No Prefect here, so that a plan needs no server."""
+
+from pathlib import Path
+
+from pipeline_config.schema import Recipe
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.evaluation.comparison import VerdictStep
+from tasks.evaluation.step import EvaluateStep
+from tasks.ingest.sources import content_digest
+from tasks.ingest.step import IngestStep
+from tasks.publishing.publish import find_opponent
+from tasks.records.step import RecordsStep
+from tasks.training.step import TrainStep, weights_digest
+
+
+def ingest_step(recipe: Recipe) -> IngestStep:
+    """Ask for the dataset. Reads the source, because its content is part of the key."""
+    dataset = recipe.dataset
+    return IngestStep(dataset=dataset, seed=recipe.seed, content=content_digest(dataset.source))
+
+
+def records_step(recipe: Recipe, dataset: ArtifactRef) -> RecordsStep:
+    """Ask for the dataset's images as TFRecord shards."""
+    return RecordsStep(dataset=dataset, source=recipe.dataset.source, records=recipe.records)
+
+
+def stage_one_step(recipe: Recipe, records: ArtifactRef) -> TrainStep:
+    """Ask for the first stage: from the recipe's weights."""
+    return TrainStep(
+        name="stage_one",
+        records=records,
+        model=recipe.model,
+        weights_sha256=weights_digest(recipe.model),
+        stage=recipe.stage_one,
+        seed=recipe.seed,
+    )
+
+
+def stage_two_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef) -> TrainStep:
+    """Ask for the second stage: from the first one's kept weights."""
+    return TrainStep(
+        name="stage_two",
+        records=records,
+        model=recipe.model.model_copy(update={"weights": None}),  # where stage one's came from makes no difference
+        start=stage_one,
+        stage=recipe.stage_two,
+        seed=recipe.seed,
+    )
+
+
+def evaluate_step(
+    recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
+) -> EvaluateStep:
+    """Ask for the judgement of the second stage's model on the test split."""
+    return EvaluateStep(
+        recipe_name=recipe.name,
+        records=records,
+        stage_one=stage_one,
+        stage_two=stage_two,
+        evaluate=recipe.evaluate,
+        seed=recipe.seed,
+    )
+
+
+def verdict_step(recipe: Recipe, home: Path, evaluation: ArtifactRef) -> VerdictStep:
+    """Ask whether the new model is better than the recipe's champion, as it is now."""
+    return VerdictStep(evaluation=evaluation, opponent=find_opponent(home, recipe.name, evaluation))

@@ -1,0 +1,86 @@
+"""Single images of the records, for the report to show: as they are, and as training changes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from PIL import Image
+
+from pipeline_config.augment_schema import Augmentation
+from tasks.records.read import SplitReader
+from tasks.training.augmentation import prepare_training_image
+from tasks.training.images import decode
+
+LONGEST_SIDE = 320  # pixels; more would not show at the size of the pictures
+AUGMENTED = 9
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image of the records.
+
+    Attributes:
+        id: SHA-256 of the image's file, in hexadecimal.
+        label: Its class.
+        encoded: The file's content.
+    """
+
+    id: str
+    label: int
+    encoded: bytes
+
+
+def read_example(reader: SplitReader, index: int) -> Example:
+    """Read one image without decoding it.
+
+    Args:
+        reader: The split.
+        index: From 0 to the split's number of examples.
+
+    Returns:
+        The image.
+    """
+    features = tf.train.Example.FromString(reader.read(index)).features.feature
+    return Example(
+        id=features["id"].bytes_list.value[0].decode(),
+        label=features["label"].int64_list.value[0],
+        encoded=features["image"].bytes_list.value[0],
+    )
+
+
+def thumbnail(encoded: bytes) -> npt.NDArray[np.uint8]:
+    """Decode an image to look at.
+
+    Args:
+        encoded: The file's content.
+
+    Returns:
+        uint8 (height, width, 3); a large image is made smaller, its shape kept.
+    """
+    image = Image.fromarray(decode(tf.constant(encoded)).numpy())
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return np.asarray(image)
+
+
+def augmentations(
+    encoded: bytes, seed: int, resolution: int, operations: Sequence[Augmentation]
+) -> list[npt.NDArray[np.uint8]]:
+    """Change an image as training does, with the seeds (seed, 0) to (seed, 8).
+
+    Args:
+        encoded: The file's content.
+        seed: The recipe's seed.
+        resolution: Height and width of the stage's images, in pixels.
+        operations: The stage's augmentations.
+
+    Returns:
+        Nine images, uint8 (resolution, resolution, 3).
+    """
+    image = decode(tf.constant(encoded))
+    versions = [
+        prepare_training_image(image, tf.constant([seed, number], tf.int32), resolution, operations)
+        for number in range(AUGMENTED)
+    ]
+    return [tf.cast(tf.round(version), tf.uint8).numpy() for version in versions]

@@ -1,0 +1,188 @@
+"""The numbers of `metrics.json`, from a predictions table alone. No TensorFlow."""
+
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+
+from pipeline_config.errors import DatasetError
+from tasks.evaluation.predictions import top_probability
+
+CALIBRATION_BINS = 15  # as in Guo et al., 2017, "On Calibration of Modern Neural Networks"
+_TOP = 5
+
+# Written as a call, because "class" is a keyword.
+ClassScore = TypedDict("ClassScore", {"class": str, "examples": int, "precision": float, "recall": float, "f1": float})
+
+
+class ConfusionMatrix(TypedDict):
+    """Numbers of images by true class (rows) and predicted class (columns)."""
+
+    classes: list[str]
+    matrix: list[list[int]]
+
+
+class CalibrationBin(TypedDict):
+    """The images whose top probability is in (low, high]; the last three are null where there are none.
+
+    `confidence` is the mean of their top probabilities, `accuracy` the share of them that is predicted rightly.
+    """
+
+    low: float
+    high: float
+    examples: int
+    confidence: float | None
+    accuracy: float | None
+    accuracy_ci: list[float] | None
+
+
+class SplitMetrics(TypedDict):
+    """Everything that is measured on one split."""
+
+    examples: int
+    correct: int
+    accuracy: float
+    accuracy_ci: list[float]
+    confidence: float
+    loss: float
+    top_5_accuracy: NotRequired[float]
+    macro_f1: float
+    expected_calibration_error: float
+    per_class: list[ClassScore]
+    confusion_matrix: ConfusionMatrix
+    calibration: list[CalibrationBin]
+
+
+class Metrics(TypedDict):
+    """The document `metrics.json`."""
+
+    test: SplitMetrics
+
+
+def measure(table: pa.Table, classes: Sequence[str], confidence: float) -> Metrics:
+    """Compute all metrics of the test split.
+
+    Args:
+        table: The predictions table.
+        classes: The classes' names, by label.
+        confidence: Level of the accuracy's interval, between 0 and 1.
+
+    Returns:
+        The document. Top-5 accuracy is in it only where there are more than five classes. The macro F1 is the mean over
+        the classes that occur among the labels or the predictions.
+
+    Raises:
+        DatasetError: The table has no rows.
+    """
+    if table.num_rows == 0:
+        raise DatasetError("The test split has no images, expected at least 1. Raise dataset.splits.test.fraction.")
+    labels, predicted, ranks = (table[name].to_numpy() for name in ("label", "predicted", "rank"))
+    correct = int((labels == predicted).sum())
+    bins = calibration(top_probability(table), labels == predicted, confidence)
+    matrix = confusion_matrix(labels, predicted, labels=range(len(classes)))
+    test: SplitMetrics = {
+        "examples": table.num_rows,
+        "correct": correct,
+        "accuracy": correct / table.num_rows,
+        "accuracy_ci": wilson_interval(correct, table.num_rows, confidence),
+        "confidence": confidence,
+        "loss": float(table["loss"].to_numpy().mean()),
+        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
+        "expected_calibration_error": expected_calibration_error(bins),
+        "per_class": _class_scores(labels, predicted, classes),
+        "confusion_matrix": {"classes": list(classes), "matrix": matrix.tolist()},
+        "calibration": bins,
+    }
+    if len(classes) > _TOP:
+        test["top_5_accuracy"] = float((ranks <= _TOP).mean())
+    return {"test": test}
+
+
+def wilson_interval(successes: int, trials: int, confidence: float) -> list[float]:
+    """Estimate the range in which the true share lies: Wilson's score interval.
+
+    Args:
+        successes: From 0 to `trials`.
+        trials: At least 1.
+        confidence: Share of all such intervals that hold the true value, between 0 and 1.
+
+    Returns:
+        Low and high end, within [0, 1].
+    """
+    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def calibration(
+    top: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], confidence: float
+) -> list[CalibrationBin]:
+    """Compare how sure the model was with how often it was right.
+
+    Args:
+        top: Probability of the predicted class, (images,), range [0, 1].
+        correct: Whether the prediction was right, (images,).
+        confidence: Level of each bin's interval.
+
+    Returns:
+        15 bins of equal width from 0 to 1.
+    """
+    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
+    places = np.clip(np.searchsorted(edges, top, side="left") - 1, 0, CALIBRATION_BINS - 1)
+    return [
+        _calibration_bin(float(edges[number]), float(edges[number + 1]), top[chosen], correct[chosen], confidence)
+        for number, chosen in enumerate(places == number for number in range(CALIBRATION_BINS))
+    ]
+
+
+def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
+    """Sum up the bins: the mean distance between confidence and accuracy, weighted by the number of images.
+
+    Args:
+        bins: From `calibration`.
+
+    Returns:
+        The error, range [0, 1]; 0 is perfect.
+    """
+    total = sum(one["examples"] for one in bins)
+    gaps = (
+        one["examples"] * abs(one["accuracy"] - one["confidence"])
+        for one in bins
+        if one["accuracy"] is not None and one["confidence"] is not None
+    )
+    return sum(gaps) / total
+
+
+def _calibration_bin(
+    low: float, high: float, top: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], confidence: float
+) -> CalibrationBin:
+    filled = top.size > 0
+    return {
+        "low": low,
+        "high": high,
+        "examples": int(top.size),
+        "confidence": float(top.mean()) if filled else None,
+        "accuracy": float(correct.mean()) if filled else None,
+        "accuracy_ci": wilson_interval(int(correct.sum()), int(top.size), confidence) if filled else None,
+    }
+
+
+def _class_scores(
+    labels: npt.NDArray[np.int32], predicted: npt.NDArray[np.int32], classes: Sequence[str]
+) -> list[ClassScore]:
+    precision, recall, f1, examples = precision_recall_fscore_support(
+        labels, predicted, labels=range(len(classes)), zero_division=0
+    )
+    return [
+        {
+            "class": name,
+            "examples": int(examples[label]),
+            "precision": float(precision[label]),
+            "recall": float(recall[label]),
+            "f1": float(f1[label]),
+        }
+        for label, name in enumerate(classes)
+    ]

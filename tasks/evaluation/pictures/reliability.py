@@ -1,0 +1,61 @@
+"""The reliability diagram: how often the model is right, by how sure it says it is."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from tasks.evaluation.metrics import CalibrationBin
+from tasks.evaluation.pictures.style import BLUE, GREY, percent
+
+
+def draw_reliability(bins: Sequence[CalibrationBin], confidence: float) -> Figure:
+    """Draw accuracy over confidence with each bin's interval, and below it where the test images are.
+
+    Args:
+        bins: From `tasks.evaluation.metrics.calibration`.
+        confidence: Level of the bins' intervals.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(6.0, 5.8), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
+    upper.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--")
+    for one in bins:
+        _draw_bin(upper, one)
+    upper.set_ylabel("share that is right")
+    upper.set_ylim(0, 1.02)
+    upper.grid(visible=True)
+    widths = [one["high"] - one["low"] for one in bins]
+    lower.bar(
+        [one["low"] for one in bins],
+        [one["examples"] for one in bins],
+        widths,
+        align="edge",
+        color=BLUE,
+        edgecolor="white",
+    )
+    lower.set_ylabel("images")
+    lower.set_xlabel("probability of the predicted class")
+    lower.set_xlim(0, 1.01)
+    for axis in (upper.xaxis, upper.yaxis):
+        axis.set_major_formatter(lambda share, _: percent(share))
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+    figure.legend(
+        [Line2D([], [], color=BLUE, marker="o", markersize=7), Line2D([], [], color=GREY, linestyle="--")],
+        [f"test images, with {percent(confidence)} interval", "perfect: as sure as right"],
+        loc="outside upper center",
+        ncols=2,
+    )
+    return figure
+
+
+def _draw_bin(axes: Axes, one: CalibrationBin) -> None:
+    if one["confidence"] is None or one["accuracy"] is None or one["accuracy_ci"] is None:
+        return
+    low, high = one["accuracy_ci"]
+    axes.vlines(one["confidence"], low, high, color=BLUE, linewidth=2, alpha=0.45)
+    axes.plot(one["confidence"], one["accuracy"], "o", color=BLUE, markersize=7, clip_on=False)

@@ -1,0 +1,32 @@
+"""The Prefect tasks of evaluation: judge the model, and compare it with the champion."""
+
+from pathlib import Path
+
+from prefect.artifacts import create_table_artifact
+
+from pipeline_config.schema import ExecutionConfig
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.store import ArtifactStore
+from tasks.evaluation.comparison import VerdictStep, VerdictWork, compare
+from tasks.evaluation.step import EvaluateStep, EvaluateWork
+from tasks.task import build_in_child, step_task
+
+
+@step_task("evaluate", "evaluation")
+def evaluate(step: EvaluateStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+    """Judge the second stage's model on the test split: an evaluation artifact."""
+    ref = build_in_child("evaluate", step, EvaluateWork, home, execution)
+    metrics = ArtifactStore(home).facts(ref)["test"]
+    create_table_artifact(
+        [{"metric": name.replace("_", " "), "value": str(value)} for name, value in metrics.items()],
+        key="test-metrics",
+        description=f"{step.recipe_name}, seed {step.seed}: metrics on the test split",
+    )
+    return ref
+
+
+@step_task("compare", "evaluation")
+def compare_with_champion(step: VerdictStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+    """Say whether the model is better than the champion: a verdict artifact."""
+    del execution  # two small documents are compared here, not in a child
+    return ArtifactStore(home).build(step, lambda folder: compare(VerdictWork(home=home, folder=folder, step=step)))

@@ -1,0 +1,75 @@
+"""What the report says of the training: each stage's settings and facts in words."""
+
+import json
+from pathlib import Path
+
+from pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig, Train
+from tasks.artifacts.manifest import read_manifest
+from tasks.evaluation.report import StageSummary
+from tasks.training.stage_artifact import StageFacts
+
+_WORDS = {
+    "all": "the whole network",
+    "head": "the head; the backbone is frozen",
+    "last_batch_norm": "the last BatchNormalization and the head",
+}
+
+
+def read_settings(stage_folder: Path) -> StageConfig:
+    """Read the settings that a stage was trained with.
+
+    Args:
+        stage_folder: A stage artifact's folder; its manifest says what it was made from.
+
+    Returns:
+        The settings.
+    """
+    document = read_manifest(stage_folder).made_from["depends_on"]["stage"]
+    return StageConfig.model_validate_json(json.dumps(document))
+
+
+def summarize(facts: StageFacts, settings: StageConfig) -> StageSummary:
+    """Bring together what the report says of a stage.
+
+    Args:
+        facts: What happened.
+        settings: What was asked for.
+
+    Returns:
+        The summary.
+    """
+    return StageSummary(
+        name=facts.name.replace("_", " "),
+        resolution=facts.resolution,
+        trained=describe(settings.train),
+        trainable_parameters=facts.trainable_parameters,
+        parameters=facts.parameters,
+        epochs=facts.epochs,
+        kept_epoch=facts.kept_epoch,
+        accuracy_before=facts.before.val_accuracy,
+        accuracy_after=facts.val_accuracy,
+        loss_before=facts.before.val_loss,
+        loss_after=facts.val_loss,
+    )
+
+
+def describe(train: Train) -> str:
+    """Say in words what a stage trains.
+
+    Args:
+        train: The stage's `train`.
+
+    Returns:
+        A few words.
+    """
+    match train:
+        case FromLayer(from_layer=int(index)):
+            return f"from layer {index} of the backbone on"
+        case FromLayer(from_layer=str(name)):
+            return f"from layer {name} of the backbone on"
+        case LastBlocks(last_blocks=1):
+            return "the last block and the head"
+        case LastBlocks(last_blocks=blocks):
+            return f"the last {blocks} blocks and the head"
+        case _:
+            return _WORDS[str(train)]

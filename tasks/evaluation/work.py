@@ -1,0 +1,104 @@
+"""Judges a finished model, in a child process: predictions, metrics, pictures, report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import tensorflow as tf
+
+from tasks.artifacts.store import ArtifactStore, write_json
+from tasks.evaluation.classify import classify
+from tasks.evaluation.examples import read_example
+from tasks.evaluation.gallery import Gallery
+from tasks.evaluation.history import read_histories
+from tasks.evaluation.metrics import Metrics, measure
+from tasks.evaluation.predictions import predictions_table, write_table
+from tasks.evaluation.report import ReportContent, render_report
+from tasks.evaluation.step import EvaluateStep, EvaluateWork
+from tasks.evaluation.training_story import read_settings, summarize
+from tasks.process import Reporter
+from tasks.records.read import SplitReader
+from tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
+
+# The metrics that are short enough for a table of runs; the rest is in `metrics.json`.
+_HEADLINES = (
+    "examples",
+    "correct",
+    "accuracy",
+    "accuracy_ci",
+    "confidence",
+    "loss",
+    "top_5_accuracy",
+    "macro_f1",
+    "expected_calibration_error",
+)
+
+
+def evaluate(work: EvaluateWork, reporter: Reporter) -> dict[str, Any]:
+    """Judge the second stage's model on the test split and write the evaluation artifact.
+
+    Args:
+        work: The request, the home folder and the folder to fill.
+        reporter: Takes progress and log lines.
+
+    Returns:
+        {"test": the metrics without tables and curves}.
+
+    Raises:
+        ArtifactError: An input fails its check.
+        DatasetError: The test split has no images.
+        TrainingError: The model gives probabilities that are not finite.
+    """
+    tf.config.experimental.enable_op_determinism()
+    step, store = work.step, ArtifactStore(work.home)
+    records = store.open(step.records)
+    stages = [store.open(step.stage_one), store.open(step.stage_two)]
+    facts = [read_stage(folder) for folder in stages]
+    with SplitReader(records, "train") as train_split, SplitReader(records, "test") as test_split:
+        table = _predict(stages[-1], test_split, step, reporter)
+        metrics = measure(table, test_split.classes, step.evaluate.confidence)
+        history = read_histories({fact.name: folder for fact, folder in zip(facts, stages, strict=True)})
+        write_table(table, work.folder / "predictions.parquet")
+        write_table(history, work.folder / "history.parquet")
+        write_json(work.folder / "metrics.json", metrics)
+        settings = read_settings(stages[0])
+        pictures = work.folder / "pictures"
+        pictures.mkdir()
+        gallery = Gallery(folder=pictures, classes=test_split.classes, seed=step.seed)
+        gallery.draw_training(train_split, facts[0].resolution, settings.augment or [])
+        gallery.draw_history(history, [fact.kept_epoch for fact in facts])
+        gallery.draw_metrics(metrics["test"])
+        gallery.draw_test(test_split, table)
+        _write_report(work, metrics, stages, facts, train_split.examples)
+    test = dict(metrics["test"])
+    reporter.log(f"test accuracy {test['accuracy']:.4f} on {test['examples']:,} images, loss {test['loss']:.4f}")
+    return {"test": {name: test[name] for name in _HEADLINES if name in test}}
+
+
+def _predict(stage: Path, reader: SplitReader, step: EvaluateStep, reporter: Reporter) -> pa.Table:
+    model = load_classifier(stage)
+    labels, probabilities = classify(model, reader, read_stage(stage), step.evaluate.batch_size, reporter)
+    ids = [read_example(reader, index).id for index in range(reader.examples)]
+    return predictions_table(ids, labels, probabilities, reader.classes)
+
+
+def _write_report(
+    work: EvaluateWork, metrics: Metrics, stages: Sequence[Path], facts: Sequence[StageFacts], training_images: int
+) -> None:
+    settings = [read_settings(folder) for folder in stages]
+    content = ReportContent(
+        recipe_name=work.step.recipe_name,
+        backbone=facts[-1].backbone,
+        metrics=metrics["test"],
+        stages=[summarize(fact, config) for fact, config in zip(facts, settings, strict=True)],
+        training_images=training_images,
+        digests={
+            "Records": work.step.records.digest,
+            "Stage one": work.step.stage_one.digest,
+            "Stage two": work.step.stage_two.digest,
+            "Weights of the model": facts[-1].weights_sha256,
+        },
+        augmented=any(operation.name != "center_crop" for operation in settings[0].augment or []),
+    )
+    (work.folder / "report.html").write_text(render_report(content, work.folder / "pictures"), encoding="utf-8")

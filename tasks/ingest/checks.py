@@ -1,0 +1,75 @@
+"""Is there enough of every class in every split to train, validate and test on?"""
+
+from collections.abc import Sequence
+
+from pipeline_config.dataset_schema import SPLITS
+from pipeline_config.errors import DatasetError
+from tasks.ingest.dataset import Counts
+
+_LISTED_CLASSES = 5
+_REMEDY = "Add images, or raise the fractions in dataset.splits."
+
+
+def check_classes(classes: Sequence[str]) -> None:
+    """Refuse a source in which there is nothing to tell apart.
+
+    Args:
+        classes: The class names.
+
+    Raises:
+        DatasetError: There are fewer than two.
+    """
+    if len(classes) < 2:
+        received = f"{len(classes)} ({', '.join(classes)})" if classes else "none"
+        raise DatasetError(f"A classifier needs at least 2 classes. Received: {received}. Add a folder per class.")
+
+
+def check_counts(counts: Counts) -> list[str]:
+    """Refuse splits that cannot be trained or judged on.
+
+    Args:
+        counts: Images per split and class; every split and every class is there, with 0 if need be.
+
+    Returns:
+        Warnings about classes that one of the held-out splits lacks.
+
+    Raises:
+        DatasetError: A split is empty, a class has no training images, or only training images.
+    """
+    total = sum(sum(of_split.values()) for of_split in counts.values())
+    for split in SPLITS:
+        if not any(counts[split].values()):
+            raise DatasetError(
+                f"The {split} split is empty: expected at least 1 image, received 0 of {total}. {_REMEDY}"
+            )
+    classes = list(counts["train"])
+    untrained = [name for name in classes if not counts["train"][name]]
+    if untrained:
+        held_out = ", ".join(f"{split} has {counts[split][untrained[0]]}" for split in ("validation", "test"))
+        raise DatasetError(
+            f"{_named(untrained)} no training images: expected at least 1, received 0 ({held_out} of {untrained[0]}). "
+            "Add images to train, or remove the class everywhere."
+        )
+    unjudged = [name for name in classes if not counts["validation"][name] and not counts["test"][name]]
+    if unjudged:
+        received = counts["train"][unjudged[0]]
+        raise DatasetError(
+            f"{_named(unjudged)} images in one split only: expected at least 1 in validation or test, "
+            f"received {received} in train and 0 in both for {unjudged[0]}. {_REMEDY}"
+        )
+    warnings = []
+    for split in ("validation", "test"):
+        lacking = [name for name in classes if not counts[split][name]]
+        if lacking:
+            warnings.append(
+                f"{_named(lacking)} no images in the {split} split, which cannot tell how well they do. {_REMEDY}"
+            )
+    return warnings
+
+
+def _named(classes: Sequence[str]) -> str:
+    listed = ", ".join(classes[:_LISTED_CLASSES])
+    if len(classes) == 1:
+        return f"Class {listed} has"
+    more = f" and {len(classes) - _LISTED_CLASSES} more" if len(classes) > _LISTED_CLASSES else ""
+    return f"Classes {listed}{more} have"

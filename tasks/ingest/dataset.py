@@ -1,0 +1,147 @@
+"""The dataset artifact: `manifest.parquet`, a row per image, and `dataset.json`, what is true of all of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline_config.dataset_schema import SPLITS, SplitName
+from pipeline_config.errors import ArtifactError
+from tasks.artifacts.store import write_json
+from tasks.ingest.sources.base import one_line
+
+MANIFEST = "manifest.parquet"
+SUMMARY = "dataset.json"
+
+Counts = dict[SplitName, dict[str, int]]
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("class_name", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("format", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetImage:
+    """One row of the manifest.
+
+    Attributes:
+        id: SHA-256 of the encoded bytes, in hexadecimal.
+        label: Index of the class.
+        class_name: Name of the class.
+        split: "train", "validation" or "test".
+        width: Pixels, after EXIF's orientation has been applied.
+        height: Pixels, after EXIF's orientation has been applied.
+        format: Such as "JPEG", by the file's content.
+        bytes: Size of the encoded image.
+        origin: Where it is in the source.
+    """
+
+    id: str
+    label: int
+    class_name: str
+    split: SplitName
+    width: int
+    height: int
+    format: str
+    bytes: int
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableImage:
+    """An image that cannot be used.
+
+    Attributes:
+        origin: Where it is in the source.
+        reason: What is wrong with it, in a few words.
+    """
+
+    origin: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name it, with the reason, on one line."""
+        return f"{one_line(self.origin)} ({self.reason})"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset artifact that has been read.
+
+    Attributes:
+        classes: Class names, by label.
+        images: The rows of the manifest, in its order: by split (train, validation, test), then label, then id.
+    """
+
+    classes: list[str]
+    images: list[DatasetImage]
+
+
+def count_images(classes: Sequence[str], images: Sequence[DatasetImage]) -> Counts:
+    """Count images per split and class.
+
+    Args:
+        classes: Class names, by label.
+        images: The images.
+
+    Returns:
+        Counts for every split and every class, 0 included.
+    """
+    counts: Counts = {split: dict.fromkeys(classes, 0) for split in SPLITS}
+    for image in images:
+        counts[image.split][image.class_name] += 1
+    return counts
+
+
+def write_dataset(folder: Path, dataset: Dataset, *, duplicates: int, unreadable: Sequence[UnreadableImage]) -> None:
+    """Write the artifact's files; the same dataset gives the same bytes.
+
+    Args:
+        folder: An empty folder.
+        dataset: Classes, and images in any order.
+        duplicates: Number of files left out because another has the same content.
+        unreadable: Images left out because they cannot be read.
+    """
+    rows = sorted(dataset.images, key=lambda image: (SPLITS.index(image.split), image.label, image.id))
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_SCHEMA)
+    pq.write_table(table, folder / MANIFEST, compression="zstd")
+    summary = {
+        "classes": dataset.classes,
+        "counts": count_images(dataset.classes, rows),
+        "duplicates": duplicates,
+        "unreadable": [asdict(image) for image in unreadable],
+    }
+    write_json(folder / SUMMARY, summary)
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read the artifact.
+
+    Args:
+        folder: A dataset artifact that the store has checked.
+
+    Returns:
+        Its classes and images.
+
+    Raises:
+        ArtifactError: A file is not what this version writes.
+    """
+    try:
+        classes = json.loads((folder / SUMMARY).read_bytes())["classes"]
+        rows = pq.read_table(folder / MANIFEST, schema=_SCHEMA).to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise ArtifactError(f"{folder} is not a dataset: {error}. Run again to rebuild it.") from error
+    return Dataset(classes, [DatasetImage(**row) for row in rows])

@@ -1,0 +1,38 @@
+"""Where images come from: one module per kind of source, and the one place that knows them all."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pipeline_config.dataset_schema import Source
+from tasks.ingest.sources.base import ImageSource
+from tasks.ingest.sources.digits import DigitsImages
+from tasks.ingest.sources.directory import DirectoryImages
+
+_KINDS: dict[str, Callable[[Any], ImageSource]] = {"digits": DigitsImages, "directory": DirectoryImages}
+
+
+def open_source(config: Source) -> ImageSource:
+    """Find the source that a recipe asks for.
+
+    Args:
+        config: The recipe's `dataset.source`.
+
+    Returns:
+        The source; nothing of it has been read yet.
+    """
+    return _KINDS[config.kind](config)
+
+
+def content_digest(config: Source) -> str:
+    """Digest what a source holds now, so that a change of it changes the key of the dataset.
+
+    Args:
+        config: The recipe's `dataset.source`.
+
+    Returns:
+        SHA-256, in hexadecimal.
+
+    Raises:
+        DatasetError: The source is missing, or not laid out as expected.
+    """
+    return open_source(config).content_digest()

@@ -1,0 +1,84 @@
+"""scikit-learn's handwritten digits as PNG files: real data that ship with the library."""
+
+import functools
+import hashlib
+import io
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline_config.dataset_schema import DigitsSource, SplitName
+from tasks.ingest.sources.base import RawExample
+
+_LARGEST_VALUE = 16  # the data set counts dark pixels in blocks of 4 × 4
+_ENCODING = "8-bit grey PNG, not compressed, 1"  # part of the digest: another way to encode gives other files
+
+
+class DigitsImages:
+    """1,797 grey images of 8 × 8 pixels in ten classes, all in one split."""
+
+    def __init__(self, config: DigitsSource) -> None:
+        """Prepare the source.
+
+        Args:
+            config: Has no settings.
+        """
+        self.config = config
+
+    def splits(self) -> frozenset[SplitName]:
+        """There is one split, train."""
+        return frozenset(("train",))
+
+    def classes(self) -> tuple[str, ...]:
+        """The digits from "0" to "9"."""
+        return tuple(str(digit) for digit in range(10))
+
+    def count(self) -> int:
+        """Count the images."""
+        return len(self._labels)
+
+    def examples(self) -> Iterator[RawExample]:
+        """Go through the images in the library's order."""
+        for index, label in enumerate(self._labels):
+            origin = f"digits/{index:05d}"
+            yield RawExample(origin, str(label), "train", functools.partial(self.read_again, origin))
+
+    def read_again(self, origin: str) -> bytes:
+        """Encode one image.
+
+        Args:
+            origin: Such as "digits/00001".
+
+        Returns:
+            A PNG file, not compressed so that its bytes do not depend on the version of the compressor.
+        """
+        pixels = self._pixels[int(origin.removeprefix("digits/"))]
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "PNG", compress_level=0)
+        return stream.getvalue()
+
+    def content_digest(self) -> str:
+        """Digest the pixels, the labels and the way they are encoded."""
+        digest = hashlib.sha256(_ENCODING.encode())
+        digest.update(self._pixels.tobytes())
+        digest.update(self._labels.tobytes())
+        return digest.hexdigest()
+
+    @property
+    def _pixels(self) -> NDArray[np.uint8]:
+        return _load()[0]
+
+    @property
+    def _labels(self) -> NDArray[np.uint8]:
+        return _load()[1]
+
+
+@functools.cache
+def _load() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    from sklearn.datasets import load_digits  # half a second, and only this source needs it
+
+    bunch = load_digits()
+    pixels = np.round(bunch.images * (255 / _LARGEST_VALUE)).astype(np.uint8)
+    return pixels, bunch.target.astype(np.uint8)

@@ -1,0 +1,182 @@
+"""A folder of class folders, or of train, validation and test folders of class folders."""
+
+import errno
+import functools
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline_config.dataset_schema import DirectorySource, SplitName
+from pipeline_config.errors import DatasetError
+from tasks.ingest.sources.base import RawExample
+
+# How folders of splits are called; capital letters make no difference.
+_SPLIT_FOLDERS: dict[str, SplitName] = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+}
+# What file managers and archivers leave behind; so does everything whose name begins with a dot.
+_LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")
+_LAYOUTS = "class folders with images, or train, validation and test folders of class folders"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    origin: str
+    class_name: str
+    split: SplitName
+
+
+class DirectoryImages:
+    """Images in folders named after their class.
+
+    Every file in a class folder counts as an image, at any depth; links to files are followed, links to folders only
+    where they stand for a class or a split. Hidden files, and files beside the class folders, are left out. Classes are
+    in the order of their names.
+    """
+
+    def __init__(self, config: DirectorySource) -> None:
+        """Prepare the source; the folder is not looked at yet.
+
+        Args:
+            config: Says where the folder is.
+        """
+        self.folder = Path(config.path)
+
+    def splits(self) -> frozenset[SplitName]:
+        """List the splits that have a folder; without such folders, train."""
+        return frozenset(split for _, split in self._split_folders)
+
+    def classes(self) -> tuple[str, ...]:
+        """List the names of the class folders of all splits, in code-point order."""
+        return tuple(sorted({file.class_name for file in self._files}))
+
+    def count(self) -> int:
+        """Count the files in class folders."""
+        return len(self._files)
+
+    def examples(self) -> Iterator[RawExample]:
+        """Go through the files in the order of their paths."""
+        for file in self._files:
+            yield RawExample(file.origin, file.class_name, file.split, functools.partial(self.read_again, file.origin))
+
+    def read_again(self, origin: str) -> bytes:
+        """Read one file.
+
+        Args:
+            origin: Its path below the folder, with forward slashes.
+
+        Returns:
+            Its content.
+
+        Raises:
+            OSError: It is missing, not readable, or not a regular file.
+        """
+        path = self.folder / origin
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would keep its reader waiting
+            raise OSError(errno.EINVAL, "Not a regular file")
+        return path.read_bytes()
+
+    def content_digest(self) -> str:
+        """Digest the path and the content of every file."""
+        digest = hashlib.sha256()
+        origins = [file.origin for file in self._files]
+        with ThreadPoolExecutor() as threads:  # reading and hashing both let other threads run
+            for origin, content in zip(origins, threads.map(self._content, origins), strict=True):
+                digest.update(f"{origin}\0{content}\n".encode())
+        return digest.hexdigest()
+
+    def _content(self, origin: str) -> str:
+        try:
+            return hashlib.sha256(self.read_again(origin)).hexdigest()
+        except OSError as error:
+            return f"cannot be read: {errno.errorcode.get(error.errno or 0, 'unknown')}"
+
+    @functools.cached_property
+    def _split_folders(self) -> list[tuple[Path, SplitName]]:
+        try:
+            is_folder = stat.S_ISDIR(self.folder.stat().st_mode)
+        except OSError as error:
+            raise DatasetError(f"{self.folder}: {error.strerror}. Expected a folder with {_LAYOUTS}.") from error
+        if not is_folder:
+            raise DatasetError(f"{self.folder} is a file. Expected a folder with {_LAYOUTS}.")
+        folders = _folders_in(self.folder)
+        if not folders:
+            raise DatasetError(f"{self.folder} has no folders in it. Expected {_LAYOUTS}.")
+        named = [(folder, _SPLIT_FOLDERS[folder.name.lower()]) for folder in folders if _is_split(folder)]
+        if not named:
+            return [(self.folder, "train")]
+        if len(named) < len(folders):
+            other = next(folder.name for folder in folders if not _is_split(folder))
+            raise DatasetError(
+                f"{self.folder} mixes folders of splits ({named[0][0].name}) with other folders ({other}). "
+                f"Expected {_LAYOUTS}, not both."
+            )
+        for split in ("train", "validation", "test"):
+            same = [folder.name for folder, of in named if of == split]
+            if len(same) > 1:
+                raise DatasetError(f"{self.folder} has {len(same)} folders for {split}: {', '.join(same)}. Keep one.")
+        return named
+
+    @functools.cached_property
+    def _files(self) -> list[_File]:
+        files = [file for folder, split in self._split_folders for file in self._files_of_split(folder, split)]
+        return sorted(files, key=lambda file: file.origin)
+
+    def _files_of_split(self, split_folder: Path, split: SplitName) -> Iterator[_File]:
+        class_folders = _folders_in(split_folder)
+        if not class_folders:
+            raise DatasetError(f"{split_folder} has no class folders in it. Expected {_LAYOUTS}.")
+        for folder in class_folders:
+            paths = list(_files_below(folder))
+            if not paths:
+                raise DatasetError(
+                    f"{folder} has no files in it. Expected images of class {folder.name}; or remove it."
+                )
+            for path in paths:
+                yield _File(_origin(path, self.folder), folder.name, split)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in _LITTER
+
+
+def _is_split(folder: Path) -> bool:
+    return folder.name.lower() in _SPLIT_FOLDERS
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+    except OSError as error:
+        raise _unreadable_folder(error) from error
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=_raise_unreadable_folder):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        yield from (Path(parent, name) for name in names if not _is_hidden(name))
+
+
+def _raise_unreadable_folder(error: OSError) -> None:
+    raise _unreadable_folder(error) from error
+
+
+def _unreadable_folder(error: OSError) -> DatasetError:
+    return DatasetError(f"The folder {error.filename} cannot be read: {error.strerror}.")
+
+
+def _origin(path: Path, folder: Path) -> str:
+    origin = path.relative_to(folder).as_posix()
+    try:
+        origin.encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError(f"The name of {origin!r} in {folder} is not valid UTF-8. Rename it.") from error
+    return origin

@@ -1,0 +1,14 @@
+"""The Prefect task of ingest."""
+
+from pathlib import Path
+
+from pipeline_config.schema import ExecutionConfig
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.ingest.step import IngestStep, IngestWork
+from tasks.task import build_in_child, step_task
+
+
+@step_task("ingest", "data")
+def ingest(step: IngestStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+    """Read the source, check every image, and split them: a dataset artifact."""
+    return build_in_child("ingest", step, IngestWork, home, execution)

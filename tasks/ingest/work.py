@@ -1,0 +1,71 @@
+"""The ingest step: from a source to a dataset artifact."""
+
+from typing import Any
+
+from pipeline_config.dataset_schema import SplitName
+from pipeline_config.errors import DatasetError
+from tasks.ingest.checks import check_classes, check_counts
+from tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
+from tasks.ingest.duplicates import drop_duplicates
+from tasks.ingest.scan import ScannedImage, check_unreadable, scan_images
+from tasks.ingest.sources import content_digest, open_source
+from tasks.ingest.splits import assign_split, plan_splits
+from tasks.ingest.step import IngestWork
+from tasks.process import Reporter
+
+
+def ingest(work: IngestWork, report: Reporter) -> dict[str, Any]:
+    """Read a source's images, check them, and decide which split each belongs to.
+
+    Args:
+        work: The request, and the folder to fill.
+        report: Takes progress and warnings.
+
+    Returns:
+        Facts: classes, images per split, files left out.
+
+    Raises:
+        DatasetError: The source is not fit to train on; the message says what is wrong and what would be right.
+    """
+    config, seed = work.step.dataset, work.step.seed
+    source = open_source(config.source)
+    classes = source.classes()
+    check_classes(classes)
+    plan = plan_splits(config.splits, source.splits())
+    scanned, unreadable = scan_images(source, config.max_pixels, report)
+    if content_digest(config.source) != work.step.content:
+        raise DatasetError(
+            "The images changed while they were being read. Expected the same files throughout. Run again."
+        )
+    check_unreadable(unreadable, len(scanned) + len(unreadable), config.max_bad_fraction, report)
+    unique = drop_duplicates(scanned)
+    duplicates = len(scanned) - len(unique)
+    if duplicates:
+        files = "1 file has" if duplicates == 1 else f"{duplicates} files have"
+        report.warn(f"{files} the same content as another and count once.")
+    labels = {name: label for label, name in enumerate(classes)}
+    images = [_row(image, labels, assign_split(plan, image.source_split, image.id, seed)) for image in unique]
+    counts = count_images(classes, images)
+    for warning in check_counts(counts):
+        report.warn(warning)
+    write_dataset(work.folder, Dataset(list(classes), images), duplicates=duplicates, unreadable=unreadable)
+    return {
+        "classes": len(classes),
+        "examples": {split: sum(of_split.values()) for split, of_split in counts.items()},
+        "duplicates": duplicates,
+        "unreadable": len(unreadable),
+    }
+
+
+def _row(image: ScannedImage, labels: dict[str, int], split: SplitName) -> DatasetImage:
+    return DatasetImage(
+        id=image.id,
+        label=labels[image.class_name],
+        class_name=image.class_name,
+        split=split,
+        width=image.facts.width,
+        height=image.facts.height,
+        format=image.facts.format,
+        bytes=image.bytes,
+        origin=image.origin,
+    )

@@ -1,0 +1,113 @@
+"""How a release's folder comes into `releases/`: copied beside, checked, synced, renamed. No TensorFlow.
+
+The files are copied, not linked: a hard link would share a flipped bit with the artifact, which is what a damaged
+release is rebuilt from.
+"""
+
+import itertools
+import shutil
+from pathlib import Path
+
+from pipeline_config.errors import ArtifactError, PublishError
+from tasks.artifacts.atomic import move_into_place, sync
+from tasks.artifacts.manifest import MANIFEST_NAME, ArtifactRef
+from tasks.artifacts.store import ArtifactStore
+from tasks.publishing.checksums import CHECKSUMS_NAME, verify_checksums
+from tasks.publishing.release import read_release
+
+RELEASES_NAME = "releases"
+RELEASE_KIND = "release"
+
+_TEMPORARY_PREFIX = ".tmp-"
+
+
+def is_visible(folder: Path) -> bool:
+    """Say whether a folder is a release: it has its final name and is signed off.
+
+    Args:
+        folder: A folder, which need not exist.
+
+    Returns:
+        Whether it counts.
+    """
+    return not folder.name.startswith(".") and (folder / CHECKSUMS_NAME).is_file()
+
+
+def install(home: Path, artifact: Path, release: str) -> None:
+    """Put a release into its place, unless it is there already and whole. The caller holds the lock.
+
+    A damaged folder of that name is kept in `quarantine/releases/`.
+
+    Args:
+        home: The home folder.
+        artifact: Folder of the release artifact, checked.
+        release: The release's id.
+
+    Raises:
+        PublishError: The home folder cannot be written. What was there before is still there, or in quarantine.
+    """
+    destination = home / RELEASES_NAME / release
+    if is_visible(destination):
+        try:
+            verify_checksums(destination)
+            return
+        except PublishError:
+            pass  # it is replaced below
+    temporary = destination.with_name(_TEMPORARY_PREFIX + release)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        _copy_files(artifact, temporary)
+        verify_checksums(temporary)
+        _set_aside(home, destination)  # not before its successor is whole
+        move_into_place(temporary, destination)
+    except (OSError, ArtifactError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        words = error.strerror or error if isinstance(error, OSError) else error
+        raise PublishError(f"Release {release} cannot be written: {words}. The champion is as it was.") from error
+
+
+def clear_temporaries(home: Path) -> None:
+    """Remove what killed processes left half copied. The caller holds the lock, so nobody uses it.
+
+    Args:
+        home: The home folder.
+    """
+    for folder in (home / RELEASES_NAME).glob(f"{_TEMPORARY_PREFIX}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_artifact(home: Path, release: str) -> Path | None:
+    """Look for the artifact that a release was copied from.
+
+    Args:
+        home: The home folder.
+        release: The release's id.
+
+    Returns:
+        Its folder, checked; None if there is none, or none that is whole.
+    """
+    for folder in sorted((home / "artifacts" / RELEASE_KIND).glob("*")):
+        try:
+            if read_release(folder).id == release:
+                return ArtifactStore(home).open(ArtifactRef(kind=RELEASE_KIND, digest=folder.name))
+        except (ArtifactError, PublishError):
+            continue  # a damaged artifact cannot help; the store sets it aside when it is next asked for
+    return None
+
+
+def _set_aside(home: Path, folder: Path) -> None:
+    if not folder.exists():
+        return
+    place = home / "quarantine" / RELEASES_NAME
+    place.mkdir(parents=True, exist_ok=True)
+    names = (place / f"{folder.name}.{number}" for number in itertools.count(1))
+    folder.rename(next(name for name in names if not name.exists()))
+    sync(place)
+
+
+def _copy_files(artifact: Path, folder: Path) -> None:
+    for path in sorted(artifact.rglob("*")):
+        if path.is_file() and path != artifact / MANIFEST_NAME:
+            copy = folder / path.relative_to(artifact)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)

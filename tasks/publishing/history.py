@@ -1,0 +1,281 @@
+"""Which release is the champion of each recipe, and every change of it. No TensorFlow.
+
+    champions/<recipe>.json   {"release": id, "sequence": n}, replaced atomically
+    log.jsonl                 one line for each change, in the order of `sequence`; the clock orders nothing
+
+A change is written to the log first, and synced; that is the moment at which it happens. Then the pointer follows. So:
+
+- a crash before the log's line is whole: nothing happened. The torn line is passed over, the next change cuts it off;
+- a crash between the line and the pointer: the change has happened. The line's sequence is higher than the pointer's,
+  so every reader already takes the line's release, and `Registry.locked` replaces the pointer before all else;
+- a line that cannot be written is cut off again and the change fails; a pointer that cannot be written fails as well,
+  with a message that says that the change is recorded;
+- a pointer that is lost or damaged is restored from the log; where the log's last lines are lost or damaged, the
+  pointer's sequence is the higher one, and the pointer holds. Damaged lines are passed over and stay where they are.
+
+A champion is only ever a release whose folder is complete, because the folder is in place before the line is written.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline_config.errors import ArtifactError, PublishError
+from tasks.artifacts.atomic import sync, write_atomically
+
+LOG_NAME = "log.jsonl"
+CHAMPIONS_NAME = "champions"
+
+Action = Literal["publish", "promote", "rollback"]
+Document = TypeVar("Document", bound=BaseModel)
+
+
+class LogEntry(BaseModel):
+    """One line of `log.jsonl`: the champion of a recipe changed.
+
+    Attributes:
+        sequence: Counts all changes of this home folder, from 1.
+        time: When, in UTC, ISO 8601; for readers only.
+        action: What was asked for.
+        recipe: Whose champion.
+        release: The champion from now on.
+        previous: The champion until now, if there was one.
+        reason: Why.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sequence: int = Field(ge=1)
+    time: str
+    action: Action
+    recipe: str
+    release: str
+    previous: str | None
+    reason: str
+
+
+class Pointer(BaseModel):
+    """The contents of `champions/<recipe>.json`.
+
+    Attributes:
+        release: Id of the champion.
+        sequence: The change that made it the champion.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    release: str
+    sequence: int = Field(ge=1)
+
+
+class History(BaseModel):
+    """The log and the pointers, as they were read at one moment.
+
+    Attributes:
+        entries: The log's lines that can be read, in the order of the file.
+        damaged_lines: Numbers of those that cannot, from 1; a torn last line is not among them.
+        pointers: By recipe.
+        damaged_pointers: Recipes whose pointer cannot be read.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    entries: list[LogEntry]
+    damaged_lines: list[int]
+    pointers: dict[str, Pointer]
+    damaged_pointers: list[str]
+
+    @property
+    def recipes(self) -> list[str]:
+        """The recipes that have a champion, in alphabetical order."""
+        return sorted({*self.pointers, *(entry.recipe for entry in self.entries)})
+
+    @property
+    def next_sequence(self) -> int:
+        """The number of the next change."""
+        known = [*(entry.sequence for entry in self.entries), *(pointer.sequence for pointer in self.pointers.values())]
+        return max(known, default=0) + 1
+
+    def champion(self, recipe: str, is_visible: Callable[[str], bool]) -> Pointer | None:
+        """Say which release is the champion, by the log and the pointer, whichever is ahead.
+
+        Args:
+            recipe: Whose champion.
+            is_visible: Whether there is a release of that id.
+
+        Returns:
+            The champion. If neither names a release that is there, the one named last. None if neither names any.
+
+        Raises:
+            PublishError: The pointer is damaged, and the log, which would replace it, does not know the recipe.
+        """
+        named = [Pointer(release=entry.release, sequence=entry.sequence) for entry in self._of(recipe)[-1:]]
+        named += [self.pointers[recipe]] if recipe in self.pointers else []
+        if recipe in self.damaged_pointers and not named:
+            raise PublishError(
+                f"{CHAMPIONS_NAME}/{recipe}.json is damaged, and {LOG_NAME} names no champion of {recipe}. "
+                "Remove the file, then thaw releases promote the one to use."
+            )
+        named.sort(key=lambda pointer: -pointer.sequence)
+        return next((pointer for pointer in named if is_visible(pointer.release)), named[0] if named else None)
+
+    def was_champion(self, release: str) -> bool:
+        """Say whether a release is, or ever was, a champion.
+
+        Args:
+            release: Its id.
+
+        Returns:
+            Whether the log or a pointer names it.
+        """
+        named = {entry.release for entry in self.entries} | {pointer.release for pointer in self.pointers.values()}
+        return release in named
+
+    def before(self, recipe: str, champion: str, is_visible: Callable[[str], bool]) -> str | None:
+        """Find the release that a rollback returns to.
+
+        Champions lie on a stack: publishing and promoting add to it, a rollback takes off what lies above its target.
+
+        Args:
+            recipe: Whose champion.
+            champion: The present one.
+            is_visible: Whether there is a release of that id.
+
+        Returns:
+            The nearest one below the champion that is another release, and is still there.
+        """
+        stack: list[str] = []
+        for entry in self._of(recipe):
+            if entry.action == "rollback" and entry.release in stack:
+                while stack[-1] != entry.release:
+                    stack.pop()
+            else:
+                stack.append(entry.release)
+        return next((release for release in reversed(stack) if release != champion and is_visible(release)), None)
+
+    def _of(self, recipe: str) -> list[LogEntry]:
+        return sorted((entry for entry in self.entries if entry.recipe == recipe), key=lambda entry: entry.sequence)
+
+
+def read_history(releases: Path) -> History:
+    """Read the log and the pointers. What is damaged is left out, and named.
+
+    Args:
+        releases: The folder of all releases; it need not exist.
+
+    Returns:
+        What they say.
+    """
+    lines = _read_bytes(releases / LOG_NAME).split(b"\n")
+    parsed = [(number, _parse(LogEntry, line)) for number, line in enumerate(lines, start=1)]
+    files = sorted((releases / CHAMPIONS_NAME).glob("[!.]*.json"))
+    pointers = {path.stem: _parse(Pointer, _read_bytes(path)) for path in files}
+    return History(
+        entries=[entry for _, entry in parsed if entry is not None],
+        # What follows the last line break is empty, or torn.
+        damaged_lines=[number for number, entry in parsed[:-1] if entry is None],
+        pointers={recipe: pointer for recipe, pointer in pointers.items() if pointer is not None},
+        damaged_pointers=[recipe for recipe, pointer in pointers.items() if pointer is None],
+    )
+
+
+def record(releases: Path, entry: LogEntry) -> None:
+    """Make a change of a champion: a line in the log, then the pointer. The caller holds the lock.
+
+    Args:
+        releases: The folder of all releases.
+        entry: The change.
+
+    Raises:
+        PublishError: The log or the pointer cannot be written; the message says which of the two champions holds.
+    """
+    path = releases / LOG_NAME
+    try:
+        _append(path, entry.model_dump_json().encode())
+    except OSError as error:
+        raise PublishError(
+            f"{path} cannot be written: {error.strerror or error}. The champion of {entry.recipe} is as it was."
+        ) from error
+    try:
+        write_pointer(releases, entry.recipe, Pointer(release=entry.release, sequence=entry.sequence))
+    except ArtifactError as error:
+        raise PublishError(
+            f"{error} The change to {entry.release} is in {LOG_NAME}; the next run completes it."
+        ) from error
+
+
+def write_pointer(releases: Path, recipe: str, pointer: Pointer) -> None:
+    """Replace a recipe's pointer.
+
+    Args:
+        releases: The folder of all releases.
+        recipe: Whose champion.
+        pointer: The champion.
+
+    Raises:
+        ArtifactError: The file cannot be written.
+    """
+    path = _pointer_path(releases, recipe)
+    try:
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            sync(releases)
+    except OSError as error:
+        raise ArtifactError(f"{path.parent} cannot be written: {error.strerror or error}.") from error
+    write_atomically(path, pointer.model_dump_json().encode() + b"\n")
+
+
+def _append(path: Path, line: bytes) -> None:
+    is_new = not path.exists()
+    whole = _without_torn_line(_read_bytes(path))
+    content = (b"\n" if whole and not whole.endswith(b"\n") else b"") + line + b"\n"
+    with path.open("ab", buffering=0) as file:  # without a buffer, because closing one would write once more
+        file.truncate(len(whole))
+        try:
+            if file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+            if is_new:
+                sync(path.parent)
+        except OSError:
+            _withdraw(path, len(whole))
+            raise
+
+
+def _withdraw(path: Path, length: int) -> None:
+    try:
+        os.truncate(path, length)
+    except OSError as error:
+        raise PublishError(
+            f"{path} cannot be written: {error.strerror or error}. Whether the change counts, thaw releases list shows."
+        ) from error
+
+
+def _without_torn_line(content: bytes) -> bytes:
+    end = content.rfind(b"\n") + 1
+    # A line that lacks nothing but its line break says all, and counts.
+    return content if _parse(LogEntry, content[end:]) is not None else content[:end]
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise PublishError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _parse(model: type[Document], content: bytes) -> Document | None:
+    try:
+        return model.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def _pointer_path(releases: Path, recipe: str) -> Path:
+    return releases / CHAMPIONS_NAME / f"{recipe}.json"

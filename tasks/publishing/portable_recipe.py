@@ -1,0 +1,44 @@
+"""The recipe as a release states it: every default filled in, and nothing of the machine that ran it. No TensorFlow."""
+
+from typing import Any
+
+import yaml
+
+from pipeline_config.schema import Recipe
+
+# What stands in the place of a path, so that the recipe can still be read, and be run with --data and --weights.
+IMAGES_PLACEHOLDER = "images"
+WEIGHTS_PLACEHOLDER = "backbone.weights.h5"
+
+
+def portable_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Leave out of a recipe what has no influence on its result: when and how it is run, and where files are.
+
+    Args:
+        recipe: The recipe, resolved.
+
+    Returns:
+        A JSON document that is a valid recipe.
+    """
+    document = recipe.model_dump(mode="json", by_alias=True, exclude={"schedule", "execution"})
+    if "path" in document["dataset"]["source"]:
+        document["dataset"]["source"]["path"] = IMAGES_PLACEHOLDER
+    if recipe.model.weights not in (None, "imagenet"):
+        document["model"]["weights"] = WEIGHTS_PLACEHOLDER
+    return document
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """Write a recipe as a file that `thaw run` takes.
+
+    Args:
+        recipe: The recipe, resolved.
+
+    Returns:
+        YAML, opened by a comment that says how to run it.
+    """
+    document = portable_recipe(recipe)
+    options = " --data DIR" if "path" in document["dataset"]["source"] else ""
+    options += " --weights FILE" if document["model"]["weights"] == WEIGHTS_PLACEHOLDER else ""
+    comment = f"# The recipe that made this release, with every default filled in.   thaw run recipe.yaml{options}\n"
+    return comment + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)

@@ -1,0 +1,277 @@
+"""The releases of a home folder: list, check, promote, roll back. No TensorFlow, no Prefect.
+
+Every change is made under the lock "releases", and begins with the completion of a change that was interrupted; see
+`tasks.publishing.history`. Reading takes no lock.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline_config.errors import PublishError, RequestError
+from pipeline_config.strict import nearest
+from tasks.artifacts.store import ArtifactStore
+from tasks.publishing.checksums import verify_checksums
+from tasks.publishing.folders import RELEASES_NAME, clear_temporaries, find_artifact, install, is_visible
+from tasks.publishing.history import Action, History, LogEntry, read_history, record, write_pointer
+from tasks.publishing.release import ReleaseInfo, describe, read_release
+
+_LOCK_NAME = "releases"
+
+
+class Registry:
+    """Releases below one home folder."""
+
+    def __init__(self, home: Path) -> None:
+        """Open the registry; nothing is created before the first change.
+
+        Args:
+            home: The home folder.
+        """
+        self.home = home
+        self.releases = home / RELEASES_NAME
+
+    def list(self) -> Sequence[ReleaseInfo]:
+        """List all releases that can be read.
+
+        Returns:
+            By recipe, then by id.
+        """
+        damaged = self.damaged()
+        history = self._history()
+        infos = [self._info(release, history) for release in self._ids() if release not in damaged]
+        return sorted(infos, key=lambda info: (info.recipe, info.id))
+
+    def damaged(self) -> dict[str, str]:
+        """List the releases that `list` leaves out, and the lines and pointers that cannot be read.
+
+        Returns:
+            What is wrong, by the release's id, or by the name of the log or the pointer.
+        """
+        problems: dict[str, str] = {}
+        for release in self._ids():
+            try:
+                read_release(self.releases / release)
+            except PublishError as error:
+                problems[release] = str(error)
+        history = self._history()
+        problems |= {f"log.jsonl, line {number}": "It cannot be read." for number in history.damaged_lines}
+        problems |= {f"champions/{recipe}.json": "It cannot be read." for recipe in history.damaged_pointers}
+        return problems
+
+    def get(self, release: str) -> ReleaseInfo:
+        """Look up a release.
+
+        Args:
+            release: Its id.
+
+        Returns:
+            What is shown of it.
+
+        Raises:
+            RequestError: There is no such release; the message names the nearest.
+            PublishError: Its description is damaged.
+        """
+        ids = self._ids()
+        if release not in ids:
+            hint = nearest(release, [*ids])
+            raise RequestError(
+                f"There is no release {release!r} in {self.releases}."
+                + (f" Nearest: {hint}." if hint else " thaw releases list shows those that there are.")
+            )
+        return self._info(release, self._history())
+
+    def verify(self, release: str) -> None:
+        """Check every file of a release.
+
+        Args:
+            release: Its id.
+
+        Raises:
+            RequestError: There is no such release.
+            PublishError: A file is missing or altered; the message names it.
+        """
+        verify_checksums(self.get(release).path)
+
+    def champion(self, recipe: str) -> ReleaseInfo | None:
+        """Look up a recipe's champion.
+
+        Args:
+            recipe: The recipe's name.
+
+        Returns:
+            The champion; None for a recipe that never had one.
+
+        Raises:
+            PublishError: The champion is missing or damaged.
+        """
+        history = self._history()
+        champion = self._champion_id(history, recipe)
+        if champion is None:
+            return None
+        if not is_visible(self.releases / champion):
+            raise PublishError(
+                f"{self.releases / champion}, the champion of {recipe}, is missing. Use thaw releases promote."
+            )
+        return self._info(champion, history)
+
+    def champions(self) -> dict[str, str]:
+        """List the champions.
+
+        Returns:
+            Ids by recipe, in alphabetical order of the recipes.
+        """
+        history = self._history()
+        named = {recipe: self._champion_id(history, recipe) for recipe in history.recipes}
+        return {recipe: release for recipe, release in named.items() if release is not None}
+
+    def log(self) -> Sequence[LogEntry]:
+        """Read every change of a champion.
+
+        Returns:
+            In the order in which they were made.
+        """
+        return sorted(self._history().entries, key=lambda entry: entry.sequence)
+
+    def promote(self, release: str, reason: str) -> ReleaseInfo:
+        """Make a release its recipe's champion. If it is that already, nothing changes.
+
+        Args:
+            release: Its id.
+            reason: Why; it is written into the log.
+
+        Returns:
+            The release.
+
+        Raises:
+            RequestError: There is no such release.
+            PublishError: It is damaged, or the home folder cannot be written.
+        """
+        with self.locked():
+            self.make_champion("promote", self.get(release), reason)
+        return self.get(release)
+
+    def rollback(self, recipe: str | None, reason: str) -> ReleaseInfo:
+        """Return to the champion before the present one.
+
+        Args:
+            recipe: The recipe's name; may be None where only one recipe has a champion.
+            reason: Why; it is written into the log.
+
+        Returns:
+            The champion from now on.
+
+        Raises:
+            RequestError: It is not clear which recipe is meant, or there is no champion before.
+            PublishError: The champion before is damaged, or the home folder cannot be written.
+        """
+        with self.locked():
+            champions = self.champions()
+            recipe = recipe or self._only(champions)
+            if recipe not in champions:
+                hint = nearest(recipe, list(champions))
+                raise RequestError(f"Recipe {recipe!r} has no champion." + (f" Nearest: {hint}." if hint else ""))
+            before = self._history().before(recipe, champions[recipe], self._is_visible)
+            if before is None:
+                raise RequestError(f"{recipe} had no champion before {champions[recipe]}: nothing to roll back to.")
+            self.make_champion("rollback", self.get(before), reason)
+        return self.get(before)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the registry's lock, after an interrupted change has been completed and what is damaged repaired.
+
+        Raises:
+            PublishError: The log or a pointer cannot be read.
+            ArtifactError: The home folder cannot be written.
+        """
+        with ArtifactStore(self.home).lock(_LOCK_NAME):
+            self._repair()
+            yield
+
+    def make_champion(self, action: Action, info: ReleaseInfo, reason: str) -> None:
+        """Move a recipe's pointer and log it, unless it is there already. The caller is inside `locked`.
+
+        Args:
+            action: For the log.
+            info: The release.
+            reason: For the log.
+
+        Raises:
+            PublishError: The release is damaged, or the home folder cannot be written.
+        """
+        verify_checksums(info.path)
+        history = self._history()
+        previous = self._champion_id(history, info.recipe)
+        if previous == info.id:
+            return
+        entry = LogEntry(
+            sequence=history.next_sequence,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            action=action,
+            recipe=info.recipe,
+            release=info.id,
+            previous=previous,
+            reason=reason,
+        )
+        record(self.releases, entry)
+
+    def was_champion(self, release: str) -> bool:
+        """Say whether a release is, or ever was, a champion.
+
+        Args:
+            release: Its id.
+
+        Returns:
+            Whether it was.
+        """
+        return self._history().was_champion(release)
+
+    def _repair(self) -> None:
+        clear_temporaries(self.home)
+        history = self._history()
+        for recipe in history.recipes:
+            champion = history.champion(recipe, self._is_visible)
+            if champion is None:
+                continue
+            self._restore(champion.release)
+            if self._is_visible(champion.release) and history.pointers.get(recipe) != champion:
+                write_pointer(self.releases, recipe, champion)
+
+    def _restore(self, champion: str) -> None:
+        # A champion that is missing, or cannot say what it is, is copied anew where its artifact is still there.
+        try:
+            read_release(self.releases / champion)
+        except PublishError:
+            artifact = find_artifact(self.home, champion)
+            if artifact is not None:
+                install(self.home, artifact, champion)
+
+    def _info(self, release: str, history: History) -> ReleaseInfo:
+        folder = self.releases / release
+        document = read_release(folder)
+        champion = self._champion_id(history, document.recipe)
+        return describe(document, folder, is_champion=champion == release)
+
+    def _champion_id(self, history: History, recipe: str) -> str | None:
+        champion = history.champion(recipe, self._is_visible)
+        return None if champion is None else champion.release
+
+    def _only(self, champions: dict[str, str]) -> str:
+        if len(champions) == 1:
+            return next(iter(champions))
+        if not champions:
+            raise RequestError(f"There is no champion in {self.releases}, so nothing to roll back.")
+        raise RequestError(f"More than one recipe has a champion: {', '.join(champions)}. Name one with --recipe.")
+
+    def _history(self) -> History:
+        return read_history(self.releases)
+
+    def _is_visible(self, release: str) -> bool:
+        return is_visible(self.releases / release)
+
+    def _ids(self) -> Sequence[str]:
+        if not self.releases.is_dir():
+            return []
+        return sorted(folder.name for folder in self.releases.iterdir() if is_visible(folder))

@@ -1,0 +1,59 @@
+"""The request for a release, and what its key is made of."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pipeline_config.errors import PublishError, RequestError
+from pipeline_config.schema import Recipe
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.step import Step
+from tasks.artifacts.store import ArtifactStore
+from tasks.process import Work
+from tasks.publishing.portable_recipe import portable_recipe
+from tasks.publishing.registry import Registry
+
+
+class PublishStep(Step):
+    """Make a release artifact: all files of a release, signed off in `SHA256SUMS`.
+
+    Attributes:
+        recipe: The whole recipe, resolved.
+        dataset: The dataset artifact, for the numbers of images.
+        records: The records artifact, for its digest.
+        stage_one: The first stage, for its facts.
+        stage_two: The second stage, whose model is released.
+        evaluation: The evaluation, whose files are part of the release.
+        verdict: What the comparison with the champion said.
+    """
+
+    kind: ClassVar[str] = "release"
+    work: ClassVar[str] = "tasks.publishing.work:write_release"
+    libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras")
+
+    recipe: Recipe
+    dataset: ArtifactRef
+    records: ArtifactRef
+    stage_one: ArtifactRef
+    stage_two: ArtifactRef
+    evaluation: ArtifactRef
+    verdict: ArtifactRef
+
+    def in_place(self, home: Path, ref: ArtifactRef) -> bool:
+        """Say whether the release that was copied from the artifact is there and whole."""
+        try:
+            Registry(home).verify(ArtifactStore(home).facts(ref)["id"])
+        except (RequestError, PublishError):
+            return False
+        return True
+
+    def depends_on(self) -> dict[str, Any]:
+        """All fields; of the recipe, what does not belong to the machine or to the schedule."""
+        document = super().depends_on()
+        document["recipe"] = portable_recipe(self.recipe)
+        return document
+
+
+class PublishWork(Work):
+    """What the child process gets."""
+
+    step: PublishStep

@@ -1,0 +1,23 @@
+"""The Prefect task of publishing."""
+
+from pathlib import Path
+
+from prefect.artifacts import create_markdown_artifact
+
+from pipeline_config.schema import ExecutionConfig
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.publishing.publish import publish
+from tasks.publishing.release import CARD_NAME
+from tasks.publishing.step import PublishStep, PublishWork
+from tasks.task import build_in_child, step_task
+
+
+@step_task("publish", "publishing")
+def publish_release(step: PublishStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+    """Write the release, and make it the champion if it is better: a release artifact and a release."""
+    ref = build_in_child("publish", step, PublishWork, home, execution)
+    release = publish(home, ref)
+    create_markdown_artifact(
+        (release.path / CARD_NAME).read_text(encoding="utf-8"), key="model-card", description=f"Release {release.id}"
+    )
+    return ref

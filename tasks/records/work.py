@@ -1,0 +1,49 @@
+"""The records step: from a dataset artifact to TFRecord shards."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pipeline_config.dataset_schema import SPLITS
+from tasks.artifacts.store import ArtifactStore, write_json
+from tasks.ingest.dataset import read_dataset
+from tasks.ingest.progress import ProgressCounter
+from tasks.ingest.sources import open_source
+from tasks.process import Reporter
+from tasks.records.index import INDEX, RecordsIndex
+from tasks.records.step import RecordsWork
+from tasks.records.write import ShardWriter
+
+
+def write_records(work: RecordsWork, report: Reporter) -> dict[str, Any]:
+    """Read every image of a dataset again and write it into a shard of its split.
+
+    Args:
+        work: The request, and the folder to fill.
+        report: Takes the progress.
+
+    Returns:
+        Facts: examples, shards and bytes per split.
+
+    Raises:
+        DatasetError: An image is no longer what it was when it was ingested.
+        ArtifactError: The dataset is damaged, or a shard cannot be written.
+    """
+    dataset = read_dataset(ArtifactStore(work.home).open(work.step.dataset))
+    progress = ProgressCounter(report, len(dataset.images), "written")
+    writer = ShardWriter(open_source(work.step.source), work.step.records, work.folder, progress.advance)
+    of_split = {split: [image for image in dataset.images if image.split == split] for split in SPLITS}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        index = RecordsIndex(
+            classes=dataset.classes,
+            splits={
+                split: writer.write_split(threads, split, images, len(dataset.classes))
+                for split, images in of_split.items()
+            },
+        )
+    write_json(work.folder / INDEX, index.model_dump())
+    return {
+        "examples": {split: written.examples for split, written in index.splits.items()},
+        "shards": {split: len(written.shards) for split, written in index.splits.items()},
+        "bytes": {split: sum(shard.bytes for shard in written.shards) for split, written in index.splits.items()},
+    }

@@ -1,0 +1,138 @@
+"""Write the images of one split as TFRecord shards, several shards at once."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline_config.dataset_schema import RecordsConfig, SplitName
+from pipeline_config.errors import ArtifactError, DatasetError
+from tasks.artifacts.manifest import file_sha256
+from tasks.ingest.dataset import DatasetImage
+from tasks.ingest.images import BadImageError, normalise, shrink
+from tasks.ingest.sources.base import ImageSource, one_line
+from tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
+
+_BYTES_PER_MEGABYTE = 10**6
+
+
+@dataclass(frozen=True)
+class ShardWriter:
+    """Writes shards of one dataset; used from several threads.
+
+    Attributes:
+        source: Where the images are read again.
+        config: The recipe's `records`.
+        folder: Where the shards go.
+        on_image: Called after each image.
+    """
+
+    source: ImageSource
+    config: RecordsConfig
+    folder: Path
+    on_image: Callable[[], None]
+
+    def write_split(
+        self, executor: Executor, split: SplitName, images: Sequence[DatasetImage], classes: int
+    ) -> SplitIndex:
+        """Write a split: its shards, and the array of the records' places.
+
+        Args:
+            executor: Its threads write a shard each.
+            split: The split's name.
+            images: Its images, in any order.
+            classes: Number of classes.
+
+        Returns:
+            The split's part of the index.
+
+        Raises:
+            DatasetError: An image is no longer what it was when it was ingested; the message names it.
+            ArtifactError: A shard cannot be written.
+        """
+        plan = plan_shards(images, self.config.shard_megabytes)
+        paths = [self.folder / shard_name(split, number, len(plan)) for number in range(len(plan))]
+        written = list(executor.map(self._write_shard, paths, range(len(plan)), plan))
+        places = np.concatenate([places for _, places in written]) if written else payload_places(0, [])
+        np.save(self.folder / offsets_name(split), places, allow_pickle=False)
+        class_counts = np.bincount([image.label for image in images], minlength=classes)
+        return SplitIndex(
+            examples=len(images), class_counts=class_counts.tolist(), shards=[shard for shard, _ in written]
+        )
+
+    def _write_shard(self, path: Path, number: int, images: Sequence[DatasetImage]) -> tuple[Shard, NDArray[np.int64]]:
+        lengths = []
+        try:
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for image in images:
+                    payload = encode_example(self._read(image), image.label, image.id)
+                    writer.write(payload)
+                    lengths.append(len(payload))
+                    self.on_image()
+            size, digest = path.stat().st_size, file_sha256(path)
+        except (OSError, tf.errors.OpError) as error:
+            raise ArtifactError(f"{path} cannot be written: {' '.join(str(error).split())}") from error
+        return Shard(file=path.name, examples=len(images), bytes=size, sha256=digest), payload_places(number, lengths)
+
+    def _read(self, image: DatasetImage) -> bytes:
+        name = one_line(image.origin)
+        try:
+            encoded = self.source.read_again(image.origin)
+        except OSError as error:
+            raise DatasetError(
+                f"{name} can no longer be read: {error.strerror or error}. "
+                "Expected the image that was ingested. Run again."
+            ) from error
+        if hashlib.sha256(encoded).hexdigest() != image.id:
+            raise DatasetError(f"{name} changed since it was ingested. Expected the same content. Run again.")
+        try:
+            return normalise(encoded) if self.config.max_side is None else shrink(encoded, self.config.max_side)
+        except BadImageError as error:
+            raise DatasetError(f"{name} cannot be decoded: {error}. Repair or remove it.") from error
+
+
+def plan_shards(images: Sequence[DatasetImage], shard_megabytes: float) -> list[list[DatasetImage]]:
+    """Divide images into shards, by their encoded size in the source, so that all shards can be written at once.
+
+    Args:
+        images: The images of one split, in any order.
+        shard_megabytes: A shard is closed when it has reached this size, in 10^6 bytes.
+
+    Returns:
+        The images of each shard. They are ordered by id, a hash, which mixes the classes.
+    """
+    shards: list[list[DatasetImage]] = []
+    room = 0.0
+    for image in sorted(images, key=lambda image: image.id):
+        if room <= 0:
+            shards.append([])
+            room = shard_megabytes * _BYTES_PER_MEGABYTE
+        shards[-1].append(image)
+        room -= image.bytes
+    return shards
+
+
+def encode_example(image: bytes, label: int, image_id: str) -> bytes:
+    """Encode one record.
+
+    Args:
+        image: The encoded image.
+        label: Its class.
+        image_id: SHA-256 of the image as the source has it, in hexadecimal.
+
+    Returns:
+        A serialized tf.train.Example; equal arguments give equal bytes.
+    """
+    features = {
+        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image_id.encode()])),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    payload: bytes = example.SerializeToString(deterministic=True)  # or the order of the map's keys may vary
+    return payload

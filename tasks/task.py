@@ -1,0 +1,127 @@
+"""What the tasks of all steps have in common: retries, caching, the child process, and what the Prefect UI shows of it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from prefect import Task, get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import exponential_backoff
+
+from pipeline_config.errors import RequestError, TrainingError
+from pipeline_config.schema import ExecutionConfig
+from tasks.artifacts.cache_policy import ArtifactCachePolicy
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.step import Step
+from tasks.artifacts.store import ArtifactStore
+from tasks.process import Work, run_in_child
+from tasks.progress import Event, publish
+
+StepTask = Task[..., ArtifactRef]
+
+_SECONDS_BETWEEN_UPDATES = 2.0  # an update is a request of some 12 ms to the server
+
+
+def step_task(name: str, *tags: str) -> Callable[[Callable[..., ArtifactRef]], StepTask]:
+    """Make a task of a function that takes `step`, `home` and `execution`.
+
+    Args:
+        name: The task's name in the UI and in `thaw run --json`.
+        *tags: Shown in the UI besides "thaw"; Prefect's concurrency limits go by them.
+
+    Returns:
+        The decorator.
+    """
+    return task(
+        name=name,
+        task_run_name=name,
+        tags={"thaw", *tags},
+        cache_policy=ArtifactCachePolicy(),
+        persist_result=True,
+        result_serializer="json",
+        retry_condition_fn=_may_pass,
+        retry_jitter_factor=0.5,
+    )
+
+
+def with_execution(step: StepTask, execution: ExecutionConfig) -> StepTask:
+    """Give a task the retries that a recipe asks for.
+
+    Args:
+        step: The task.
+        execution: The recipe's `execution`.
+
+    Returns:
+        The task with retries whose pauses double, each with a random share added, so that runs that failed together do
+        not come back together.
+    """
+    return step.with_options(
+        retries=execution.retries, retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds)
+    )
+
+
+def build_in_child(
+    name: str, step: Step, work_class: type[Work], home: Path, execution: ExecutionConfig
+) -> ArtifactRef:
+    """Build a step's artifact in a child process, and show how it goes.
+
+    Args:
+        name: The task's name.
+        step: The request.
+        work_class: What the step's function takes.
+        home: The home folder.
+        execution: The recipe's `execution`, for the deadline.
+
+    Returns:
+        The artifact.
+    """
+    listener = _UiListener(name)
+
+    def work(folder: Path) -> dict[str, Any]:
+        request = work_class.model_validate({"home": home, "folder": folder, "step": step})
+        seconds = execution.deadline_minutes * 60
+        return run_in_child(step.work, request, deadline_seconds=seconds, listener=listener)
+
+    return ArtifactStore(home).build(step, work)
+
+
+def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    """Retry what another attempt may mend, such as a lost process or a full disk; not a wrong recipe or a NaN loss."""
+    try:
+        state.result()
+    except (RequestError, TrainingError):
+        return False
+    except Exception:  # noqa: BLE001 (whatever it is, it is the task's failure, and already logged)
+        return True
+    return True
+
+
+class _UiListener:
+    """Passes a child's lines on: to the run's log, to a progress artifact, and to this process's subscribers."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._logger = get_run_logger()
+        self._artifact: UUID | None = None
+        self._last_update = 0.0
+
+    def __call__(self, kind: str, content: Any) -> None:
+        if kind == "progress":
+            publish(Event(self._name, "progress", content["text"], content["done"]))
+            self._show_progress(content["done"] * 100, content["text"])
+            return
+        publish(Event(self._name, cast(Literal["log", "warning"], kind), content))
+        self._logger.log({"log": 20, "warning": 30}[kind], content)
+
+    def _show_progress(self, percent: float, text: str) -> None:
+        if percent < 100 and time.monotonic() - self._last_update < _SECONDS_BETWEEN_UPDATES:
+            return
+        self._last_update = time.monotonic()
+        if self._artifact is None:
+            key = f"{self._name.replace('_', '-')}-progress"
+            self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=text))
+        else:
+            update_progress_artifact(self._artifact, progress=percent, description=text)

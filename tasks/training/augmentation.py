@@ -1,0 +1,121 @@
+"""The recipe's `augment` list as pure functions of an image and a seed, for use inside or outside `Dataset.map`.
+
+Each operation draws its numbers from the seed folded with its position in the list, so two that stand in one list are
+independent, and nothing depends on the order or the parallelism in which images are processed.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from pipeline_config.augment_schema import (
+    Augmentation,
+    CenterCrop,
+    RandomContrast,
+    RandomFlip,
+    RandomResizedCrop,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
+from tasks.training.geometry import random_box, rotate, translate, zoom
+from tasks.training.images import find_center_crop, fit
+
+
+def prepare_training_image(
+    image: tf.Tensor, seed: tf.Tensor, resolution: int, operations: Sequence[Augmentation]
+) -> tf.Tensor:
+    """Bring one image to the model's size and augment it. The crop comes first, wherever it stands in the list.
+
+    Args:
+        image: uint8 (height, width, 3), range [0, 255].
+        seed: int32 (2,).
+        resolution: Height and width of the result, in pixels.
+        operations: The stage's augmentations.
+
+    Returns:
+        float32 (resolution, resolution, 3), range [0, 255].
+    """
+    crops = [(position, crop) for position, crop in enumerate(operations) if isinstance(crop, RandomResizedCrop)]
+    if crops:
+        position, crop = crops[0]  # the recipe takes one at most
+        fitted = random_resized_crop(image, _seed_at(seed, position), resolution, crop)
+    else:
+        fitted = fit(image, resolution, find_center_crop(operations))
+    return augment(fitted, seed, operations)
+
+
+def random_resized_crop(image: tf.Tensor, seed: tf.Tensor, resolution: int, operation: RandomResizedCrop) -> tf.Tensor:
+    """Cut a random box and squeeze it into the square.
+
+    Args:
+        image: uint8 (height, width, 3), range [0, 255].
+        seed: int32 (2,).
+        resolution: Height and width of the result, in pixels.
+        operation: The ranges of the box's area and aspect ratio.
+
+    Returns:
+        float32 (resolution, resolution, 3), range [0, 255].
+    """
+    size = tf.shape(image)
+    top, left, height, width = tf.unstack(random_box(size[0], size[1], seed, operation))
+    return fit(image[top : top + height, left : left + width], resolution, center_crop=None)
+
+
+def augment(image: tf.Tensor, seed: tf.Tensor, operations: Sequence[Augmentation]) -> tf.Tensor:
+    """Apply the operations in the order of the list. Crops are left out: they act on the image before it is fitted.
+
+    Args:
+        image: float32 (resolution, resolution, 3), range [0, 255].
+        seed: int32 (2,).
+        operations: The stage's augmentations.
+
+    Returns:
+        float32, same shape, range [0, 255].
+    """
+    for position, operation in enumerate(operations):
+        if not isinstance(operation, RandomResizedCrop | CenterCrop):
+            image = _apply(image, _seed_at(seed, position), operation)
+    return tf.clip_by_value(image, 0.0, 255.0)
+
+
+def _seed_at(seed: tf.Tensor, position: int) -> tf.Tensor:
+    return tf.random.fold_in(seed, position)
+
+
+def _apply(
+    image: tf.Tensor,
+    seed: tf.Tensor,
+    operation: RandomFlip | RandomRotation | RandomTranslation | RandomZoom | RandomContrast,
+) -> tf.Tensor:
+    # No `match` statement: AutoGraph, which reads what runs in `Dataset.map`, does not know it.
+    if isinstance(operation, RandomFlip):
+        return _random_flip(image, seed, operation)
+    if isinstance(operation, RandomRotation):
+        return rotate(image, _between(-operation.factor, operation.factor, seed), operation.fill)
+    if isinstance(operation, RandomTranslation):
+        return _random_translation(image, seed, operation)
+    if isinstance(operation, RandomZoom):
+        return zoom(image, _between(1 - operation.factor, 1 + operation.factor, seed), operation.fill)
+    return tf.image.adjust_contrast(image, _between(1 - operation.factor, 1 + operation.factor, seed))
+
+
+def _random_translation(image: tf.Tensor, seed: tf.Tensor, operation: RandomTranslation) -> tf.Tensor:
+    height, width = image.shape[:2]
+    down_seed, right_seed = tf.unstack(tf.random.split(seed, 2))
+    down = _between(-operation.height * height, operation.height * height, down_seed)
+    right = _between(-operation.width * width, operation.width * width, right_seed)
+    return translate(image, down, right, operation.fill)
+
+
+def _random_flip(image: tf.Tensor, seed: tf.Tensor, operation: RandomFlip) -> tf.Tensor:
+    across_seed, down_seed = tf.unstack(tf.random.split(seed, 2))
+    if operation.mode in ("horizontal", "horizontal_and_vertical"):
+        image = tf.image.stateless_random_flip_left_right(image, across_seed)
+    if operation.mode in ("vertical", "horizontal_and_vertical"):
+        image = tf.image.stateless_random_flip_up_down(image, down_seed)
+    return image
+
+
+def _between(low: float, high: float, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform([], seed, minval=low, maxval=high)

@@ -1,0 +1,60 @@
+"""Optimizers and learning rates: a learning rate is a pure function of the step."""
+
+import math
+
+import keras
+
+from pipeline_config.stage_schema import SGD, Adam, AdamW, LearningRateSchedule, Optimizer, RMSprop
+
+
+def build_optimizer(config: Optimizer, variables: list[keras.Variable]) -> keras.optimizers.Optimizer:
+    """Build an optimizer, with its state variables, for the variables that learn.
+
+    Args:
+        config: The stage's `optimizer`.
+        variables: What gets gradients.
+
+    Returns:
+        The optimizer. Its learning rate is set at every step by the training loop.
+    """
+    settings = config.model_dump(exclude={"name"})
+    match config:
+        case Adam():
+            optimizer = keras.optimizers.Adam(**settings)
+        case AdamW():
+            optimizer = keras.optimizers.AdamW(**settings)
+            # Decay pulls kernels towards zero; biases, gamma and beta are vectors, and are left alone.
+            optimizer.exclude_from_weight_decay([variable for variable in variables if len(variable.shape) < 2])
+        case SGD():
+            optimizer = keras.optimizers.SGD(**settings)
+        case RMSprop():
+            optimizer = keras.optimizers.RMSprop(**settings)
+    optimizer.build(variables)
+    return optimizer
+
+
+def learning_rate_at(
+    step: int, *, peak: float, schedule: LearningRateSchedule, steps_per_epoch: int, epochs: int
+) -> float:
+    """Compute the learning rate of a step.
+
+    Args:
+        step: From 0, over the whole stage.
+        peak: The optimizer's `learning_rate`.
+        schedule: The stage's `schedule`.
+        steps_per_epoch: Steps in an epoch.
+        epochs: Epochs in the stage.
+
+    Returns:
+        The rate. The warm-up rises linearly and reaches the peak at its end; the cosine then falls to
+        `final_fraction` of the peak at the last step (Loshchilov and Hutter, 2017, without restarts).
+    """
+    warmup_steps = schedule.warmup_epochs * steps_per_epoch
+    if step < warmup_steps:
+        return peak * (step + 1) / (warmup_steps + 1)
+    if schedule.name == "constant":
+        return peak
+    last = steps_per_epoch * epochs - 1
+    share = (step - warmup_steps) / max(last - warmup_steps, 1)
+    final = schedule.final_fraction
+    return peak * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))

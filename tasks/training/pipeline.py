@@ -1,0 +1,107 @@
+"""Batches for training and for evaluation: which example stands where is a pure function of (seed, stage, epoch)."""
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipeline_config.augment_schema import Augmentation, CenterCrop
+from pipeline_config.dataset_schema import SplitName
+from tasks.records.read import SplitReader
+from tasks.training.augmentation import prepare_training_image
+from tasks.training.images import decode, fit
+
+_BATCHES_AHEAD = 4  # enough to cover a slow image; more only holds memory
+
+
+def stage_salt(name: str) -> int:
+    """Turn a stage's name into a number, so that its random draws differ from the other stage's.
+
+    Args:
+        name: For example "stage_one".
+
+    Returns:
+        A number from 0 to 2**31 - 1, the same on every machine.
+    """
+    return zlib.crc32(name.encode()) & 0x7FFFFFFF
+
+
+def training_batches(
+    reader: SplitReader,
+    *,
+    seed: int,
+    salt: int,
+    epochs: int,
+    batch_size: int,
+    resolution: int,
+    operations: Sequence[Augmentation],
+) -> tf.data.Dataset:
+    """Make the batches of a whole stage, epoch after epoch, each in its own order and with its own augmentations.
+
+    Args:
+        reader: The train split.
+        seed: The recipe's seed.
+        salt: `stage_salt` of the stage.
+        epochs: Number of epochs.
+        batch_size: Images a batch; the last batch of an epoch holds what is left.
+        resolution: Height and width, in pixels.
+        operations: The stage's augmentations.
+
+    Returns:
+        A dataset of (images float32 (batch, resolution, resolution, 3) in [0, 255], labels int32 (batch,)).
+    """
+    count = reader.examples
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        epoch_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, salt], tf.int32), epoch)
+
+        def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            index = tf.random.experimental.index_shuffle(position, epoch_seed, count - 1)
+            encoded, label, _ = reader.tensor_example(index)
+            image_seed = tf.random.experimental.stateless_fold_in(epoch_seed, index)
+            return prepare_training_image(decode(encoded), image_seed, resolution, operations), label
+
+        return tf.data.Dataset.range(count).map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+
+    return tf.data.Dataset.range(epochs).flat_map(one_epoch).prefetch(_BATCHES_AHEAD)
+
+
+def evaluation_batches(
+    reader: SplitReader, *, resolution: int, center_crop: CenterCrop | None, batch_size: int
+) -> tf.data.Dataset:
+    """Make one pass over a split, in the order of its records, without any randomness.
+
+    Args:
+        reader: The split.
+        resolution: Height and width, in pixels.
+        center_crop: The crop to cut first, if any.
+        batch_size: Images a batch; the last batch holds what is left.
+
+    Returns:
+        A dataset of (images float32 (batch, resolution, resolution, 3) in [0, 255], labels int32 (batch,),
+        indices int64 (batch,)).
+    """
+
+    def example(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        encoded, label, _ = reader.tensor_example(index)
+        return fit(decode(encoded), resolution, center_crop), label, index
+
+    indices = tf.data.Dataset.range(reader.examples)
+    return indices.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size).prefetch(_BATCHES_AHEAD)
+
+
+def open_split(records: Path, split: SplitName) -> SplitReader:
+    """Open a split of a records artifact.
+
+    Args:
+        records: The artifact's folder.
+        split: "train", "validation" or "test".
+
+    Returns:
+        The reader, its counts checked.
+
+    Raises:
+        ArtifactError: A shard does not hold what the index says.
+    """
+    return SplitReader(records, split)

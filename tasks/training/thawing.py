@@ -1,0 +1,213 @@
+"""Which weights learn: what a stage's `train` and `batch_norm` mean for a model.
+
+Three facts of Keras decide the form of this file. A BatchNormalization normalizes with its moving statistics, and leaves
+them alone, exactly if its `trainable` is false (keras#20285: `training=False` in a call does not achieve it inside a
+training step). Which variables get gradients is for our own training loop to say. And layers before the first thawed one
+always run as in inference, so that their outputs are a function of the image alone, whatever dropout they hold.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from pipeline_config.errors import RecipeError
+from pipeline_config.stage_schema import BatchNormMode, FromLayer, LastBlocks, StageConfig
+from pipeline_config.strict import nearest
+from tasks.training.backbones import BACKBONES
+from tasks.training.model import LOGITS_NAME, POOLING_NAME, backbone_of
+
+
+@dataclass(frozen=True)
+class Thawed:
+    """A classifier made ready for a stage.
+
+    Attributes:
+        prefix: From images to the last tensor that nothing thawed influences; None where all layers are thawed.
+        suffix: From that tensor (or from images) to logits, float32 (batch, classes).
+        variables: What gets gradients, in the model's order.
+        warnings: Lines for the log.
+    """
+
+    prefix: keras.Model | None
+    suffix: keras.Model
+    variables: list[keras.Variable]
+    warnings: list[str]
+
+
+def thaw(model: keras.Model, stage: StageConfig, backbone_name: str) -> Thawed:
+    """Set a classifier's layers to what a stage asks for, and split it where the frozen part ends.
+
+    Args:
+        model: A classifier; its layers' `trainable` is changed.
+        stage: The stage's settings, resolved.
+        backbone_name: A key of `BACKBONES`.
+
+    Returns:
+        The parts that the training loop works with.
+
+    Raises:
+        RecipeError: `train` names a layer or a number of blocks that the backbone does not have.
+    """
+    backbone = backbone_of(model)
+    thawed, warnings = _thawed_layers(backbone, stage, backbone_name)
+    mode = stage.batch_norm or "frozen"
+    variables: list[keras.Variable] = []
+    for layer in backbone.layers:
+        learns = layer in thawed
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = learns and mode in ("statistics", "train")
+            variables += _affine_variables(layer) if learns and mode in ("affine", "train") else []
+        elif learns:
+            variables += [variable for variable in layer.weights if variable.trainable]
+    variables += model.get_layer(LOGITS_NAME).weights
+    prefix, suffix = _split(model, backbone, thawed)
+    return Thawed(prefix, suffix, variables, warnings)
+
+
+def make_ordinary(model: keras.Model) -> None:
+    """Undo what `thaw` did to a classifier's layers, so that it is saved like any other Keras model.
+
+    Args:
+        model: A classifier; every layer becomes trainable.
+    """
+    for layer in backbone_of(model).layers:
+        layer.trainable = True
+
+
+def _affine_variables(layer: layers.BatchNormalization) -> list[keras.Variable]:
+    return [variable for variable in (layer.gamma, layer.beta) if variable is not None]
+
+
+def _thawed_layers(
+    backbone: keras.Model, stage: StageConfig, backbone_name: str
+) -> tuple[list[keras.Layer], list[str]]:
+    everything = list(backbone.layers)
+    match stage.train:
+        case "all":
+            return everything, []
+        case "head":
+            return [], []
+        case "last_batch_norm":
+            norms = [layer for layer in everything if isinstance(layer, layers.BatchNormalization)]
+            if not norms:
+                raise RecipeError(f"train: last_batch_norm needs a BatchNormalization. {backbone_name} has none.")
+            return norms[-1:], []
+        case LastBlocks(last_blocks=count):
+            return everything[_start_of_last_blocks(everything, count, backbone_name) :], []
+        case FromLayer(from_layer=where):
+            start = _layer_index(everything, where, backbone_name)
+            return everything[start:], _warn_inside_block(everything, start, backbone_name)
+
+
+def _blocks(all_layers: list[keras.Layer], backbone_name: str) -> dict[str, list[int]]:
+    pattern = BACKBONES[backbone_name].block_pattern
+    blocks: dict[str, list[int]] = {}
+    for index, layer in enumerate(all_layers):
+        if match := pattern.match(layer.name):
+            blocks.setdefault(match[1], []).append(index)
+    return blocks
+
+
+def _start_of_last_blocks(all_layers: list[keras.Layer], count: int, backbone_name: str) -> int:
+    blocks = list(_blocks(all_layers, backbone_name).values())
+    if count > len(blocks):
+        raise RecipeError(f"train.last_blocks must be at most {len(blocks)} for {backbone_name}. Received: {count}.")
+    return min(blocks[-count])
+
+
+def _layer_index(all_layers: list[keras.Layer], where: int | str, backbone_name: str) -> int:
+    names = [layer.name for layer in all_layers]
+    if isinstance(where, int):
+        if not 0 <= where < len(names):
+            raise RecipeError(f"train.from_layer must be 0 to {len(names) - 1} for {backbone_name}. Received: {where}.")
+        return where
+    if where not in names:
+        raise RecipeError(
+            f"train.from_layer: {backbone_name} has no layer {where!r}. Nearest: {nearest(where, names) or names[-1]}."
+        )
+    return names.index(where)
+
+
+def _warn_inside_block(all_layers: list[keras.Layer], start: int, backbone_name: str) -> list[str]:
+    for indices in _blocks(all_layers, backbone_name).values():
+        has_shortcut = any(isinstance(all_layers[index], layers.Add) for index in indices)
+        if has_shortcut and min(indices) < start <= max(indices):
+            first = all_layers[min(indices)]
+            return [
+                f"train.from_layer: {all_layers[start].name} is inside a block with a shortcut, so the block is thawed "
+                f"in part. Its first layer is {first.name} (index {min(indices)})."
+            ]
+    return []
+
+
+def _split(
+    model: keras.Model, backbone: keras.Model, thawed: list[keras.Layer]
+) -> tuple[keras.Model | None, keras.Model]:
+    logits = model.get_layer(LOGITS_NAME).output
+    if not thawed:
+        pooled = model.get_layer(POOLING_NAME).output
+        return keras.Model(model.input, pooled), keras.Model(pooled, logits)
+    cut = _last_cut_before(backbone, thawed)
+    if cut is None:
+        return None, keras.Model(model.input, logits)
+    scaled = backbone_input_of(model)
+    prefix = keras.Model(model.input, keras.Model(backbone.input, cut)(scaled))
+    start = keras.Input(cut.shape[1:], dtype=cut.dtype)
+    x = keras.Model(cut, backbone.output)(start)
+    for layer in model.layers[model.layers.index(backbone) + 1 : model.layers.index(model.get_layer(LOGITS_NAME)) + 1]:
+        x = layer(x)
+    return prefix, keras.Model(start, x)
+
+
+def backbone_input_of(model: keras.Model) -> keras.KerasTensor:
+    """Find the tensor that a classifier feeds to its backbone.
+
+    Args:
+        model: A classifier.
+
+    Returns:
+        The preprocessed images, symbolic.
+    """
+    return model.layers[model.layers.index(backbone_of(model)) - 1].output
+
+
+def _last_cut_before(backbone: keras.Model, thawed: Iterable[keras.Layer]) -> keras.KerasTensor | None:
+    """Find the last single tensor through which everything flows, and before which nothing is thawed."""
+    order = _topological_order(backbone)
+    last_use = {id(backbone.output): len(order)}
+    for position, layer in enumerate(order):
+        for tensor in _inputs_of(layer):
+            last_use[id(tensor)] = max(position, last_use.get(id(tensor), 0))
+    pending = set(map(id, thawed))
+    live: dict[int, keras.KerasTensor] = {}
+    cut = None
+    for position, layer in enumerate(order):
+        if id(layer) in pending:
+            break
+        live[id(layer.output)] = layer.output
+        live = {key: tensor for key, tensor in live.items() if last_use.get(key, -1) > position}
+        if len(live) == 1 and not isinstance(layer, layers.InputLayer):
+            (cut,) = live.values()
+    return cut
+
+
+def _topological_order(backbone: keras.Model) -> list[keras.Layer]:
+    producers = {id(layer.output): layer for layer in backbone.layers}
+    order: dict[int, keras.Layer] = {}
+    pending = [producers[id(backbone.output)]]
+    while pending:
+        layer = pending[-1]
+        missing = [producers[id(tensor)] for tensor in _inputs_of(layer) if id(producers[id(tensor)]) not in order]
+        if missing:
+            pending.extend(missing)
+        else:
+            order[id(pending.pop())] = layer
+    return list(order.values())
+
+
+def _inputs_of(layer: keras.Layer) -> list[keras.KerasTensor]:
+    if isinstance(layer, layers.InputLayer):
+        return []
+    return list(layer.input) if isinstance(layer.input, list | tuple) else [layer.input]

@@ -1,0 +1,165 @@
+"""Trains one stage, in a child process. Both stages are this function."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline_config.errors import RecipeError
+from pipeline_config.stage_schema import StageConfig
+from tasks.artifacts.store import ArtifactStore
+from tasks.process import Reporter
+from tasks.records.read import SplitReader
+from tasks.training.backbones import BACKBONES
+from tasks.training.images import find_center_crop
+from tasks.training.loop import Loop, TrainingState
+from tasks.training.model import build_classifier, weights_sha256
+from tasks.training.optimizers import build_optimizer
+from tasks.training.pipeline import evaluation_batches, open_split, stage_salt, training_batches
+from tasks.training.stage_artifact import WEIGHTS_NAME, Measurement, StageFacts, write_stage
+from tasks.training.step import TrainStep, TrainWork
+from tasks.training.step_functions import make_measure_function, make_train_function
+from tasks.training.thawing import Thawed, make_ordinary, thaw
+
+
+def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
+    """Train a stage and write its artifact.
+
+    Args:
+        work: The request, the home folder and the folder to fill.
+        reporter: Takes progress and log lines.
+
+    Returns:
+        The facts of `stage.json` without the class names, and the seconds that training took.
+
+    Raises:
+        RecipeError: The stage asks for something that the backbone or the classes do not have.
+        TrainingError: A loss is not finite.
+        ArtifactError: An input fails its check.
+    """
+    started = time.monotonic()
+    step = work.step
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.clear_session()  # so that the names of layers, which are saved, do not depend on what was built before
+    keras.utils.set_random_seed(step.seed ^ stage_salt(step.name))
+    store = ArtifactStore(work.home)
+    records = store.open(step.records)
+    train_split, validation_split = open_split(records, "train"), open_split(records, "validation")
+    start = None if step.start is None else store.open(step.start)
+    resolution = step.stage.resolution or BACKBONES[step.model.backbone].resolution
+    model = _start_model(step, start, len(train_split.classes), resolution)
+    thawed = thaw(model, step.stage, step.model.backbone)
+    for warning in thawed.warnings:
+        reporter.warn(warning)
+    state = _make_loop(step, model, thawed, train_split, validation_split, resolution, reporter).run()
+    make_ordinary(model)
+    facts = _facts(step, model, thawed, state, train_split.classes, resolution)
+    write_stage(work.folder, model, state.history, facts)
+    return facts.model_dump(mode="json", exclude={"classes"}) | {"training_seconds": time.monotonic() - started}
+
+
+def _start_model(step: TrainStep, start: Path | None, classes: int, resolution: int) -> keras.Model:
+    model = build_classifier(step.model, classes=classes, resolution=resolution, pretrained=start is None)
+    if start is not None:
+        # Built anew rather than loaded whole, because the resolution may differ; the weights do not depend on it.
+        model.load_weights(start / WEIGHTS_NAME)
+    return model
+
+
+def _make_loop(
+    step: TrainStep,
+    model: keras.Model,
+    thawed: Thawed,
+    train_split: SplitReader,
+    validation_split: SplitReader,
+    resolution: int,
+    reporter: Reporter,
+) -> Loop:
+    stage, salt = step.stage, stage_salt(step.name)
+    optimizer = build_optimizer(stage.optimizer, thawed.variables)
+    return Loop(
+        name=step.name,
+        model=model,
+        stage=stage,
+        train=make_train_function(
+            thawed,
+            optimizer,
+            class_weights=class_weights(stage, train_split.classes, train_split.class_counts),
+            label_smoothing=stage.label_smoothing,
+            seed=step.seed ^ salt,
+        ),
+        measure=make_measure_function(thawed),
+        training_batches=training_batches(
+            train_split,
+            seed=step.seed,
+            salt=salt,
+            epochs=stage.epochs,
+            batch_size=stage.batch_size,
+            resolution=resolution,
+            operations=stage.augment or [],
+        ),
+        validation_batches=evaluation_batches(
+            validation_split,
+            resolution=resolution,
+            center_crop=find_center_crop(stage.augment or []),
+            batch_size=stage.batch_size,
+        ),
+        steps_per_epoch=-(-train_split.examples // stage.batch_size),
+        reporter=reporter,
+    )
+
+
+def class_weights(stage: StageConfig, classes: list[str], counts: list[int]) -> np.ndarray:
+    """Compute what an example of each class counts in the training loss.
+
+    Args:
+        stage: The stage's settings.
+        classes: Class names.
+        counts: Training images of each class; all above 0.
+
+    Returns:
+        float32 (classes,). With "balanced" every class has the same sum of weights, and the mean over images is 1.
+
+    Raises:
+        RecipeError: `class_weights` names a class that the dataset does not have.
+    """
+    if stage.class_weights is None:
+        return np.ones(len(classes), np.float32)
+    if stage.class_weights == "balanced":
+        return np.asarray(sum(counts) / (len(counts) * np.asarray(counts)), np.float32)
+    unknown = sorted(set(stage.class_weights) - set(classes))
+    if unknown:
+        raise RecipeError(f"class_weights: there is no class {unknown[0]!r}. Expected some of {', '.join(classes)}.")
+    return np.asarray([stage.class_weights.get(name, 1.0) for name in classes], np.float32)
+
+
+def _facts(
+    step: TrainStep,
+    model: keras.Model,
+    thawed: Thawed,
+    state: TrainingState,
+    classes: list[str],
+    resolution: int,
+) -> StageFacts:
+    first = state.history[0]
+    kept = state.history[state.best_epoch if step.stage.keep == "best" else -1]
+    crop = find_center_crop(step.stage.augment or [])
+    return StageFacts(
+        name=step.name,
+        backbone=step.model.backbone,
+        resolution=resolution,
+        center_crop=None if crop is None else crop.fraction,
+        classes=classes,
+        epochs=state.history[-1].epoch,
+        kept_epoch=kept.epoch,
+        before=Measurement(val_loss=first.val_loss, val_accuracy=first.val_accuracy),
+        val_loss=kept.val_loss,
+        val_accuracy=kept.val_accuracy,
+        weights_sha256=weights_sha256(model.get_weights()),
+        parameters=model.count_params(),
+        trainable_parameters=sum(int(np.prod(variable.shape)) for variable in thawed.variables),
+        trainable_tensors=len(thawed.variables),
+    )

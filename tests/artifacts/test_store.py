@@ -1,0 +1,416 @@
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline_config.errors import ArtifactError, DatasetError
+from tasks.artifacts import manifest as manifest_module
+from tasks.artifacts.manifest import ArtifactRef, FileEntry, Manifest, list_files, read_manifest
+from tasks.artifacts.store import ArtifactStore, write_json
+from tests.artifacts.steps import LetterStep, write_letters
+
+STEP = LetterStep(text="x")
+FORK = multiprocessing.get_context("fork")  # quick; these processes hold no threads and no TensorFlow
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ArtifactStore(tmp_path / "home")
+
+
+def never(folder):
+    pytest.fail("was built again")
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+# --------------------------------------------------------------------------------------------------- build, find, reuse
+
+
+def test_opening_a_store_and_looking_for_a_key_writes_nothing(store):
+    assert store.find(STEP.key) is None
+    assert not store.home.exists()
+
+
+def test_built_artifact_is_found_and_not_built_again(store):
+    ref = store.build(STEP, write_letters)
+    assert ref.kind == "letters"
+    assert store.find(STEP.key) == ref
+    assert store.build(STEP, never) == ref
+    assert ArtifactStore(store.home).build(STEP, never) == ref
+    folder = store.open(ref)
+    assert folder == store.folder(ref) == store.home / "artifacts" / "letters" / ref.digest
+    assert files_below(folder) == ["a.txt", "deep/er/b.bin", "manifest.json"]
+    assert (folder / "a.txt").read_bytes() == b"alpha"
+    assert not any((store.home / "building").iterdir())
+
+
+def test_manifest_says_what_the_artifact_holds_and_what_it_was_made_from(store):
+    ref = store.build(STEP, lambda folder: write_letters(folder) | {"seconds": 1.5, "warnings": ["é"]})
+    manifest = read_manifest(store.folder(ref))
+    digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"  # printf alpha | sha256sum
+    assert manifest.files["a.txt"] == FileEntry(bytes=5, sha256=digest)
+    assert manifest.made_from == STEP.key_document
+    assert store.facts(ref) == {"seconds": 1.5, "warnings": ["é"]}
+
+
+def test_name_follows_from_kind_and_files_alone(tmp_path):
+    write_letters(tmp_path)
+    files = list_files(tmp_path)
+    ref = Manifest(kind="letters", files=files, made_from={"a": 1}, facts={"seconds": 1}).ref
+    assert Manifest(kind="letters", files=files, made_from={"b": 2}, facts={"seconds": 2}).ref == ref
+    assert Manifest(kind="letters", files=dict(reversed(files.items())), made_from={}, facts={}).ref == ref
+    assert Manifest(kind="others", files=files, made_from={}, facts={}).ref.digest != ref.digest
+    renamed = {**{name: entry for name, entry in files.items() if name != "a.txt"}, "c.txt": files["a.txt"]}
+    assert Manifest(kind="letters", files=renamed, made_from={}, facts={}).ref != ref
+    (tmp_path / "a.txt").write_bytes(b"alphb")
+    assert Manifest(kind="letters", files=list_files(tmp_path), made_from={}, facts={}).ref != ref
+
+
+def test_same_content_under_two_keys_is_one_artifact_that_both_find(store):
+    other = LetterStep(text="y")
+    ref = store.build(STEP, write_letters)
+    assert store.build(other, write_letters) == ref
+    assert store.find(STEP.key) == store.find(other.key) == ref
+    assert len(list((store.home / "artifacts" / "letters").iterdir())) == 1
+    assert not any((store.home / "building").iterdir())
+
+
+def test_same_content_under_two_keys_replaces_a_damaged_artifact(store):
+    ref = store.build(STEP, write_letters)
+    (store.folder(ref) / "a.txt").write_bytes(b"?")
+    assert store.build(LetterStep(text="y"), write_letters) == ref
+    assert store.find(STEP.key) == ref
+    assert (store.home / "quarantine" / "letters" / f"{ref.digest}.1" / "a.txt").read_bytes() == b"?"
+
+
+# ------------------------------------------------------------------------------------------------------------ damage
+
+DAMAGES = {
+    "missing file": lambda folder: (folder / "a.txt").unlink(),
+    "truncated file": lambda folder: os.truncate(folder / "deep/er/b.bin", 255),
+    "emptied file": lambda folder: os.truncate(folder / "a.txt", 0),
+    "longer file": lambda folder: (folder / "a.txt").write_bytes(b"alpha!"),
+    "flipped bit": lambda folder: flip(folder / "deep/er/b.bin", 100),
+    "extra file": lambda folder: (folder / "deep" / "new.txt").write_bytes(b""),
+    "file that is now a folder": lambda folder: ((folder / "a.txt").unlink(), (folder / "a.txt").mkdir()),
+    "missing manifest": lambda folder: (folder / "manifest.json").unlink(),
+    "truncated manifest": lambda folder: os.truncate(folder / "manifest.json", 40),
+    "emptied manifest": lambda folder: os.truncate(folder / "manifest.json", 0),
+    "manifest of another artifact": lambda folder: edit_manifest(folder, '"bytes": 5', '"bytes": 6'),
+    "manifest of another kind": lambda folder: edit_manifest(folder, '"kind": "letters"', '"kind": "numbers"'),
+    "manifest that is no UTF-8": lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"),
+}
+NAMED = {"missing file": "a.txt is missing", "truncated file": "b.bin has 255 bytes, expected 256"} | {
+    "emptied file": "a.txt has 0 bytes, expected 5",
+    "flipped bit": "b.bin was altered",
+    "extra file": "deep/new.txt does not belong",
+    "missing manifest": "manifest.json cannot be read: No such file",
+    "truncated manifest": "manifest.json is damaged",
+    "manifest of another artifact": "manifest.json was altered",
+}
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def edit_manifest(folder: Path, old: str, new: str) -> None:
+    path = folder / "manifest.json"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_artifact_is_set_aside_and_built_again(store, damage):
+    ref = store.build(STEP, write_letters)
+    DAMAGES[damage](store.folder(ref))
+    with pytest.raises(ArtifactError, match=NAMED.get(damage, str(store.folder(ref)))):
+        store.open(ref)
+    assert store.find(STEP.key) is None
+    assert not store.folder(ref).exists()
+    assert (store.home / "quarantine" / "letters" / f"{ref.digest}.1").is_dir()
+    assert store.build(STEP, write_letters) == ref
+    store.open(ref)
+
+
+def test_every_flipped_bit_of_a_file_is_noticed(store):
+    ref = store.build(STEP, write_letters)
+    path = store.folder(ref) / "a.txt"
+    for position in range(5):
+        flip(path, position)
+        with pytest.raises(ArtifactError, match="was altered"):
+            store.open(ref)
+        flip(path, position)
+    store.open(ref)
+
+
+def test_flipped_byte_anywhere_in_the_key_record_never_leads_to_a_wrong_artifact(store):
+    ref = store.build(STEP, write_letters)
+    record = store.home / "keys" / f"{STEP.key}.json"
+    content = record.read_bytes()
+    for position in range(0, len(content), 7):
+        record.write_bytes(content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :])
+        assert store.find(STEP.key) in (None, ref)
+    record.unlink(missing_ok=True)
+    assert store.build(STEP, write_letters) == ref
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b'{"ref": {"kind": "letters"}, "document": {}}'])
+def test_damaged_key_record_counts_as_absent_and_harms_no_artifact(store, content):
+    ref = store.build(STEP, write_letters)
+    (store.home / "keys" / f"{STEP.key}.json").write_bytes(content)
+    assert store.find(STEP.key) is None
+    store.open(ref)
+    assert store.build(STEP, write_letters) == ref
+    assert store.find(STEP.key) == ref
+
+
+def test_deleted_artifact_is_built_again(store):
+    ref = store.build(STEP, write_letters)
+    shutil.rmtree(store.home / "artifacts")
+    assert store.find(STEP.key) is None
+    assert store.build(STEP, write_letters) == ref
+
+
+def test_quarantine_keeps_every_failed_artifact_whatever_was_cleared_from_it(store):
+    place = store.home / "quarantine" / "letters"
+    ref = store.build(STEP, write_letters)
+    for count in range(1, 4):
+        assert store.build(STEP, write_letters) == ref
+        (store.folder(ref) / "a.txt").write_bytes(b"?")
+        assert store.find(STEP.key) is None
+        assert len(list(place.iterdir())) == count
+    shutil.rmtree(place / f"{ref.digest}.1")
+    ref = store.build(STEP, write_letters)
+    (store.folder(ref) / "a.txt").unlink()
+    assert store.find(STEP.key) is None
+    assert {path.name for path in place.iterdir()} == {f"{ref.digest}.{number}" for number in (1, 2, 3)}
+
+
+def test_file_that_cannot_be_read_is_an_error_that_names_it(store, monkeypatch):
+    ref = store.build(STEP, write_letters)
+
+    def fail(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(manifest_module, "file_sha256", fail)
+    with pytest.raises(ArtifactError, match=r"a\.txt cannot be read: Input/output error"):
+        store.open(ref)
+
+
+# ----------------------------------------------------------------------------------------------------- builds that fail
+
+
+def test_failed_work_leaves_nothing_and_its_error_passes_unchanged(store):
+    def fail(folder):
+        (folder / "half.txt").write_bytes(b"half")
+        raise DatasetError("no images")
+
+    with pytest.raises(DatasetError, match=r"^no images$"):
+        store.build(STEP, fail)
+    assert [name for name in files_below(store.home) if not name.startswith("locks/")] == []
+    assert store.find(STEP.key) is None
+    assert store.build(STEP, write_letters) == store.find(STEP.key)  # and the lock is free
+
+
+def test_killed_build_leaves_nothing_that_counts_and_the_next_one_clears_it(store):
+    def build_and_die():
+        def work(folder):
+            (folder / "half.txt").write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        store.build(STEP, work)
+
+    child = FORK.Process(target=build_and_die)
+    child.start()
+    child.join(20)
+    assert child.exitcode == -signal.SIGKILL
+    assert (store.home / "building" / STEP.key / "half.txt").exists()  # that it got so far
+    assert not (store.home / "artifacts").exists()
+    assert store.find(STEP.key) is None
+
+    def work(folder):
+        assert not any(folder.iterdir())
+        return write_letters(folder)
+
+    ref = store.build(STEP, work)
+    assert files_below(store.open(ref)) == ["a.txt", "deep/er/b.bin", "manifest.json"]
+    assert not any((store.home / "building").iterdir())
+
+
+@pytest.mark.parametrize("operation", ["write_bytes", "rename", "mkdir", "replace"])
+def test_full_disk_at_any_step_is_an_artifact_error_after_which_the_next_build_succeeds(store, monkeypatch, operation):
+    original, calls = getattr(Path, operation), 0
+
+    def failing_at(number):
+        def fail(self, *arguments, **options):
+            nonlocal calls
+            if store.home not in self.parents and self != store.home:
+                return original(self, *arguments, **options)
+            calls += 1
+            if calls == number:
+                raise OSError(28, "No space left on device")
+            return original(self, *arguments, **options)
+
+        return fail
+
+    work = write_letters_without_pathlib
+    for number in range(1, 30):
+        shutil.rmtree(store.home, ignore_errors=True)
+        calls = 0
+        monkeypatch.setattr(Path, operation, failing_at(number))
+        message = "No space left on device"
+        try:
+            store.build(STEP, work)
+        except ArtifactError as error:
+            message = str(error)
+        finally:
+            monkeypatch.setattr(Path, operation, original)
+        assert "No space left on device" in message
+        failed = calls >= number
+        ref = store.find(STEP.key)
+        assert ref is None or store.open(ref)
+        store.open(store.build(STEP, work))
+        if not failed:
+            assert number > 1  # at least one failure was injected
+            return
+    pytest.fail("the operation never ran out")
+
+
+def write_letters_without_pathlib(folder):
+    with open(folder / "a.txt", "wb") as file:  # noqa: PTH123 (so that only the store's own operations fail)
+        file.write(b"alpha")
+    return {}
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.build(STEP, never),
+        lambda store: store.find(STEP.key),
+        lambda store: store.lock("champion").__enter__(),
+    ],
+    ids=["build", "find", "lock"],
+)
+def test_home_that_cannot_be_written_is_an_error_that_names_it(tmp_path, use):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"file/home/.*Choose another --home") as caught:
+        use(ArtifactStore(tmp_path / "file" / "home"))
+    assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------------------------------------------- several at once
+
+
+def test_two_processes_that_build_the_same_key_at_once_build_once(store, tmp_path):
+    log, barrier, answers = tmp_path / "log", FORK.Barrier(2), FORK.Queue()
+
+    def build():
+        def work(folder):
+            with log.open("a") as file:
+                file.write("built\n")
+            time.sleep(0.3)  # long enough for the other to come to the lock
+            return write_letters(folder)
+
+        barrier.wait(20)
+        answers.put(store.build(STEP, work).digest)
+
+    children = [FORK.Process(target=build) for _ in range(2)]
+    for child in children:
+        child.start()
+    digests = {answers.get(timeout=20) for _ in children}
+    for child in children:
+        child.join(20)
+        assert child.exitcode == 0
+    assert len(digests) == 1
+    assert log.read_text() == "built\n"
+
+
+def test_waiting_build_takes_over_when_the_builder_is_killed(store):
+    started = FORK.Event()
+
+    def build_for_ever():
+        def work(folder):
+            started.set()
+            time.sleep(60)
+
+        store.build(STEP, work)
+
+    child = FORK.Process(target=build_for_ever)
+    child.start()
+    assert started.wait(20)
+    threading.Timer(0.2, child.kill).start()
+    begin = time.monotonic()
+    ref = store.build(STEP, write_letters)
+    assert time.monotonic() - begin < 10
+    child.join(20)
+    store.open(ref)
+
+
+def test_two_keys_that_lead_to_the_same_content_at_once_both_succeed(store):
+    for turn in range(10):
+        barrier = threading.Barrier(2)
+        refs: list[ArtifactRef] = []
+
+        def build(text, barrier=barrier, refs=refs, turn=turn):
+            def work(folder):
+                (folder / "a.txt").write_text(str(turn))
+                barrier.wait(20)
+                return {}
+
+            refs.append(store.build(LetterStep(text=text), work))
+
+        threads = [threading.Thread(target=build, args=(f"{turn}{name}",)) for name in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert len(refs) == 2
+        assert refs[0] == refs[1]
+
+
+def test_other_keys_do_not_wait(store):
+    with store.lock(STEP.key):
+        store.build(LetterStep(text="y"), write_letters)
+
+
+def test_lock_is_free_after_an_error(store):
+    with pytest.raises(ZeroDivisionError), store.lock("champion"):
+        raise ZeroDivisionError
+    with store.lock("champion"):
+        pass
+
+
+# ---------------------------------------------------------------------------------------------------------------- JSON
+
+
+def test_json_of_equal_content_is_equal_bytes(tmp_path):
+    write_json(tmp_path / "a.json", {"b": [1, 2.5, None], "a": "é"})
+    write_json(tmp_path / "b.json", {"a": "é", "b": [1, 2.5, None]})
+    content = (tmp_path / "a.json").read_bytes()
+    assert content == (tmp_path / "b.json").read_bytes()
+    assert json.loads(content) == {"a": "é", "b": [1, 2.5, None]}
+    assert "é".encode() in content
+    assert content.endswith(b"}\n")
+
+
+def test_json_refuses_a_number_that_is_not_finite(tmp_path):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+
+
+def test_facts_of_an_artifact_that_is_gone_are_an_error(store):
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        store.facts(ArtifactRef(kind="letters", digest="00"))

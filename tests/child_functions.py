@@ -1,0 +1,129 @@
+"""What the children of tests/test_process.py run; imported there by name, so it imports little."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipeline_config.errors import DatasetError
+from tasks.process import Reporter, run_in_child
+
+
+class Words(BaseModel):
+    """A request.
+
+    Attributes:
+        text: Anything.
+        folder: Where the child may leave a file.
+    """
+
+    text: str = ""
+    folder: Path = Path()
+
+
+def echo(work: Words, reporter: Reporter) -> dict[str, Any]:
+    return {"text": work.text, "folder": str(work.folder), "pid": os.getpid(), "backend": os.environ["KERAS_BACKEND"]}
+
+
+def report(work: Words, reporter: Reporter) -> dict[str, Any]:
+    reporter.progress(0.25, "epoch 1 of 4")
+    reporter.log("first line")
+    reporter.warn("two\nlines")
+    reporter.progress(7, "beyond the end")
+    return {}
+
+
+def fail_on_purpose(work: Words, reporter: Reporter) -> dict[str, Any]:
+    raise DatasetError(f"no images: {work.text}")
+
+
+def fail_by_mistake(work: Words, reporter: Reporter) -> dict[str, Any]:
+    raise ZeroDivisionError("by zero")
+
+
+def answer_what_is_no_json(work: Words, reporter: Reporter) -> dict[str, Any]:
+    return {"path": Path("x")}
+
+
+def leave_at_once(work: Words, reporter: Reporter) -> dict[str, Any]:
+    sys.stderr.write("last words\n")
+    sys.stderr.flush()
+    os._exit(7)
+
+
+def kill_itself(work: Words, reporter: Reporter) -> dict[str, Any]:
+    reporter.log("before")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def die_in_the_middle_of_a_line(work: Words, reporter: Reporter) -> dict[str, Any]:
+    reporter._stream.write('{"log": "half a li')
+    reporter._stream.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def die_and_leave_a_forked_worker(work: Words, reporter: Reporter) -> dict[str, Any]:
+    worker = os.fork()  # as multiprocessing does: it holds every pipe open
+    if worker == 0:
+        time.sleep(60)
+        os._exit(0)
+    (work.folder / "worker.pid").write_text(str(worker))
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def answer_and_leave_a_worker(work: Words, reporter: Reporter) -> dict[str, Any]:
+    worker = subprocess.Popen(["sleep", "60"])
+    return {"worker": worker.pid}
+
+
+def sleep_with_a_worker(work: Words, reporter: Reporter) -> dict[str, Any]:
+    worker = subprocess.Popen(["sleep", "60"])
+    (work.folder / "pids").write_text(f"{os.getpid()} {worker.pid}")
+    reporter.log("asleep")
+    time.sleep(60)
+    return {}
+
+
+def sleep_deaf_with_a_deaf_worker(work: Words, reporter: Reporter) -> dict[str, Any]:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the worker inherits it
+    return sleep_with_a_worker(work, reporter)
+
+
+def save_when_asked_to_leave(work: Words, reporter: Reporter) -> dict[str, Any]:
+    def save(number, frame):
+        (work.folder / "saved").write_text("saved")
+        sys.exit(1)
+
+    signal.signal(signal.SIGTERM, save)
+    reporter.log("ready")
+    time.sleep(60)
+    return {}
+
+
+def print_everywhere(work: Words, reporter: Reporter) -> dict[str, Any]:
+    print("printed", flush=True)  # noqa: T201
+    os.write(1, b'{"result": {"forged": true}}\n')
+    os.system("echo from a program")
+    reporter.log("between")
+    sys.stderr.buffer.write(b"\xff\xfe not UTF-8\n")
+    for _ in range(3000):  # more than a pipe holds
+        sys.stderr.write(80 * "x" + "\n")
+    return {"done": True}
+
+
+def be_a_parent(folder: str) -> None:
+    """Run as the program of a parent that a test kills."""
+    run_in_child(
+        "tests.child_functions:sleep_with_a_worker",
+        Words(folder=Path(folder)),
+        deadline_seconds=60,
+        listener=lambda kind, content: None,
+    )

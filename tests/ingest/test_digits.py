@@ -1,0 +1,36 @@
+import hashlib
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from pipeline_config.dataset_schema import DigitsSource
+from tasks.ingest.sources import content_digest, open_source
+from tests.ingest.pictures import decode
+
+DIGITS = DigitsSource(kind="digits")
+
+
+def test_there_are_1797_images_of_ten_classes_in_one_split():
+    source = open_source(DIGITS)
+    found = list(source.examples())
+    assert source.splits() == {"train"}
+    assert source.classes() == tuple("0123456789")
+    assert len(found) == source.count() == 1797
+    assert found[1].origin == "digits/00001"
+    assert [example.class_name for example in found[:12]] == list("012345678901")
+
+
+def test_the_pixels_are_those_of_the_library_scaled_to_bytes():
+    source = open_source(DIGITS)
+    values = load_digits().images
+    for index in (0, 1, 1796):
+        pixels = decode(source.read_again(f"digits/{index:05d}"))
+        assert pixels.shape == (8, 8, 3)
+        assert np.abs(pixels[..., 0] - values[index] * 255 / 16).max() <= 0.5
+    assert max(decode(example.read()).max() for example in list(source.examples())[:5]) == 255
+
+
+def test_the_files_are_the_same_everywhere():
+    digest = hashlib.sha256(b"".join(example.read() for example in open_source(DIGITS).examples()))
+    assert digest.hexdigest() == "99bc00270a852e7abb9392c880d71140b8db2985c1b9e6dd215edb3aa2bd7138"
+    assert content_digest(DIGITS) == "caae2a3e54d8c85eb1f9d16a31d6035131048d6d3575d9ec7bb242acdfcf459e"

@@ -1,0 +1,390 @@
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline_config.dataset_schema import Cut, DigitsSource, SplitsConfig
+from pipeline_config.errors import DatasetError
+from tasks.ingest.checks import check_classes, check_counts
+from tasks.ingest.dataset import MANIFEST, read_dataset
+from tasks.ingest.duplicates import drop_duplicates
+from tasks.ingest.images import ImageFacts
+from tasks.ingest.scan import ScannedImage, map_in_order
+from tasks.ingest.step import IngestWork
+from tasks.ingest.work import ingest
+from tests.ingest.pictures import (
+    Recorder,
+    directory,
+    encode,
+    fill,
+    ingest_step,
+    jpeg,
+    picture,
+    png_that_claims,
+    run_ingest,
+)
+
+THREE_SPLITS = {f"{split}/{name}": 4 for split in ("train", "validation", "test") for name in ("cats", "dogs")}
+
+
+def rows(folder):
+    return pq.read_table(folder / MANIFEST).to_pylist()
+
+
+def row_of(folder, origin):
+    return next(row for row in rows(folder) if row["origin"] == origin)
+
+
+def summary(folder):
+    return json.loads((folder / "dataset.json").read_text())
+
+
+# --- what is written
+
+
+def test_the_manifest_says_all_about_each_image(tmp_path):
+    data = fill(tmp_path / "data", THREE_SPLITS)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encode(picture(77, size=(30, 10)), exif=exif)
+    (data / "train" / "dogs" / "turned.png").write_bytes(turned)
+    facts = run_ingest(directory(data), tmp_path / "out")
+
+    assert row_of(tmp_path / "out", "train/dogs/turned.png") == {
+        "id": hashlib.sha256(turned).hexdigest(),
+        "label": 1,
+        "class_name": "dogs",
+        "split": "train",
+        "width": 10,
+        "height": 30,
+        "format": "JPEG",
+        "bytes": len(turned),
+        "origin": "train/dogs/turned.png",
+    }
+    schema = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "out" / MANIFEST)}
+    assert schema == {
+        "id": "string",
+        "label": "int32",
+        "class_name": "string",
+        "split": "string",
+        "width": "int32",
+        "height": "int32",
+        "format": "string",
+        "bytes": "int64",
+        "origin": "string",
+    }
+    expected_counts = {
+        "train": {"cats": 4, "dogs": 5},
+        "validation": {"cats": 4, "dogs": 4},
+        "test": {"cats": 4, "dogs": 4},
+    }
+    assert summary(tmp_path / "out") == {
+        "classes": ["cats", "dogs"],
+        "counts": expected_counts,
+        "duplicates": 0,
+        "unreadable": [],
+    }
+    assert facts == {
+        "classes": 2,
+        "examples": {"train": 9, "validation": 8, "test": 8},
+        "duplicates": 0,
+        "unreadable": 0,
+    }
+
+
+def test_rows_are_ordered_by_split_then_label_then_id_and_read_back_alike(tmp_path):
+    run_ingest(directory(fill(tmp_path / "data", {"dogs": 30, "cats": 30})), tmp_path / "out")
+    found = rows(tmp_path / "out")
+    order = {"train": 0, "validation": 1, "test": 2}
+    assert found == sorted(found, key=lambda row: (order[row["split"]], row["label"], row["id"]))
+    dataset = read_dataset(tmp_path / "out")
+    assert dataset.classes == ["cats", "dogs"]
+    assert [image.id for image in dataset.images] == [row["id"] for row in found]
+
+
+def test_two_runs_write_the_same_bytes_wherever_the_images_are(tmp_path):
+    fill(tmp_path / "one" / "data", {"cats": 20, "dogs": 20})
+    # Written in another order, and so listed in another order by some file systems.
+    for path in sorted((tmp_path / "one" / "data").rglob("*.jpg"), reverse=True):
+        copy = tmp_path / "elsewhere" / path.relative_to(tmp_path / "one" / "data")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    run_ingest(directory(tmp_path / "one" / "data"), tmp_path / "first")
+    run_ingest(directory(tmp_path / "elsewhere"), tmp_path / "second")
+    for name in (MANIFEST, "dataset.json"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_digits_are_split_without_a_folder_or_a_network(tmp_path):
+    facts = run_ingest(DigitsSource(kind="digits"), tmp_path / "out")
+    assert sum(facts["examples"].values()) + facts["duplicates"] == 1797
+    # 15 % of 1,797 is 270; four standard errors of that share are 61.
+    assert facts["examples"]["validation"] == pytest.approx(270, abs=61)
+    assert facts["examples"]["test"] == pytest.approx(270, abs=61)
+    assert (row := row_of(tmp_path / "out", "digits/00001"))["class_name"] == "1"
+    assert (row["width"], row["height"], row["format"]) == (8, 8, "PNG")
+
+
+def test_progress_ends_at_the_whole(tmp_path):
+    report = Recorder()
+    run_ingest(directory(fill(tmp_path / "data", THREE_SPLITS)), tmp_path / "out", report)
+    assert report.told("progress")[-1] == {"done": 1.0, "text": "24 of 24 images checked"}
+    assert report.told("warning") == []
+
+
+def test_ingest_never_imports_tensorflow():
+    program = (
+        "import sys, tasks.ingest.work; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'pandas')))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0
+
+
+# --- splits
+
+
+def test_adding_images_moves_no_old_one(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 40, "dogs": 40})
+    run_ingest(directory(data), tmp_path / "before")
+    fill(data, {"cats": 20, "birds": 30}, first_seed=1000)
+    run_ingest(directory(data), tmp_path / "after")
+    before = {row["id"]: row["split"] for row in rows(tmp_path / "before")}
+    after = {row["id"]: row["split"] for row in rows(tmp_path / "after")}
+    assert len(after) == 130
+    assert {image_id: after[image_id] for image_id in before} == before
+
+
+def test_the_sources_own_splits_are_kept_and_test_is_cut_from_validation(tmp_path):
+    data = fill(tmp_path / "data", {"train/a": 5, "train/b": 5, "val/a": 40, "val/b": 40})
+    splits = SplitsConfig(validation="validation", test=Cut(from_="validation", fraction=0.3))
+    run_ingest(directory(data), tmp_path / "out", splits=splits)
+    found = rows(tmp_path / "out")
+    assert {row["split"] for row in found if row["origin"].startswith("train/")} == {"train"}
+    assert {row["split"] for row in found if row["origin"].startswith("val/")} == {"validation", "test"}
+
+
+# --- duplicates
+
+
+def test_duplicates_count_once_with_a_warning(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 20, "dogs": 20})
+    for number in range(3):
+        (data / "cats" / f"copy {number}.png").write_bytes(jpeg(0))
+    report = Recorder()
+    facts = run_ingest(directory(data), tmp_path / "out", report)
+    assert facts["duplicates"] == 3
+    assert [row["origin"] for row in rows(tmp_path / "out") if row["id"] == hashlib.sha256(jpeg(0)).hexdigest()] == [
+        "cats/0000.jpg"
+    ]
+    assert "3 files have the same content as another and count once." in report.told("warning")
+
+
+@pytest.mark.parametrize(
+    ("splits", "kept"),
+    [(("train", "validation"), "validation"), (("train", "test"), "test"), (("validation", "test", "train"), "test")],
+)
+def test_a_duplicate_across_splits_stays_in_the_one_that_is_held_out_longest(tmp_path, splits, kept):
+    data = fill(tmp_path / "data", THREE_SPLITS)
+    for split in splits:
+        (data / split / "cats" / "copy.jpg").write_bytes(jpeg(500))
+    run_ingest(directory(data), tmp_path / "out")
+    copies = [row for row in rows(tmp_path / "out") if row["id"] == hashlib.sha256(jpeg(500)).hexdigest()]
+    assert [(row["split"], row["origin"]) for row in copies] == [(kept, f"{kept}/cats/copy.jpg")]
+
+
+def test_one_image_under_two_labels_is_an_error_that_names_both_files(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 5, "dogs": 5})
+    (data / "dogs" / "wrong.jpg").write_bytes(jpeg(0))
+    with pytest.raises(DatasetError, match=r"two labels: cats/0000\.jpg = dogs/wrong\.jpg\. Expected one"):
+        run_ingest(directory(data), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_of_many_images_under_two_labels_five_pairs_are_named(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 8, "dogs": 5})
+    for seed in range(7):
+        (data / "dogs" / f"wrong {seed}.jpg").write_bytes(jpeg(seed))
+    with pytest.raises(DatasetError, match=r"cats/0004\.jpg = dogs/wrong 4\.jpg and 2 more"):
+        run_ingest(directory(data), tmp_path / "out")
+
+
+scanned_images = st.lists(
+    st.builds(
+        ScannedImage,
+        id=st.sampled_from("abcdef"),
+        class_name=st.just("cats"),
+        source_split=st.sampled_from(["train", "validation", "test"]),
+        facts=st.just(ImageFacts(1, 1, "PNG")),
+        bytes=st.just(1),
+        origin=st.uuids().map(str),
+    )
+)
+
+
+@given(scanned_images, st.randoms())
+def test_what_is_kept_of_duplicates_does_not_depend_on_their_order(images, random):
+    kept = drop_duplicates(images)
+    assert [image.id for image in kept] == sorted({image.id for image in images})
+    shuffled = list(images)
+    random.shuffle(shuffled)
+    assert drop_duplicates(shuffled) == kept
+
+
+# --- unreadable images
+
+
+def spoil(data):
+    """Adds three files that are no images, each in another way."""
+    (data / "cats" / "text.jpg").write_text("not an image")
+    (data / "cats" / "empty.png").write_bytes(b"")
+    (data / "dogs" / "truncated.jpg").write_bytes(jpeg(3)[:-40])
+    return data
+
+
+def test_unreadable_images_are_an_error_that_names_them_all(tmp_path):
+    data = spoil(fill(tmp_path / "data", {"cats": 10, "dogs": 10}))
+    with pytest.raises(DatasetError) as caught:
+        run_ingest(directory(data), tmp_path / "out")
+    message = str(caught.value)
+    assert message.startswith("3 of 23 images cannot be read: cats/empty.png (the file is empty), cats/text.jpg (")
+    assert "dogs/truncated.jpg (" in message
+    assert "at most 0." in message
+    assert "max_bad_fraction" in message
+    assert "\n" not in message
+
+
+def test_tolerated_unreadable_images_are_left_out_with_a_warning_each(tmp_path):
+    data = spoil(fill(tmp_path / "data", {"cats": 20, "dogs": 20}))
+    (data / "dogs" / "bomb.png").write_bytes(png_that_claims(100_000, 100_000))
+    report = Recorder()
+    facts = run_ingest(directory(data), tmp_path / "out", report, max_bad_fraction=0.5)
+    assert facts["unreadable"] == 4
+    assert len(rows(tmp_path / "out")) == 40
+    listed = summary(tmp_path / "out")["unreadable"]
+    assert [image["origin"] for image in listed] == [
+        "cats/empty.png",
+        "cats/text.jpg",
+        "dogs/bomb.png",
+        "dogs/truncated.jpg",
+    ]
+    assert "declares" in listed[2]["reason"]
+    named = [warning for warning in report.told("warning") if warning.startswith("Left out")]
+    assert [image["origin"] in warning for image, warning in zip(listed, named, strict=True)] == [True] * 4
+
+
+def test_the_tolerated_share_is_exact(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 47, "dogs": 24})
+    for number in range(29):
+        (data / "cats" / f"bad {number}.jpg").write_bytes(b"bad")
+    assert run_ingest(directory(data), tmp_path / "out", max_bad_fraction=0.29)["unreadable"] == 29
+    with pytest.raises(DatasetError, match="29 of 100"):
+        run_ingest(directory(data), tmp_path / "strict", max_bad_fraction=0.28)
+
+
+def test_of_many_unreadable_images_twenty_are_named_and_the_rest_counted(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 20, "dogs": 20})
+    for number in range(25):
+        (data / "cats" / f"bad{number:02d}.jpg").write_bytes(b"bad")
+    with pytest.raises(DatasetError, match=r"bad19\.jpg \([^)]*\) and 5 more\. Expected"):
+        run_ingest(directory(data), tmp_path / "strict")
+    report = Recorder()
+    run_ingest(directory(data), tmp_path / "out", report, max_bad_fraction=0.9)
+    left_out = [warning for warning in report.told("warning") if warning.startswith("Left out")]
+    assert len(left_out) == 21
+    assert "5 more" in left_out[-1]
+    assert len(summary(tmp_path / "out")["unreadable"]) == 25
+
+
+def test_files_that_cannot_be_opened_are_unreadable(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 20, "dogs": 20})
+    (data / "cats" / "gone\n.jpg").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match=r"'cats/gone\\n\.jpg' \(No such file or directory\)"):
+        run_ingest(directory(data), tmp_path / "out")
+
+
+def test_images_that_change_while_they_are_read_are_an_error(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 10, "dogs": 10})
+    step = ingest_step(directory(data))
+    (data / "cats" / "0000.jpg").write_bytes(jpeg(999))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DatasetError, match="changed while they were being read"):
+        ingest(IngestWork(home=tmp_path, folder=tmp_path / "out", step=step), Recorder())
+
+
+# --- classes and counts
+
+
+def counts(**of_splits):
+    return {split: {"cats": cats, "dogs": dogs} for split, (cats, dogs) in of_splits.items()}
+
+
+def test_fewer_than_two_classes_are_an_error(tmp_path):
+    with pytest.raises(DatasetError, match=r"at least 2 classes\. Received: 1 \(cats\)"):
+        run_ingest(directory(fill(tmp_path / "data", {"cats": 10})), tmp_path / "out")
+    with pytest.raises(DatasetError, match="Received: none"):
+        check_classes(())
+
+
+def test_a_class_without_training_images_is_an_error(tmp_path):
+    data = fill(tmp_path / "data", {**THREE_SPLITS, "test/birds": 2})
+    with pytest.raises(DatasetError, match=r"Class birds has no training images: expected at least 1, received 0"):
+        run_ingest(directory(data), tmp_path / "out")
+
+
+def test_a_class_of_which_only_training_images_exist_is_an_error(tmp_path):
+    data = fill(tmp_path / "data", {**THREE_SPLITS, "train/birds": 2})
+    with pytest.raises(DatasetError, match=r"Class birds has images in one split only: .* received 2 in train"):
+        run_ingest(directory(data), tmp_path / "out")
+
+
+def test_an_empty_split_is_an_error_that_says_what_to_do(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 1, "dogs": 1})
+    with pytest.raises(DatasetError, match=r"split is empty: expected at least 1 image, received 0 of 2\. Add images"):
+        run_ingest(directory(data), tmp_path / "out")
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_each_split_must_have_images(split):
+    received = counts(train=(5, 5), validation=(5, 5), test=(5, 5)) | counts(**{split: (0, 0)})
+    with pytest.raises(DatasetError, match=f"The {split} split is empty: expected at least 1 image, received 0 of 20"):
+        check_counts(received)
+
+
+def test_a_held_out_split_may_lack_a_class_that_the_other_has():
+    (warning,) = check_counts(counts(train=(5, 5), validation=(5, 0), test=(5, 5)))
+    assert warning.startswith("Class dogs has no images in the validation split")
+    assert check_counts(counts(train=(5, 5), validation=(1, 1), test=(1, 1))) == []
+
+
+# --- streaming
+
+
+def test_results_come_in_order_and_the_stream_is_not_read_far_ahead():
+    taken = 0
+    lock = threading.Lock()
+    in_flight = []
+
+    def stream():
+        nonlocal taken
+        for number in range(100):
+            with lock:
+                taken += 1
+            yield number
+
+    with ThreadPoolExecutor(4) as threads:
+        results = []
+        for result in map_in_order(threads, lambda number: number * 2, stream(), window=8):
+            results.append(result)
+            in_flight.append(taken - len(results))
+    assert results == [number * 2 for number in range(100)]
+    assert max(in_flight) <= 8

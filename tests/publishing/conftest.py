@@ -1,0 +1,162 @@
+"""One real release for the tests that need TensorFlow: a tiny model, every file, written by the step's own work."""
+
+import io
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from pipeline_config.loading import load_recipe
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.step import Step
+from tasks.artifacts.store import ArtifactStore, write_json
+from tasks.evaluation.comparison import VerdictStep, VerdictWork, compare
+from tasks.process import Reporter
+from tasks.publishing.publish import publish
+from tasks.publishing.release import ReleaseInfo
+
+CLASSES = ["Katze", "Hund 🐕", "cow"]
+RESOLUTION = 24
+CENTER_CROP = 0.875
+
+
+def build(home: Path, kind: str, work, **document: Any) -> ArtifactRef:
+    """Make an artifact of any kind."""
+
+    class AnyStep(Step):
+        work: ClassVar[str] = "tasks.publishing.release:read_release"
+        libraries: ClassVar[tuple[str, ...]] = ()
+        name: str
+        content: str | None = None
+        weights_sha256: str | None = None
+
+    AnyStep.kind = kind
+    return ArtifactStore(home).build(AnyStep(**document), lambda folder: work(folder) or {})
+
+
+def write_evaluation(folder: Path) -> None:
+    score = {"examples": 10, "precision": 0.9, "recall": 0.9, "f1": 0.9}
+    test = {
+        "examples": 30,
+        "accuracy": 0.9,
+        "accuracy_ci": [0.74, 0.97],
+        "confidence": 0.95,
+        "loss": 0.3,
+        "per_class": [{"class": name, **score} for name in CLASSES],
+    }
+    write_json(folder / "metrics.json", {"test": test})
+    (folder / "pictures").mkdir()
+    for name in ("predictions.parquet", "history.parquet", "report.html", "pictures/curves.png"):
+        (folder / name).write_bytes(name.encode())
+
+
+def write_tiny_stage(folder: Path, name: str) -> None:
+    import keras
+
+    from tasks.training.stage_artifact import Measurement, StageFacts, write_stage
+
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((RESOLUTION, RESOLUTION, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 3, strides=2, activation="relu"),
+            layers.BatchNormalization(),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(len(CLASSES), kernel_initializer=keras.initializers.RandomNormal(stddev=3.0)),
+            layers.Softmax(),
+        ]
+    )
+    numbers = dict.fromkeys(("epochs", "kept_epoch", "parameters", "trainable_parameters", "trainable_tensors"), 1)
+    stage = StageFacts(
+        name=name,
+        backbone="SmallCNN",
+        resolution=RESOLUTION,
+        center_crop=CENTER_CROP,
+        classes=CLASSES,
+        before=Measurement(val_loss=1.0, val_accuracy=0.5),
+        val_loss=0.5,
+        val_accuracy=0.8,
+        weights_sha256="0" * 64,
+        **numbers,
+    )
+    write_stage(folder, model, [], stage)
+
+
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory) -> Path:
+    """A home folder with one published release."""
+    from tasks.publishing.step import PublishStep, PublishWork
+    from tasks.publishing.work import write_release
+
+    home: Path = tmp_path_factory.mktemp("home")
+    counts = {split: dict.fromkeys(CLASSES, 10) for split in ("test", "train", "validation")}
+    evaluation = build(home, "evaluation", write_evaluation, name="evaluation")
+    verdict = VerdictStep(evaluation=evaluation, opponent=None)
+    step = PublishStep(
+        recipe=load_recipe("digits", ("name=tiny",), data=tmp_path_factory.mktemp("photos")),
+        dataset=build(
+            home,
+            "dataset",
+            lambda at: write_json(at / "dataset.json", {"counts": counts}),
+            name="dataset",
+            content="c0",
+        ),
+        records=build(home, "records", lambda at: write_json(at / "index.json", {}), name="records"),
+        stage_one=build(home, "stage", lambda at: write_tiny_stage(at, "stage_one"), name="one", weights_sha256="f0"),
+        stage_two=build(home, "stage", lambda at: write_tiny_stage(at, "stage_two"), name="two"),
+        evaluation=evaluation,
+        verdict=ArtifactStore(home).build(
+            verdict, lambda folder: compare(VerdictWork(home=home, folder=folder, step=verdict))
+        ),
+    )
+    report = Reporter(io.StringIO())
+    work = lambda folder: write_release(PublishWork(home=home, folder=folder, step=step), report)  # noqa: E731
+    publish(home, ArtifactStore(home).build(step, work))
+    return home
+
+
+@pytest.fixture(scope="session")
+def release(tiny_home: Path) -> ReleaseInfo:
+    from tasks.publishing.registry import Registry
+
+    (info,) = Registry(tiny_home).list()
+    return info
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> dict[str, Path]:
+    """Files in three formats and two shapes, with something in them to see."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    paths = {}
+    for name, size in [
+        ("wide.jpg", (61, 40)),
+        ("tall.png", (33, 80)),
+        ("square.bmp", (50, 50)),
+        ("photo.jpg", (90, 70)),
+    ]:
+        coarse = Image.fromarray(random.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+        paths[name] = folder / name
+        coarse.resize(size, Image.Resampling.BICUBIC).save(paths[name])
+    return paths
+
+
+@pytest.fixture(scope="session")
+def expected(release, photos) -> dict[str, list[float]]:
+    """The probabilities of `model.keras`, for images that are cut and fitted as in training."""
+    import keras
+    import tensorflow as tf
+
+    from pipeline_config.augment_schema import CenterCrop
+    from tasks.training.images import decode, fit
+
+    model = keras.saving.load_model(release.path / "model.keras")
+    crop = CenterCrop(name="center_crop", fraction=CENTER_CROP)
+    images = [fit(decode(tf.constant(path.read_bytes())), RESOLUTION, crop) for path in photos.values()]
+    rows = model(tf.stack(images), training=False).numpy().tolist()
+    return dict(zip(photos, rows, strict=True))

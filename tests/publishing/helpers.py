@@ -1,0 +1,95 @@
+"""Runs without training: release artifacts that hold a few bytes, published as a flow publishes real ones."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tasks.artifacts.manifest import ArtifactRef, digest_of
+from tasks.artifacts.step import Step
+from tasks.artifacts.store import ArtifactStore, write_json
+from tasks.evaluation.comparison import TestMetrics as Metrics
+from tasks.evaluation.comparison import Verdict, decide
+from tasks.publishing.checksums import write_checksums
+from tasks.publishing.publish import find_opponent, publish
+from tasks.publishing.registry import Registry
+from tasks.publishing.release import ModelInput, Release, ReleaseInfo
+
+
+class TinyStep(Step):
+    kind: ClassVar[str] = "release"
+    work: ClassVar[str] = "tasks.publishing.release:read_release"
+    libraries: ClassVar[tuple[str, ...]] = ()
+
+    document: dict[str, Any]
+
+
+def evaluation_of(recipe: str, tag: str) -> ArtifactRef:
+    return ArtifactRef(kind="evaluation", digest=digest_of([recipe, tag]))
+
+
+def id_of(recipe: str, tag: str) -> str:
+    return f"{recipe}-{evaluation_of(recipe, tag).digest[:12]}"
+
+
+def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict) -> ArtifactRef:
+    release = Release(
+        id=id_of(recipe, tag),
+        recipe=recipe,
+        verdict=verdict.verdict,
+        compared_with=verdict.champion.release if verdict.champion else None,
+        evaluation=evaluation_of(recipe, tag).digest,
+        classes=["cat", "dog"],
+        input=ModelInput(resolution=16, center_crop=None),
+        test=verdict.candidate,
+        made_from={},
+        libraries={},
+        thaw="0",
+    )
+
+    def work(folder: Path) -> dict[str, Any]:
+        write_json(folder / "release.json", release.model_dump(mode="json"))
+        write_json(folder / "verdict.json", verdict.model_dump(mode="json"))
+        (folder / "model.keras").write_bytes(f"the model {tag}".encode() * 40)
+        (folder / "saved_model" / "variables").mkdir(parents=True)
+        (folder / "saved_model" / "variables" / "manifest.json").write_bytes(b"{}")
+        write_checksums(folder)
+        return {}
+
+    document = {"release": release.model_dump(mode="json"), "verdict": verdict.model_dump(mode="json")}
+    return ArtifactStore(home).build(TinyStep(document=document), work)
+
+
+def judge(home: Path, recipe: str, tag: str, accuracy: float) -> ArtifactRef:
+    """Everything of a run but the publishing."""
+    metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)))
+    verdict = decide(metrics, find_opponent(home, recipe, evaluation_of(recipe, tag)))
+    return make_artifact(home, recipe, tag, verdict)
+
+
+def run(home: Path, recipe: str, tag: str, accuracy: float) -> ReleaseInfo:
+    return publish(home, judge(home, recipe, tag, accuracy))
+
+
+def champion_id(home: Path, recipe: str) -> str | None:
+    champion = Registry(home).champion(recipe)
+    return champion.id if champion else None
+
+
+def assert_consistent(home: Path) -> None:
+    """What holds at every moment, also right after a crash."""
+    registry = Registry(home)
+    for info in registry.list():
+        registry.verify(info.id)
+    log = registry.log()
+    assert [entry.sequence for entry in log] == sorted({entry.sequence for entry in log})
+    for recipe, release in registry.champions().items():
+        registry.verify(release)
+        assert [entry.release for entry in log if entry.recipe == recipe][-1] == release
+    for after in log:
+        earlier = [entry.release for entry in log if entry.recipe == after.recipe and entry.sequence < after.sequence]
+        assert after.previous == (earlier[-1] if earlier else None)
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)

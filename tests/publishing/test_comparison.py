@@ -1,0 +1,82 @@
+"""The verdict on a new model, and the step that writes it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_config.errors import ArtifactError
+from tasks.artifacts.store import ArtifactStore, write_json
+from tasks.evaluation.comparison import Opponent, VerdictStep, VerdictWork, compare, decide, read_test_metrics
+from tasks.evaluation.comparison import TestMetrics as Metrics
+from tests.publishing.helpers import TinyStep
+
+accuracies = st.floats(0, 1)
+
+
+def metrics(accuracy):
+    return Metrics(examples=200, accuracy=accuracy, accuracy_ci=(0, 1))
+
+
+def opponent(accuracy):
+    return Opponent(release="digits-0", **metrics(accuracy).model_dump())
+
+
+@given(candidate=accuracies, champion=accuracies)
+def test_only_a_higher_accuracy_is_better(candidate, champion):
+    verdict = decide(metrics(candidate), opponent(champion))
+    assert (verdict.verdict == "better") == (candidate > champion)
+    assert verdict.verdict != "first"
+    assert "digits-0" in verdict.reason
+
+
+@given(accuracy=accuracies)
+def test_two_models_are_never_both_better_than_each_other(accuracy):
+    assert decide(metrics(accuracy), opponent(accuracy)).verdict == "not better"
+
+
+def test_without_a_champion_the_verdict_is_first():
+    verdict = decide(metrics(0.1), None)
+    assert (verdict.verdict, verdict.champion) == ("first", None)
+    assert verdict.reason == "Test accuracy 0.1000 on 200 images; there is no champion to compare with."
+
+
+def test_the_step_writes_what_it_compared(tmp_path):
+    document = {"test": {"examples": 200, "accuracy": 0.95, "accuracy_ci": [0.91, 0.97], "loss": 0.2}}
+
+    def evaluate(folder):
+        write_json(folder / "metrics.json", document)
+        return {}
+
+    store = ArtifactStore(tmp_path)
+    step = VerdictStep(evaluation=store.build(TinyStep(document=document), evaluate), opponent=opponent(0.9))
+    facts = {}
+
+    def work(folder):
+        facts.update(compare(VerdictWork(home=tmp_path, folder=folder, step=step)))
+        return facts
+
+    folder = store.open(store.build(step, work))
+    assert json.loads((folder / "verdict.json").read_text()) == facts
+    assert facts == {
+        "verdict": "better",
+        "candidate": {"examples": 200, "accuracy": 0.95, "accuracy_ci": [0.91, 0.97]},
+        "champion": {"release": "digits-0", "examples": 200, "accuracy": 0.9, "accuracy_ci": [0.0, 1.0]},
+        "reason": "Test accuracy 0.9500 on 200 images, higher than the 0.9000 on 200 images of digits-0.",
+    }
+
+
+def test_the_key_follows_the_opponent(tmp_path):
+    ref = ArtifactStore(tmp_path).build(TinyStep(document={}), lambda folder: {})
+    keys = {VerdictStep(evaluation=ref, opponent=other).key for other in (None, opponent(0.9), opponent(0.91))}
+    assert len(keys) == 3
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"test": {"accuracy": 1}}'])
+def test_damaged_metrics_are_named(tmp_path, content):
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(ArtifactError, match=r"metrics\.json does not hold"):
+        read_test_metrics(tmp_path)
+    with pytest.raises(ArtifactError, match=r"metrics\.json cannot be read"):
+        read_test_metrics(tmp_path / "missing")

@@ -1,0 +1,77 @@
+"""What a release's key and id depend on, and the recipe that it states."""
+
+import re
+
+import pytest
+
+from pipeline_config.loading import load_recipe
+from pipeline_config.schema import PublishConfig
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.publishing.portable_recipe import recipe_yaml
+from tasks.publishing.release import release_id
+from tasks.publishing.step import PublishStep, PublishWork
+
+NAMES = ("dataset", "records", "stage_one", "stage_two", "evaluation", "verdict")
+
+
+def step(recipe, **changes):
+    refs = {name: ArtifactRef(kind=name, digest="0" * 64) for name in NAMES}
+    return PublishStep(recipe=recipe, **{**refs, **changes})
+
+
+def directory_recipe(folder, *overrides):
+    return load_recipe("cats_dogs", overrides, data=folder / "photos", weights=folder / "w.weights.h5")
+
+
+def test_the_key_does_not_follow_paths_schedule_or_execution(tmp_path):
+    one = step(directory_recipe(tmp_path / "one"))
+    other = step(directory_recipe(tmp_path / "other", "execution.retries=7", "schedule={cron: 0 3 * * *}"))
+    assert one.key == other.key
+    assert str(tmp_path) not in str(one.key_document)
+
+
+@pytest.mark.parametrize("override", ["seed=1", "publish.formats=[keras]", "stage_two.epochs=3", "model.dropout=0.5"])
+def test_the_key_follows_what_the_release_says(tmp_path, override):
+    assert step(directory_recipe(tmp_path)).key != step(directory_recipe(tmp_path, override)).key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_key_follows_every_input(tmp_path, name):
+    recipe = load_recipe("digits")
+    assert step(recipe).key != step(recipe, **{name: ArtifactRef(kind=name, digest="1" * 64)}).key
+
+
+def test_the_request_survives_the_way_to_the_child(tmp_path):
+    work = PublishWork(home=tmp_path, folder=tmp_path, step=step(directory_recipe(tmp_path)))
+    again = PublishWork.model_validate_json(work.model_dump_json())
+    assert again == work
+    assert again.step.key == work.step.key
+
+
+def test_the_stated_recipe_can_be_run_and_names_no_folder_of_this_machine(tmp_path):
+    recipe = directory_recipe(tmp_path, "stage_two.optimizer.learning_rate=1e-05")
+    text = recipe_yaml(recipe)
+    assert str(tmp_path) not in text
+    assert text.splitlines()[0].endswith("thaw run recipe.yaml --data DIR --weights FILE")
+    (tmp_path / "recipe.yaml").write_text(text)
+    data, weights = tmp_path / "photos", tmp_path / "w.weights.h5"
+    assert load_recipe(str(tmp_path / "recipe.yaml"), data=data, weights=weights) == recipe
+
+
+def test_the_stated_recipe_of_digits_needs_no_options(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(recipe_yaml(load_recipe("digits")))
+    assert load_recipe(str(tmp_path / "recipe.yaml")) == load_recipe("digits")
+
+
+def test_the_id_follows_the_content_and_not_the_verdict():
+    evaluation, stage = (ArtifactRef(kind=kind, digest=kind) for kind in ("evaluation", "stage"))
+    both, keras_only = PublishConfig(), PublishConfig(formats=["keras"])
+    name = release_id("digits", evaluation, stage, both)
+    assert name == release_id("digits", evaluation, stage, PublishConfig())
+    assert re.fullmatch("digits-[0-9a-f]{12}", name)
+    others = [
+        release_id("digits", ArtifactRef(kind="evaluation", digest="x"), stage, both),
+        release_id("digits", evaluation, ArtifactRef(kind="stage", digest="x"), both),
+        release_id("digits", evaluation, stage, keras_only),
+    ]
+    assert len({name, *others}) == 4

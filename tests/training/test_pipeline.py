@@ -1,0 +1,77 @@
+"""Batches: every image once an epoch, in an order that depends on the seed, the stage and the epoch, and on nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tasks.artifacts.store import ArtifactStore
+from tasks.records.read import SplitReader
+from tasks.training.pipeline import evaluation_batches, open_split, stage_salt, training_batches
+from tests.support import build_records, small_recipe, write_pictures
+
+
+@pytest.fixture(scope="module")
+def train_split(tmp_path_factory: pytest.TempPathFactory) -> SplitReader:
+    folder: Path = tmp_path_factory.mktemp("pipeline")
+    recipe = small_recipe(write_pictures(folder / "data", each=10), augment=[])
+    records = build_records(folder / "home", recipe)
+    return open_split(ArtifactStore(folder / "home").open(records), "train")
+
+
+def epochs_of(reader: SplitReader, *, seed: int = 0, salt: int = 1, epochs: int = 2, batch_size: int = 4) -> np.ndarray:
+    """The images' means, epoch by epoch: each image has its own."""
+    batches = training_batches(
+        reader, seed=seed, salt=salt, epochs=epochs, batch_size=batch_size, resolution=16, operations=[]
+    )
+    means = np.concatenate([tf.reduce_mean(images, axis=(1, 2, 3)).numpy() for images, _ in batches])
+    return means.reshape(epochs, reader.examples)
+
+
+def test_an_epoch_shows_every_image_once(train_split: SplitReader) -> None:
+    first, second = epochs_of(train_split)
+    assert len(set(first)) == train_split.examples
+    assert sorted(first) == sorted(second)
+
+
+def test_epochs_differ_in_order(train_split: SplitReader) -> None:
+    first, second = epochs_of(train_split)
+    assert not np.array_equal(first, second)
+
+
+def test_order_is_the_same_for_the_same_seed_and_any_batch_size(train_split: SplitReader) -> None:
+    np.testing.assert_array_equal(epochs_of(train_split), epochs_of(train_split, batch_size=7))
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"salt": 2}])
+def test_order_differs_with_the_seed_and_with_the_stage(train_split: SplitReader, other: dict[str, int]) -> None:
+    assert not np.array_equal(epochs_of(train_split), epochs_of(train_split, **other))
+
+
+def test_order_of_an_epoch_does_not_depend_on_the_number_of_epochs(train_split: SplitReader) -> None:
+    np.testing.assert_array_equal(epochs_of(train_split, epochs=1)[0], epochs_of(train_split, epochs=3)[0])
+
+
+def test_the_last_batch_of_an_epoch_holds_what_is_left(train_split: SplitReader) -> None:
+    batches = training_batches(
+        train_split, seed=0, salt=0, epochs=2, batch_size=4, resolution=16, operations=[]
+    )
+    sizes = [int(labels.shape[0]) for _, labels in batches]
+    left = train_split.examples % 4 or 4
+    assert left != 4, "the test needs a rest"
+    assert sizes == ([4] * (train_split.examples // 4) + [left]) * 2
+
+
+def test_evaluation_goes_through_the_split_in_order(train_split: SplitReader) -> None:
+    batches = list(evaluation_batches(train_split, resolution=16, center_crop=None, batch_size=5))
+    indices = np.concatenate([indices.numpy() for _, _, indices in batches])
+    np.testing.assert_array_equal(indices, np.arange(train_split.examples))
+    assert all(images.dtype == tf.float32 and images.shape[1:] == (16, 16, 3) for images, _, _ in batches)
+    assert min(float(tf.reduce_min(images)) for images, _, _ in batches) >= 0
+    assert 1 < max(float(tf.reduce_max(images)) for images, _, _ in batches) <= 255
+
+
+def test_salts_of_the_stages_differ_and_fit_a_seed() -> None:
+    assert stage_salt("stage_one") != stage_salt("stage_two")
+    assert 0 <= stage_salt("stage_one") < 2**31

@@ -1,0 +1,170 @@
+"""What `train` and `batch_norm` mean, on real models: which tensors move in a step, and which stay bit for bit."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from pipeline_config.errors import RecipeError
+from pipeline_config.schema import ModelConfig
+from pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig
+from tasks.training.model import backbone_of, build_classifier
+from tasks.training.optimizers import build_optimizer
+from tasks.training.step_functions import make_train_function
+from tasks.training.thawing import Thawed, make_ordinary, thaw
+
+
+def stage(**settings: Any) -> StageConfig:
+    document = {"train": "all", "epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.05}} | settings
+    return StageConfig.model_validate(document)
+
+
+def classifier(backbone: str = "SmallCNN", resolution: int = 16, classes: int = 3) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = build_classifier(ModelConfig(backbone=backbone), classes=classes, resolution=resolution, pretrained=True)
+    for layer in backbone_of(model).layers:
+        if isinstance(layer, layers.BatchNormalization):
+            # Statistics as after some training, so that normalizing with them differs from normalizing with a batch.
+            layer.moving_mean.assign(np.full(layer.moving_mean.shape, 0.01, np.float32))
+            layer.moving_variance.assign(np.full(layer.moving_variance.shape, 0.1, np.float32))
+    return model
+
+
+def take_steps(model: keras.Model, config: StageConfig, backbone: str = "SmallCNN", resolution: int = 16) -> Thawed:
+    thawed = thaw(model, config, backbone)
+    optimizer = build_optimizer(config.optimizer, thawed.variables)
+    train = make_train_function(
+        thawed, optimizer, class_weights=np.ones(3, np.float32), label_smoothing=0.0, seed=1
+    )
+    random = np.random.default_rng(0)
+    for step in range(3):
+        images = tf.constant(random.uniform(0, 255, (8, resolution, resolution, 3)), tf.float32)
+        train(images, tf.constant(random.integers(0, 3, 8), tf.int32), tf.constant(0.05), tf.constant(step))
+    return thawed
+
+
+def changed(before: list[np.ndarray], after: list[np.ndarray]) -> list[bool]:
+    return [not np.array_equal(old, new) for old, new in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "learns", "adapts"),
+    [("frozen", False, False), ("affine", True, False), ("statistics", False, True), ("train", True, True)],
+)
+def test_batch_norm_mode_decides_which_of_the_four_tensors_change(mode: str, learns: bool, adapts: bool) -> None:
+    model = classifier()
+    norms = [layer for layer in backbone_of(model).layers if isinstance(layer, layers.BatchNormalization)]
+    before = [layer.get_weights() for layer in norms]
+    take_steps(model, stage(batch_norm=mode))
+    for old, layer in zip(before, norms, strict=True):
+        gamma, beta, moving_mean, moving_variance = changed(old, layer.get_weights())
+        assert (gamma, beta) == (learns, learns), layer.name
+        assert (moving_mean, moving_variance) == (adapts, adapts), layer.name
+
+
+def test_affine_normalizes_with_the_moving_statistics() -> None:
+    model = classifier()
+    thawed = thaw(model, stage(batch_norm="affine"), "SmallCNN")
+    images = tf.random.stateless_uniform((4, 16, 16, 3), [1, 2], 0, 255)
+    model.get_layer("dropout").rate = 0.0
+    in_training = thawed.suffix(images, training=True)
+    np.testing.assert_array_equal(in_training, thawed.suffix(images, training=False))
+
+
+def test_head_trains_two_tensors_and_leaves_the_backbone_alone() -> None:
+    model = classifier()
+    before = backbone_of(model).get_weights()
+    thawed = take_steps(model, stage(train="head"))
+    assert [variable.path for variable in thawed.variables] == ["logits/kernel", "logits/bias"]
+    assert not any(changed(before, backbone_of(model).get_weights()))
+
+
+def test_last_batch_norm_adapts_only_the_last_one_and_the_classifier() -> None:
+    model = classifier()
+    before = {layer.name: layer.get_weights() for layer in backbone_of(model).layers}
+    take_steps(model, stage(train="last_batch_norm", batch_norm="statistics"))
+    moved = [layer.name for layer in backbone_of(model).layers if any(changed(before[layer.name], layer.get_weights()))]
+    assert moved == ["block3_b_bn"]
+
+
+def test_last_blocks_thaws_whole_blocks_and_what_follows() -> None:
+    model = classifier()
+    before = {layer.name: layer.get_weights() for layer in backbone_of(model).layers}
+    take_steps(model, stage(train=LastBlocks(last_blocks=1), batch_norm="frozen"))
+    moved = [layer.name for layer in backbone_of(model).layers if any(changed(before[layer.name], layer.get_weights()))]
+    assert moved == ["block3_a_conv", "block3_b_conv"]
+
+
+def test_mobilenet_has_the_tutorials_numbers_of_tensors_and_parameters() -> None:
+    # Two outputs instead of the tutorial's one: 1,281 more numbers than its 2,259,265, and 2,562 trained in the head.
+    model = classifier("MobileNetV2", 96, classes=2)
+    assert model.count_params() == 2_259_265 + 1_281
+    head = thaw(model, stage(train="head"), "MobileNetV2")
+    assert sum(int(np.prod(variable.shape)) for variable in head.variables) == 2 * 1_281
+    thawed = thaw(model, stage(train=FromLayer(from_layer=100), batch_norm="affine"), "MobileNetV2")
+    assert len(thawed.variables) == 56
+    assert sum(int(np.prod(variable.shape)) for variable in thawed.variables) == 1_862_721 + 1_281
+
+
+def test_from_layer_inside_a_block_with_a_shortcut_warns_and_names_its_first_layer() -> None:
+    model = classifier("MobileNetV2", 96)
+    (warning,) = thaw(model, stage(train=FromLayer(from_layer=100)), "MobileNetV2").warnings
+    assert "block_11_expand (index 98)" in warning
+    assert thaw(model, stage(train=FromLayer(from_layer=98)), "MobileNetV2").warnings == []
+
+
+@pytest.mark.parametrize(
+    ("backbone", "train"),
+    [
+        *(
+            ("SmallCNN", train)
+            for train in ("all", "head", "last_batch_norm", LastBlocks(last_blocks=1), FromLayer(from_layer=17))
+        ),
+        ("MobileNetV2", FromLayer(from_layer=100)),
+        ("ResNet50V2", "last_batch_norm"),
+        ("EfficientNetB0", LastBlocks(last_blocks=2)),
+    ],
+    ids=str,
+)
+def test_prefix_and_suffix_together_are_the_model(backbone: str, train: Any) -> None:
+    model = _models.setdefault(backbone, classifier(backbone, 32))
+    thawed = thaw(model, stage(train=train), backbone)
+    images = tf.random.stateless_uniform((2, 32, 32, 3), [1, 2], 0, 255)
+    features = images if thawed.prefix is None else thawed.prefix(images, training=False)
+    logits = thawed.suffix(features, training=False)
+    np.testing.assert_allclose(tf.nn.softmax(logits), model(images, training=False), atol=1e-6)
+
+
+_models: dict[str, keras.Model] = {}
+
+
+@pytest.mark.parametrize("backbone", ["MobileNetV2", "EfficientNetB0"])
+def test_a_thawed_part_never_begins_inside_the_prefix(backbone: str) -> None:
+    model = _models.setdefault(backbone, classifier(backbone, 32))
+    thawed = thaw(model, stage(train=LastBlocks(last_blocks=2)), backbone)
+    assert thawed.prefix is not None
+    frozen = {variable.path for variable in thawed.prefix.weights}
+    assert not frozen & {variable.path for variable in thawed.variables}
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (LastBlocks(last_blocks=4), "at most 3"),
+        (FromLayer(from_layer=99), "must be 0 to"),
+        (FromLayer(from_layer="block3_a_cnov"), "Nearest: block3_a_conv"),
+    ],
+)
+def test_a_place_that_the_backbone_does_not_have_is_refused(train: Any, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        thaw(classifier(), stage(train=train), "SmallCNN")
+
+
+def test_an_ordinary_model_is_trainable_everywhere() -> None:
+    model = classifier()
+    thaw(model, stage(train="head"), "SmallCNN")
+    make_ordinary(model)
+    assert all(layer.trainable for layer in backbone_of(model).layers)

@@ -1,0 +1,158 @@
+"""A stage, from records to its artifact, on small pictures: what it writes, repeats, keeps, and refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from flows import steps
+from pipeline_config.errors import RecipeError, TrainingError
+from pipeline_config.schema import Recipe
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.store import ArtifactStore
+from tasks.training.model import weights_sha256
+from tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
+from tasks.training.step import TrainWork
+from tasks.training.work import class_weights, train_stage
+from tests.support import build_here, build_records, small_recipe, write_pictures
+
+OPTIMIZER = {"name": "adam", "learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("stage")
+    write_pictures(folder / "data", each=20)
+    return folder
+
+
+def train_one(place: Path, home: str = "home", **changes: Any) -> tuple[ArtifactStore, ArtifactRef, Recipe, ArtifactRef]:
+    recipe = small_recipe(place / "data", **changes)
+    records = build_records(place / home, recipe)
+    ref = build_here(place / home, steps.stage_one_step(recipe, records), TrainWork, train_stage)
+    return ArtifactStore(place / home), ref, recipe, records
+
+
+def facts_of(store: ArtifactStore, ref: ArtifactRef) -> StageFacts:
+    return read_stage(store.open(ref))
+
+
+def one_stage(**settings: Any) -> dict[str, Any]:
+    return {"resolution": 16, "train": "all", "epochs": 2, "batch_size": 8, "optimizer": OPTIMIZER} | settings
+
+
+def history_of(store: ArtifactStore, ref: ArtifactRef) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = pq.read_table(store.folder(ref) / "history.parquet").to_pydict()
+    return columns
+
+
+def test_a_stage_learns_and_reports_what_it_was_before_its_first_step(place: Path) -> None:
+    store, ref, _, _ = train_one(place, stage_one=one_stage(epochs=6))
+    facts, history = facts_of(store, ref), history_of(store, ref)
+    assert history["epoch"] == list(range(7))
+    assert history["loss"][0] is None
+    assert facts.before.val_loss == history["val_loss"][0]
+    assert facts.val_accuracy == history["val_accuracy"][-1] >= 0.9
+
+
+def test_the_same_seed_gives_the_same_artifact_in_another_home(place: Path) -> None:
+    first = train_one(place, "home_a")[1]
+    second = train_one(place, "home_b")[1]
+    assert first == second
+
+
+def test_another_seed_gives_other_weights(place: Path) -> None:
+    store, ref, _, _ = train_one(place)
+    other_store, other, _, _ = train_one(place, seed=4)
+    assert facts_of(store, ref).weights_sha256 != facts_of(other_store, other).weights_sha256
+
+
+def test_stage_two_starts_from_the_weights_that_stage_one_kept(place: Path) -> None:
+    # With smoothing there is something to learn, however well stage one did.
+    settings = one_stage(train="head", epochs=1, label_smoothing=0.2)
+    store, one, recipe, records = train_one(place, stage_two=settings)
+    two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
+    assert facts_of(store, two).before.val_loss == pytest.approx(facts_of(store, one).val_loss, rel=1e-5)
+    before, after = (load_classifier(store.open(ref)).weights for ref in (one, two))
+    moved = [new.path for old, new in zip(before, after, strict=True) if not np.array_equal(old, new)]
+    assert sorted(moved) == ["logits/bias", "logits/kernel"]
+
+
+def test_stage_two_works_at_another_resolution(place: Path) -> None:
+    store, one, recipe, records = train_one(place)
+    two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
+    assert facts_of(store, two).resolution == 24
+    assert load_classifier(store.open(two)).input_shape == (None, 24, 24, 3)
+
+
+def test_the_loaded_model_has_the_recorded_weights_and_gives_probabilities(place: Path) -> None:
+    store, ref, _, _ = train_one(place)
+    model = load_classifier(store.open(ref))
+    assert weights_sha256(model.get_weights()) == facts_of(store, ref).weights_sha256
+    probabilities = model.predict(np.full((3, 16, 16, 3), 128, np.float32), verbose=0)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_keep_best_ends_with_the_weights_of_the_best_epoch(place: Path) -> None:
+    # So high a rate ruins the network after a good start: the best epoch is not the last.
+    settings = one_stage(
+        epochs=6, keep="best", metric="val_loss", optimizer={"name": "sgd", "learning_rate": 3.0, "momentum": 0.9}
+    )
+    store, ref, _, _ = train_one(place, stage_one=settings)
+    facts, history = facts_of(store, ref), history_of(store, ref)
+    best = int(np.argmin(history["val_loss"]))
+    assert best < 6, "the test needs a best epoch before the last"
+    assert facts.kept_epoch == best
+    assert facts.val_loss == history["val_loss"][best]
+
+
+def test_early_stopping_ends_a_stage_that_no_longer_improves(place: Path) -> None:
+    settings = one_stage(
+        epochs=30,
+        metric="val_loss",
+        early_stopping={"patience": 2, "min_delta": 10.0},  # nothing improves by so much
+    )
+    store, ref, _, _ = train_one(place, stage_one=settings)
+    assert facts_of(store, ref).epochs == 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_stage_and_names_epoch_and_step(place: Path) -> None:
+    settings = one_stage(optimizer={"name": "sgd", "learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) at epoch 1, step \d of \d"):
+        train_one(place, stage_one=settings)
+    assert list((place / "home" / "building").iterdir()) == []
+
+
+def test_settings_that_say_how_a_stage_trains_change_its_weights(place: Path) -> None:
+    store, ref, _, _ = train_one(place)
+    plain = facts_of(store, ref).weights_sha256
+    for change in (
+        {"label_smoothing": 0.2},
+        {"class_weights": {"red": 3.0}},
+        {"schedule": {"name": "cosine"}},
+        {"augment": []},
+    ):
+        store, ref, _, _ = train_one(place, stage_one=one_stage(**change))
+        assert facts_of(store, ref).weights_sha256 != plain, change
+
+
+def test_balanced_class_weights_give_each_class_the_same_sum() -> None:
+    recipe = small_recipe(Path("data"), stage_one=one_stage(class_weights="balanced"))
+    weights = class_weights(recipe.stage_one, ["a", "b"], [30, 10])
+    np.testing.assert_allclose(weights * [30, 10], [20, 20])
+
+
+def test_a_weight_for_a_class_that_is_not_there_is_refused() -> None:
+    recipe = small_recipe(Path("data"), stage_one=one_stage(class_weights={"cat": 2.0}))
+    with pytest.raises(RecipeError, match="no class 'cat'"):
+        class_weights(recipe.stage_one, ["cats", "dogs"], [1, 1])
+
+
+def test_stage_json_counts_what_learned(place: Path) -> None:
+    store, ref, _, _ = train_one(place, stage_one=one_stage(train="head"))
+    document = json.loads((store.open(ref) / "stage.json").read_text())
+    assert document["trainable_tensors"] == 2
+    assert document["trainable_parameters"] == 128 * 2 + 2
