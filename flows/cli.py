@@ -30,7 +30,8 @@ DataOption = Annotated[
 ]
 WeightsOption = Annotated[Path | None, typer.Option(help="A Keras file with the backbone's weights.")]
 HomeOption = Annotated[
-    Path | None, typer.Option(help="Folder of artifacts and releases.  [default: THAW_HOME, or .thaw]", show_default=False)
+    Path | None,
+    typer.Option(help="Folder of artifacts and releases.  [default: THAW_HOME, or .thaw]", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the log.")]
@@ -97,7 +98,7 @@ def recipes() -> None:
 
 @releases.command("list")
 def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the releases, oldest first."""
+    """List the releases, by recipe."""
     from flows.commands import releases as commands
 
     commands.list_releases(home, as_json=as_json)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
+from prefect.types.entrypoint import EntrypointType
 
 from flows.retrain import retrain
 from pipeline_config.schema import Recipe
@@ -22,7 +23,8 @@ def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
         next scheduled one will do its work.
     """
     schedule = recipe.schedule
-    return retrain.to_deployment(
+    return RunnerDeployment.from_flow(
+        retrain,
         name=recipe.name,
         parameters={"recipe": recipe.model_dump(mode="json", by_alias=True), "home": str(home)},
         schedule=None if schedule is None else Cron(schedule.cron, timezone=schedule.timezone),

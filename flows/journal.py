@@ -3,7 +3,9 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from prefect.client.schemas.objects import State
 from pydantic import BaseModel
 
 from pipeline_config.schema import Recipe
@@ -59,7 +61,10 @@ class Journal:
         """
         started = time.monotonic()
         execution = self.recipe.execution
-        state = with_execution(step_task, execution)(step, self.home, execution, return_state=True)
+        call: Any = with_execution(
+            step_task, execution
+        )  # the types of a task's call do not tell its state from its result
+        state: State[ArtifactRef] = call(step, self.home, execution, return_state=True)
         ref = ArtifactRef.model_validate(state.result())
         self.reports.append(
             TaskReport(

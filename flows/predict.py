@@ -43,5 +43,7 @@ def _only_champion(registry: Registry) -> ReleaseInfo:
     champions = registry.champions()
     if len(champions) != 1:
         names = ", ".join(champions.values()) or "none"
-        raise RequestError(f"Expected one champion in {registry.releases}, found: {names}. Name a release with --release.")
+        raise RequestError(
+            f"Expected one champion in {registry.releases}, found: {names}. Name a release with --release."
+        )
     return registry.get(next(iter(champions.values())))

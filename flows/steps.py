@@ -48,15 +48,15 @@ def stage_two_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef)
     )
 
 
-def evaluate_step(
-    recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
-) -> EvaluateStep:
+def evaluate_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef) -> EvaluateStep:
     """Ask for the judgement of the second stage's model on the test split."""
     return EvaluateStep(
         recipe_name=recipe.name,
         records=records,
         stage_one=stage_one,
         stage_two=stage_two,
+        stage_one_settings=recipe.stage_one,
+        stage_two_settings=recipe.stage_two,
         evaluate=recipe.evaluate,
         seed=recipe.seed,
     )

@@ -123,7 +123,7 @@ class StageConfig(Strict):
     optimizer: Optimizer
     schedule: LearningRateSchedule = LearningRateSchedule()
     label_smoothing: float = Field(default=0, ge=0, lt=1)
-    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
         default=None, description="balanced: inverse to a class's share of the training images; or class name to weight"
     )
     metric: Metric = Field(default="val_accuracy", description="what early stopping and keep: best look at")

@@ -32,7 +32,7 @@ def publish(event: Event) -> None:
     Args:
         event: What happened.
     """
-    for subscriber in list(_subscribers):
+    for subscriber in _subscribers:
         subscriber(event)
 
 

@@ -1,4 +1,4 @@
-"""What the tasks of all steps have in common: retries, caching, the child process, and what the Prefect UI shows of it."""
+"""What the tasks of all steps have in common: retries, caching, the child process, and what the Prefect UI shows."""
 
 import time
 from collections.abc import Callable

@@ -38,5 +38,7 @@ def prepare_home(option: Path | None) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ArtifactError(f"Home folder {home} cannot be written: {error.strerror}. Choose another with --home.") from error
+        raise ArtifactError(
+            f"Home folder {home} cannot be written: {error.strerror}. Choose another with --home."
+        ) from error
     return home

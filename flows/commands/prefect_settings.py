@@ -1,4 +1,4 @@
-"""How the command sets Prefect up: defaults, which a user's own environment overrides. Called before Prefect is imported."""
+"""Defaults for Prefect, which a user's own environment overrides; set before Prefect is imported."""
 
 import os
 from pathlib import Path

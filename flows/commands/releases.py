@@ -18,7 +18,10 @@ def list_releases(home: Path | None, *, as_json: bool) -> None:
         home: `--home`, if it was given.
         as_json: Print one JSON document.
     """
-    found = Registry(resolve_home(home)).list()
+    registry = Registry(resolve_home(home))
+    found = registry.list()
+    for name, problem in registry.damaged().items():
+        typer.echo(f"thaw: warning: {name}: {problem}", err=True)
     if as_json:
         typer.echo(json.dumps([release.model_dump(mode="json") for release in found], indent=1))
         return

@@ -11,6 +11,7 @@ from flows.commands.home import prepare_home
 from flows.commands.live import LiveProgress
 from flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
 from pipeline_config.loading import load_recipe
+from tasks.ingest.sources import open_source
 from tasks.progress import subscribed
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def run_recipe(
         ThawError: The request was wrong, or the run failed.
     """
     recipe = load_recipe(recipe_name, overrides, data=data, weights=weights)
+    open_source(recipe.dataset.source).classes()  # a wrong folder should not wait for a server to start
     folder = prepare_home(home)
     set_prefect_defaults(folder)
     keep_console_quiet()

@@ -1,24 +1,25 @@
 """Prefect's view of the cache: a task is Cached exactly if the store has its artifact, checked file by file."""
 
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from prefect.results import get_result_store
+from prefect.types import DateTime
 
 from tasks.artifacts.step import Step
 from tasks.artifacts.store import ArtifactStore
 
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # before every clock, also one that jumps
+_LONG_AGO = DateTime(1970, 1, 1, tzinfo=UTC)  # before every clock, also one that jumps
 
 
 class ArtifactCachePolicy(CachePolicy):
     """Takes the key from the task's `step`, and makes Prefect's own record of a result agree with the store.
 
-    Prefect's record survives the files that it names (and may be lost while they are there), so the store decides: where
-    it has the artifact, the record is written; where it does not, a record that is still there is made to expire.
+    Prefect's record survives the files that it names (and may be lost while they are there), so the store decides:
+    where it has the artifact, the record is written; where it does not, a record that is still there is made to expire.
     """
 
     def compute_key(
@@ -40,8 +41,8 @@ class ArtifactCachePolicy(CachePolicy):
             The step's key. If it cannot be computed, Prefect logs that and runs the task, which computes the key again,
             and fails.
         """
-        step, home = inputs["step"], inputs["home"]
-        assert isinstance(step, Step) and isinstance(home, Path)
+        step: Step = inputs["step"]
+        home: Path = inputs["home"]
         key = step.key
         ref = ArtifactStore(home).find(key)
         records = get_result_store()

@@ -81,13 +81,13 @@ class Step(BaseModel):
 
 @functools.cache
 def source_fingerprint(module: str) -> dict[str, str]:
-    """Digest the source of a module and of everything of this project that it imports, directly or not.
+    """Digest the source of a module, of everything of this project that it imports, and of the templates beside them.
 
     Args:
         module: Dotted name, such as "tasks.records.write". It is read, not imported.
 
     Returns:
-        SHA-256 by module name.
+        SHA-256 by module name, and by "package/file name" for a file that is not Python.
 
     Raises:
         ArtifactError: A module's source cannot be found.
@@ -104,6 +104,8 @@ def source_fingerprint(module: str) -> dict[str, str]:
                 f"The source of {name} cannot be found, so no cache key can be computed. Reinstall thaw."
             )
         found[name] = file_sha256(path)
+        for template in path.parent.glob("*.j2"):
+            found[f"{path.parent.name}/{template.name}"] = file_sha256(template)
         pending.extend(_imports_of(path))
     return dict(sorted(found.items()))
 

@@ -1,10 +1,6 @@
 """What the report says of the training: each stage's settings and facts in words."""
 
-import json
-from pathlib import Path
-
 from pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig, Train
-from tasks.artifacts.manifest import read_manifest
 from tasks.evaluation.report import StageSummary
 from tasks.training.stage_artifact import StageFacts
 
@@ -13,19 +9,6 @@ _WORDS = {
     "head": "the head; the backbone is frozen",
     "last_batch_norm": "the last BatchNormalization and the head",
 }
-
-
-def read_settings(stage_folder: Path) -> StageConfig:
-    """Read the settings that a stage was trained with.
-
-    Args:
-        stage_folder: A stage artifact's folder; its manifest says what it was made from.
-
-    Returns:
-        The settings.
-    """
-    document = read_manifest(stage_folder).made_from["depends_on"]["stage"]
-    return StageConfig.model_validate_json(json.dumps(document))
 
 
 def summarize(facts: StageFacts, settings: StageConfig) -> StageSummary:

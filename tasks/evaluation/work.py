@@ -16,7 +16,7 @@ from tasks.evaluation.metrics import Metrics, measure
 from tasks.evaluation.predictions import predictions_table, write_table
 from tasks.evaluation.report import ReportContent, render_report
 from tasks.evaluation.step import EvaluateStep, EvaluateWork
-from tasks.evaluation.training_story import read_settings, summarize
+from tasks.evaluation.training_story import summarize
 from tasks.process import Reporter
 from tasks.records.read import SplitReader
 from tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
@@ -62,15 +62,14 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> dict[str, Any]:
         write_table(table, work.folder / "predictions.parquet")
         write_table(history, work.folder / "history.parquet")
         write_json(work.folder / "metrics.json", metrics)
-        settings = read_settings(stages[0])
         pictures = work.folder / "pictures"
         pictures.mkdir()
         gallery = Gallery(folder=pictures, classes=test_split.classes, seed=step.seed)
-        gallery.draw_training(train_split, facts[0].resolution, settings.augment or [])
+        gallery.draw_training(train_split, facts[0].resolution, step.stage_one_settings.augment or [])
         gallery.draw_history(history, [fact.kept_epoch for fact in facts])
         gallery.draw_metrics(metrics["test"])
         gallery.draw_test(test_split, table)
-        _write_report(work, metrics, stages, facts, train_split.examples)
+        _write_report(work, metrics, facts, train_split.examples)
     test = dict(metrics["test"])
     reporter.log(f"test accuracy {test['accuracy']:.4f} on {test['examples']:,} images, loss {test['loss']:.4f}")
     return {"test": {name: test[name] for name in _HEADLINES if name in test}}
@@ -83,10 +82,8 @@ def _predict(stage: Path, reader: SplitReader, step: EvaluateStep, reporter: Rep
     return predictions_table(ids, labels, probabilities, reader.classes)
 
 
-def _write_report(
-    work: EvaluateWork, metrics: Metrics, stages: Sequence[Path], facts: Sequence[StageFacts], training_images: int
-) -> None:
-    settings = [read_settings(folder) for folder in stages]
+def _write_report(work: EvaluateWork, metrics: Metrics, facts: Sequence[StageFacts], training_images: int) -> None:
+    settings = [work.step.stage_one_settings, work.step.stage_two_settings]
     content = ReportContent(
         recipe_name=work.step.recipe_name,
         backbone=facts[-1].backbone,

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import yaml
-
 from pipeline_config.schema import Recipe
+from pipeline_config.yaml_dialect import write_yaml
 
 # What stands in the place of a path, so that the recipe can still be read, and be run with --data and --weights.
 IMAGES_PLACEHOLDER = "images"
@@ -41,4 +40,4 @@ def recipe_yaml(recipe: Recipe) -> str:
     options = " --data DIR" if "path" in document["dataset"]["source"] else ""
     options += " --weights FILE" if document["model"]["weights"] == WEIGHTS_PLACEHOLDER else ""
     comment = f"# The recipe that made this release, with every default filled in.   thaw run recipe.yaml{options}\n"
-    return comment + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return comment + write_yaml(document)

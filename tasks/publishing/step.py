@@ -39,12 +39,13 @@ class PublishStep(Step):
     verdict: ArtifactRef
 
     def in_place(self, home: Path, ref: ArtifactRef) -> bool:
-        """Say whether the release that was copied from the artifact is there and whole."""
+        """Say whether the release is there and whole, and became the champion if its verdict says so."""
+        facts, registry = ArtifactStore(home).facts(ref), Registry(home)
         try:
-            Registry(home).verify(ArtifactStore(home).facts(ref)["id"])
+            registry.verify(facts["id"])
         except (RequestError, PublishError):
             return False
-        return True
+        return facts["verdict"] == "not better" or registry.was_champion(facts["id"])
 
     def depends_on(self) -> dict[str, Any]:
         """All fields; of the recipe, what does not belong to the machine or to the schedule."""

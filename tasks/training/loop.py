@@ -119,7 +119,8 @@ class Loop:
             losses.append(float(loss))
             if not math.isfinite(losses[-1]):
                 raise TrainingError(
-                    f"{self.name}: the loss is {losses[-1]} at epoch {epoch}, step {position + 1} of {self.steps_per_epoch}. "
+                    f"{self.name}: the loss is {losses[-1]} at epoch {epoch}, "
+                    f"step {position + 1} of {self.steps_per_epoch}. "
                     "Lower the stage's learning_rate, or check the images."
                 )
             right, seen = right + int(right_here), seen + int(labels.shape[0])
@@ -135,7 +136,9 @@ class Loop:
             batch_loss, batch_right = self.measure(images, labels)
             loss, right, seen = loss + float(batch_loss), right + int(batch_right), seen + int(labels.shape[0])
         if not math.isfinite(loss):
-            raise TrainingError(f"{self.name}: the validation loss is {loss} after epoch {epoch}. Lower the learning_rate.")
+            raise TrainingError(
+                f"{self.name}: the validation loss is {loss} after epoch {epoch}. Lower the learning_rate."
+            )
         return loss / seen, right / seen
 
     def _note(self, state: TrainingState, row: EpochRow) -> None:

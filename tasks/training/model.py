@@ -1,4 +1,4 @@
-"""The classifier: preprocessing, backbone, pooling, dropout, one dense layer, softmax. Built here, and taken apart here."""
+"""The classifier: preprocessing, backbone, pooling, dropout, one dense layer, softmax."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from pipeline_config.errors import RecipeError
+from pipeline_config.errors import DownloadError, RecipeError
 from pipeline_config.schema import ModelConfig
 from tasks.training.backbones import BACKBONES
 
@@ -33,6 +33,7 @@ def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pret
 
     Raises:
         RecipeError: The backbone cannot be built at this resolution, or the weights do not fit it.
+        DownloadError: The ImageNet weights cannot be fetched.
     """
     backbone = BACKBONES[config.backbone]
     inputs = keras.Input((resolution, resolution, 3), name="images")
@@ -57,11 +58,13 @@ def _build_backbone(config: ModelConfig, resolution: int, pretrained: bool) -> k
         )
     except ValueError as error:
         raise RecipeError(
-            f"{config.backbone} cannot be built for {resolution} px: {error} Its own resolution is {backbone.resolution}."
+            f"{config.backbone} cannot be built for {resolution} px: {error} "
+            f"Its own resolution is {backbone.resolution}."
         ) from error
     except Exception as error:  # a download of weights fails with a bare Exception in keras.utils.get_file
-        raise RecipeError(
-            f"The ImageNet weights of {config.backbone} cannot be downloaded: {error}. Give a local file with --weights."
+        raise DownloadError(
+            f"The ImageNet weights of {config.backbone} cannot be downloaded: {error}. "
+            "Give a local file with --weights."
         ) from error
     if pretrained and config.weights is not None and not imagenet:
         _load_weights(model, config, Path(config.weights))

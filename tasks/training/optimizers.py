@@ -1,10 +1,18 @@
 """Optimizers and learning rates: a learning rate is a pure function of the step."""
 
 import math
+from collections.abc import Callable
 
 import keras
 
 from pipeline_config.stage_schema import SGD, Adam, AdamW, LearningRateSchedule, Optimizer, RMSprop
+
+_CLASSES: dict[type, Callable[..., keras.optimizers.Optimizer]] = {
+    Adam: keras.optimizers.Adam,
+    AdamW: keras.optimizers.AdamW,
+    SGD: keras.optimizers.SGD,
+    RMSprop: keras.optimizers.RMSprop,
+}
 
 
 def build_optimizer(config: Optimizer, variables: list[keras.Variable]) -> keras.optimizers.Optimizer:
@@ -18,17 +26,10 @@ def build_optimizer(config: Optimizer, variables: list[keras.Variable]) -> keras
         The optimizer. Its learning rate is set at every step by the training loop.
     """
     settings = config.model_dump(exclude={"name"})
-    match config:
-        case Adam():
-            optimizer = keras.optimizers.Adam(**settings)
-        case AdamW():
-            optimizer = keras.optimizers.AdamW(**settings)
-            # Decay pulls kernels towards zero; biases, gamma and beta are vectors, and are left alone.
-            optimizer.exclude_from_weight_decay([variable for variable in variables if len(variable.shape) < 2])
-        case SGD():
-            optimizer = keras.optimizers.SGD(**settings)
-        case RMSprop():
-            optimizer = keras.optimizers.RMSprop(**settings)
+    optimizer = _CLASSES[type(config)](**settings)
+    if isinstance(config, AdamW):
+        # Decay pulls kernels towards zero; biases, gamma and beta are vectors, and are left alone.
+        optimizer.exclude_from_weight_decay([variable for variable in variables if len(variable.shape) < 2])
     optimizer.build(variables)
     return optimizer
 

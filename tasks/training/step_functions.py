@@ -62,7 +62,8 @@ def make_train_function(
         optimizer.apply(gradients, thawed.variables)
         return loss, _count_right(logits, labels)
 
-    return train
+    function: TrainFunction = train
+    return function
 
 
 def make_measure_function(thawed: Thawed) -> MeasureFunction:
@@ -82,7 +83,8 @@ def make_measure_function(thawed: Thawed) -> MeasureFunction:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return tf.reduce_sum(losses), _count_right(logits, labels)
 
-    return measure
+    function: MeasureFunction = measure
+    return function
 
 
 def _count_right(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -90,5 +92,5 @@ def _count_right(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def _seed_generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
-    generators = (getattr(layer, "seed_generator", None) for layer in model._flatten_layers())  # noqa: SLF001
+    generators = (getattr(layer, "seed_generator", None) for layer in model._flatten_layers())
     return [generator for generator in generators if generator is not None]

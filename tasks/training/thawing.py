@@ -1,9 +1,9 @@
 """Which weights learn: what a stage's `train` and `batch_norm` mean for a model.
 
-Three facts of Keras decide the form of this file. A BatchNormalization normalizes with its moving statistics, and leaves
-them alone, exactly if its `trainable` is false (keras#20285: `training=False` in a call does not achieve it inside a
-training step). Which variables get gradients is for our own training loop to say. And layers before the first thawed one
-always run as in inference, so that their outputs are a function of the image alone, whatever dropout they hold.
+Three things decide the form of this file. A BatchNormalization normalizes with its moving statistics, and leaves them
+alone, exactly if its `trainable` is false (keras#20285: `training=False` in a call does not achieve it inside a
+training step). Which variables get gradients is for our own training loop to say. And layers before the first thawed
+one always run as in inference, so that their outputs are a function of the image alone, whatever dropout they hold.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 from pipeline_config.errors import RecipeError
-from pipeline_config.stage_schema import BatchNormMode, FromLayer, LastBlocks, StageConfig
+from pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig
 from pipeline_config.strict import nearest
 from tasks.training.backbones import BACKBONES
 from tasks.training.model import LOGITS_NAME, POOLING_NAME, backbone_of

@@ -121,19 +121,23 @@ def build_stage(store, records, name, train, slope=3.0):
         write_json(folder / FACTS_NAME, facts.model_dump(mode="json"))
         return {}
 
+    step = TrainStep(
+        name=name,
+        records=records,
+        model=ModelConfig(backbone="SmallCNN"),
+        stage=make_settings(train),
+        seed=int(abs(slope) * 10) if np.isfinite(slope) else 0,
+    )
+    return store.build(step, fill)
+
+
+def make_settings(train):
     stage = StageConfig(train=train, epochs=3, optimizer=Adam(name="adam", learning_rate=0.001))
     operations: list[Augmentation] = [
         RandomFlip(name="random_flip"),
         RandomRotation(name="random_rotation", factor=0.1),
     ]
-    step = TrainStep(
-        name=name,
-        records=records,
-        model=ModelConfig(backbone="SmallCNN"),
-        stage=stage.resolve(operations, starts_fresh=True),
-        seed=int(abs(slope) * 10) if np.isfinite(slope) else 0,
-    )
-    return store.build(step, fill)
+    return stage.resolve(operations, starts_fresh=True)
 
 
 def build_home(home, counts=COUNTS, slope=3.0):
@@ -142,6 +146,8 @@ def build_home(home, counts=COUNTS, slope=3.0):
     return EvaluateStep(
         recipe_name="shades",
         records=records,
+        stage_one_settings=make_settings("all"),
+        stage_two_settings=make_settings(LastBlocks(last_blocks=1)),
         stage_one=build_stage(store, records, "stage_one", "all"),
         stage_two=build_stage(store, records, "stage_two", LastBlocks(last_blocks=1), slope),
         evaluate=EvaluateConfig(batch_size=4),

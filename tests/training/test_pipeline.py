@@ -1,4 +1,4 @@
-"""Batches: every image once an epoch, in an order that depends on the seed, the stage and the epoch, and on nothing else."""
+"""Batches: every image once an epoch, in an order that depends on the seed, the stage and the epoch alone."""
 
 from pathlib import Path
 
@@ -54,9 +54,7 @@ def test_order_of_an_epoch_does_not_depend_on_the_number_of_epochs(train_split: 
 
 
 def test_the_last_batch_of_an_epoch_holds_what_is_left(train_split: SplitReader) -> None:
-    batches = training_batches(
-        train_split, seed=0, salt=0, epochs=2, batch_size=4, resolution=16, operations=[]
-    )
+    batches = training_batches(train_split, seed=0, salt=0, epochs=2, batch_size=4, resolution=16, operations=[])
     sizes = [int(labels.shape[0]) for _, labels in batches]
     left = train_split.examples % 4 or 4
     assert left != 4, "the test needs a rest"

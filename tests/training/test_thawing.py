@@ -36,9 +36,7 @@ def classifier(backbone: str = "SmallCNN", resolution: int = 16, classes: int = 
 def take_steps(model: keras.Model, config: StageConfig, backbone: str = "SmallCNN", resolution: int = 16) -> Thawed:
     thawed = thaw(model, config, backbone)
     optimizer = build_optimizer(config.optimizer, thawed.variables)
-    train = make_train_function(
-        thawed, optimizer, class_weights=np.ones(3, np.float32), label_smoothing=0.0, seed=1
-    )
+    train = make_train_function(thawed, optimizer, class_weights=np.ones(3, np.float32), label_smoothing=0.0, seed=1)
     random = np.random.default_rng(0)
     for step in range(3):
         images = tf.constant(random.uniform(0, 255, (8, resolution, resolution, 3)), tf.float32)

@@ -29,7 +29,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train_one(place: Path, home: str = "home", **changes: Any) -> tuple[ArtifactStore, ArtifactRef, Recipe, ArtifactRef]:
+def train_one(
+    place: Path, home: str = "home", **changes: Any
+) -> tuple[ArtifactStore, ArtifactRef, Recipe, ArtifactRef]:
     recipe = small_recipe(place / "data", **changes)
     records = build_records(place / home, recipe)
     ref = build_here(place / home, steps.stage_one_step(recipe, records), TrainWork, train_stage)
@@ -129,12 +131,13 @@ def test_a_loss_that_is_not_finite_stops_the_stage_and_names_epoch_and_step(plac
 def test_settings_that_say_how_a_stage_trains_change_its_weights(place: Path) -> None:
     store, ref, _, _ = train_one(place)
     plain = facts_of(store, ref).weights_sha256
-    for change in (
+    changes: list[dict[str, Any]] = [
         {"label_smoothing": 0.2},
         {"class_weights": {"red": 3.0}},
         {"schedule": {"name": "cosine"}},
         {"augment": []},
-    ):
+    ]
+    for change in changes:
         store, ref, _, _ = train_one(place, stage_one=one_stage(**change))
         assert facts_of(store, ref).weights_sha256 != plain, change
 

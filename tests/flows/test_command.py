@@ -1,0 +1,35 @@
+"""The command itself: quick help, and nothing heavy imported before it is needed."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("prefect", "tensorflow", "keras", "sqlalchemy", "numpy", "pyarrow", "PIL")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["releases", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom flows.cli import app\n"
+        f"try:\n    app({arguments!r})\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_a_flow_process_does_not_import_tensorflow() -> None:
+    script = (
+        "import sys\nimport flows.retrain, flows.deployments, flows.predict\n"
+        "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_recipes_are_listed_one_a_line() -> None:
+    done = subprocess.run([sys.executable, "-m", "flows.cli", "recipes"], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["cats_dogs", "digits"]
+    assert all(len(line.split()) > 5 for line in lines)
