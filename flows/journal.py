@@ -61,9 +61,8 @@ class Journal:
         """
         started = time.monotonic()
         execution = self.recipe.execution
-        call: Any = with_execution(
-            step_task, execution
-        )  # the types of a task's call do not tell its state from its result
+        # Typed by hand: the types of a task's call do not tell its state from its result.
+        call: Any = with_execution(step_task, execution)
         state: State[ArtifactRef] = call(step, self.home, execution, return_state=True)
         ref = ArtifactRef.model_validate(state.result())
         self.reports.append(

@@ -147,15 +147,27 @@ def run_in_child(function: str, request: BaseModel, *, deadline_seconds: float, 
 
 def _start(function: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tasks.process", function],
+        [sys.executable, "-P", "-m", "tasks.process", function],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",  # libraries may print anything, and a pipe that nobody empties would stop the child
         start_new_session=True,  # so that a deadline ends the child's own children too
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONIOENCODING": "utf-8"},
+        env=_environment(),
     )
+
+
+def _environment() -> dict[str, str]:
+    # The child finds modules exactly where this process does: with -P, a `tasks.py` in the current folder is not
+    # taken for ours.
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return os.environ | {
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONPATH": path,
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
 
 
 def _converse(child: subprocess.Popen[str], request: BaseModel, listener: Listener) -> dict[str, Any]:

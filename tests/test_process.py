@@ -53,11 +53,6 @@ def read_pids(path, seconds=20.0):
     return pytest.fail(f"{path} did not appear")
 
 
-@pytest.fixture(autouse=True)
-def in_the_project(monkeypatch):
-    monkeypatch.chdir(ROOT)  # so that the child finds tests.child_functions
-
-
 def test_result_comes_back_from_another_process(tmp_path):
     result, lines = run("echo", text='a "quoted"\nline, é, 日本', folder=tmp_path)
     assert result["text"] == 'a "quoted"\nline, é, 日本'
@@ -221,3 +216,9 @@ def test_interpreter_that_does_not_start_is_an_error_of_the_tree(monkeypatch):
     monkeypatch.setattr(sys, "executable", "false")
     with pytest.raises(StepProcessError, match="ended with exit code 1 and no result"):
         run("echo", text="x" * 500_000)
+
+
+def test_a_module_of_the_same_name_in_the_current_folder_is_not_taken_for_ours(tmp_path, monkeypatch):
+    (tmp_path / "tasks.py").write_text("raise RuntimeError('the wrong tasks')")
+    monkeypatch.chdir(tmp_path)
+    assert run("echo", text="ours")[0]["text"] == "ours"
