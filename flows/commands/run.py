@@ -1,5 +1,7 @@
 """`thaw run`: one run of a recipe, shown live, and its result."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,5 +93,6 @@ def print_result(result: "RunResult") -> None:
 
 
 def _ui_hint(run: str) -> str:
+    command = "prefect" if shutil.which("prefect") else Path(sys.executable).with_name("prefect")
     address = "http://127.0.0.1:4200"  # where Prefect's server listens by default
-    return f"in the Prefect UI: prefect server start, then open {address}/runs/flow-run/{run}"
+    return f"in the Prefect UI: {command} server start, then open {address}/runs/flow-run/{run}"

@@ -1,6 +1,7 @@
 """The classifier: preprocessing, backbone, pooling, dropout, one dense layer, softmax."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tasks.training.backbones import BACKBONES
 BACKBONE_NAME = "backbone"
 POOLING_NAME = "pooling"
 LOGITS_NAME = "logits"
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)  # of the channels, images in [0, 1]; as keras.applications has it
 
 
 def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pretrained: bool) -> keras.Model:
@@ -47,34 +49,75 @@ def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pret
 
 
 def _build_backbone(config: ModelConfig, resolution: int, pretrained: bool) -> keras.Model:
+    model = _construct(config, resolution, weights=None)
+    if not pretrained or config.weights is None:
+        return model
+    if config.weights == "imagenet":
+        _copy_weights(_download(config, resolution), model)
+    else:
+        _load_weights(model, config, Path(config.weights))
+    _divide_by_the_deviation(model)
+    return model
+
+
+def _construct(config: ModelConfig, resolution: int, weights: str | None) -> keras.Model:
     backbone = BACKBONES[config.backbone]
-    imagenet = pretrained and config.weights == "imagenet"
+    shape = (resolution, resolution, 3)
     try:
-        model = backbone.build(
-            include_top=False,
-            weights="imagenet" if imagenet else None,
-            input_shape=(resolution, resolution, 3),
-            name=BACKBONE_NAME,
-        )
+        return backbone.build(include_top=False, weights=weights, input_shape=shape, name=BACKBONE_NAME)
     except ValueError as error:
         raise RecipeError(
             f"{config.backbone} cannot be built for {resolution} px: {error} "
             f"Its own resolution is {backbone.resolution}."
         ) from error
-    except Exception as error:  # a download of weights fails with a bare Exception in keras.utils.get_file
+
+
+def _download(config: ModelConfig, resolution: int) -> keras.Model:
+    try:
+        return _construct(config, resolution, weights="imagenet")
+    except RecipeError:
+        raise
+    except Exception as error:  # keras.utils.get_file raises nothing narrower
         raise DownloadError(
             f"The ImageNet weights of {config.backbone} cannot be downloaded: {error}. "
             "Give a local file with --weights."
         ) from error
-    if pretrained and config.weights is not None and not imagenet:
-        _load_weights(model, config, Path(config.weights))
-    return model
+
+
+def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    # Layer by layer, because keras.applications adds a layer without weights where it loads ImageNet's (see below).
+    pairs = zip(*([layer for layer in model.layers if layer.weights] for model in (source, target)), strict=True)
+    for from_layer, to_layer in pairs:
+        _set_weights(to_layer, from_layer.get_weights())
+
+
+def _set_weights(layer: keras.Layer, weights: list[np.ndarray]) -> None:
+    layer.set_weights(weights)
+    if isinstance(layer, layers.Normalization):
+        layer.finalize_state()  # it computes with constants that are made of its weights
+
+
+def _divide_by_the_deviation(model: keras.Model) -> None:
+    """Make an EfficientNet with ImageNet's weights divide by the standard deviation, as it was trained to.
+
+    The published files hold the deviation where Normalization expects its square. keras.applications mends that with
+    a further Rescaling, but only under `weights="imagenet"`: a model that loads the same weights from a file, or that
+    is built anew for stage two, lacks it. With the square in its place every way of loading gives the same model.
+    """
+    for layer in model.layers:
+        if isinstance(layer, layers.Normalization):
+            mean, variance, count = layer.get_weights()
+            if np.allclose(variance, _IMAGENET_DEVIATION):
+                _set_weights(layer, [mean, np.square(variance), count])
 
 
 def _load_weights(model: keras.Model, config: ModelConfig, path: Path) -> None:
     try:
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns where a part of the file is missing, and leaves random weights in its place.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         raise RecipeError(
             f"model.weights: {path} does not hold the weights of {config.backbone} without its classifier: "
             f"{' '.join(str(error).split())[:200]}."

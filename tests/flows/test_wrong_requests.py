@@ -1,6 +1,7 @@
 """What cannot be done is refused with exit code 2, one line that helps, and no release."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,11 @@ def test_a_truncated_picture(thaw: Thaw, recipe: Path, tmp_path: Path) -> None:
     shutil.copytree(recipe.parent / "data", data)
     broken = data / "blue" / "003.png"
     broken.write_bytes(broken.read_bytes()[:300])
-    assert "blue/003.png" in refuse(thaw, tmp_path / "home", recipe, "--data", data)
+    # Another attempt cannot mend it, so there is none, whatever the recipe allows.
+    patient = ["--set", "execution.retries=3", "--set", "execution.retry_delay_seconds=100"]
+    started = time.monotonic()
+    assert "blue/003.png" in refuse(thaw, tmp_path / "home", recipe, "--data", data, *patient)
+    assert time.monotonic() - started < 100
 
 
 def test_one_picture_under_two_labels(thaw: Thaw, recipe: Path, tmp_path: Path) -> None:

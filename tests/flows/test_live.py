@@ -1,0 +1,45 @@
+"""What `thaw run` shows while it works: bars on a terminal, plain lines elsewhere."""
+
+import io
+
+from rich.console import Console
+
+from flows.commands.live import LiveProgress
+from tasks.progress import Event, publish, subscribed
+
+
+def shown(events: list[Event], *, terminal: bool) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=100, highlight=False)
+    with LiveProgress(console) as live, subscribed(live):
+        for event in events:
+            publish(event)
+    return stream.getvalue()
+
+
+EVENTS = [
+    Event("stage_one", "log", "stage_one, epoch 1 of 2: loss 0.5 [1, 2]"),
+    Event("stage_one", "warning", "one thing"),
+    Event("stage_one", "progress", "epoch 2 of 2", 0.75),
+]
+
+
+def test_without_a_terminal_there_are_plain_lines_and_no_bar() -> None:
+    assert shown(EVENTS, terminal=False) == (
+        "thaw: stage_one, epoch 1 of 2: loss 0.5 [1, 2]\nthaw: warning: one thing\n"
+    )
+
+
+def test_on_a_terminal_a_bar_shows_step_share_and_words() -> None:
+    text = shown(EVENTS, terminal=True)
+    assert "thaw: stage_one, epoch 1 of 2" in text
+    assert "75 %" in text
+    assert "epoch 2 of 2" in text
+
+
+def test_nobody_is_told_after_the_block() -> None:
+    heard: list[Event] = []
+    with subscribed(heard.append):
+        publish(EVENTS[0])
+    publish(EVENTS[1])
+    assert heard == EVENTS[:1]
