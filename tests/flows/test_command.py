@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -28,8 +29,24 @@ def test_a_flow_process_does_not_import_tensorflow() -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
+def thaw(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_version_is_the_one_of_the_distribution() -> None:
+    assert thaw("--version").stdout == f"thaw {metadata.version('thaw')}\n"
+
+
+def test_an_error_has_a_traceback_only_with_debug() -> None:
+    plain, with_debug = thaw("run", "nope"), thaw("run", "nope", "--debug")
+    assert plain.returncode == with_debug.returncode == 2
+    assert "Traceback" not in plain.stderr
+    assert "Traceback" in with_debug.stderr
+    assert plain.stderr.splitlines()[-1] == with_debug.stderr.splitlines()[-1]
+
+
 def test_recipes_are_listed_one_a_line() -> None:
-    done = subprocess.run([sys.executable, "-m", "flows.cli", "recipes"], capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
+    lines = thaw("recipes").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["cats_dogs", "digits"]
     assert all(len(line.split()) > 5 for line in lines)
