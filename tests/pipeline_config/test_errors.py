@@ -10,6 +10,7 @@ EXIT_CODES = {
     "DatasetError": 2,
     "ArtifactError": 1,
     "TrainingError": 1,
+    "DownloadError": 1,
     "StepProcessError": 1,
     "PublishError": 1,
 }
