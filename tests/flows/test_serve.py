@@ -9,7 +9,7 @@ import pytest
 
 from pipeline_config.yaml_dialect import write_yaml
 from tasks.publishing.registry import Registry
-from tests.flows.conftest import Thaw
+from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.conftest import Thaw
+from tests.prefect_server import Thaw
 
 SHARED = Path(__file__).parents[3] / "shared"
 PHOTOS = SHARED / "data" / "cats_and_dogs_filtered"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline_config.yaml_dialect import write_yaml
-from tests.flows.conftest import Thaw
+from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 
 
