@@ -62,12 +62,28 @@ def run(
     data: DataOption = None,
     weights: WeightsOption = None,
     home: HomeOption = None,
+    always: Annotated[bool, typer.Option("--always", help="Start the flow also where everything is cached.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe: ingest, train in two stages, evaluate, and publish if better."""
     from flows.commands.run import run_recipe
 
-    run_recipe(recipe, tuple(set_ or ()), data=data, weights=weights, home=home, as_json=as_json)
+    run_recipe(recipe, tuple(set_ or ()), data=data, weights=weights, home=home, always=always, as_json=as_json)
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what `thaw run` would do: for each task, whether it is cached, and if not, why."""
+    from flows.commands.plan import print_plan
+
+    print_plan(recipe, tuple(set_ or ()), data=data, weights=weights, home=home, as_json=as_json)
 
 
 @app.command()

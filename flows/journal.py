@@ -6,30 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from pydantic import BaseModel
 
+from flows.result import TaskReport
 from pipeline_config.schema import Recipe
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.step import Step
 from tasks.task import StepTask, with_execution
-
-
-class TaskReport(BaseModel):
-    """One task of a run.
-
-    Attributes:
-        name: The task's name.
-        state: Prefect's state type, in lower case.
-        cached: Whether the artifact was there already.
-        seconds: Wall time, with retries.
-        digest: The artifact's digest.
-    """
-
-    name: str
-    state: str
-    cached: bool
-    seconds: float
-    digest: str
 
 
 @dataclass

@@ -7,11 +7,11 @@ from prefect import flow
 
 from flows import steps
 from flows.journal import Journal
-from flows.summary import RunResult, summarize
+from flows.result import RunResult, remember
+from flows.summary import summarize
 from pipeline_config.schema import Recipe
 from tasks.evaluation.task import compare_with_champion, evaluate
 from tasks.ingest.task import ingest
-from tasks.publishing.step import PublishStep
 from tasks.publishing.task import publish_release
 from tasks.records.task import write_records
 from tasks.training.task import train_stage_one, train_stage_two
@@ -39,16 +39,17 @@ def retrain(recipe: Recipe, home: Path) -> RunResult:
     stage_two = journal.run(train_stage_two, steps.stage_two_step(recipe, records, stage_one))
     evaluation = journal.run(evaluate, steps.evaluate_step(recipe, records, stage_one, stage_two))
     verdict = journal.run(compare_with_champion, steps.verdict_step(recipe, journal.home, evaluation))
-    release = journal.run(
-        publish_release,
-        PublishStep(
-            recipe=recipe,
-            dataset=dataset,
-            records=records,
-            stage_one=stage_one,
-            stage_two=stage_two,
-            evaluation=evaluation,
-            verdict=verdict,
-        ),
+    publish = steps.publish_step(
+        recipe,
+        dataset=dataset,
+        records=records,
+        stage_one=stage_one,
+        stage_two=stage_two,
+        evaluation=evaluation,
+        verdict=verdict,
     )
-    return summarize(journal, [stage_one, stage_two], evaluation, release, seconds=time.monotonic() - started)
+    release = journal.run(publish_release, publish)
+    result = summarize(journal, [stage_one, stage_two], evaluation, release, seconds=time.monotonic() - started)
+    if not all(task.cached for task in result.tasks):
+        remember(journal.home, publish.key, result)
+    return result

@@ -1,74 +1,15 @@
-"""The result of a run: the document that `thaw run --json` prints."""
+"""Gathers the result of a run, inside the flow."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect import runtime
 from prefect.settings import get_current_settings
-from pydantic import BaseModel
 
-from flows.journal import Journal, TaskReport
+from flows.journal import Journal
+from flows.result import ReleaseReport, RunResult, StageReport
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.store import ArtifactStore
 from tasks.publishing.registry import Registry
-
-
-class StageReport(BaseModel):
-    """One stage of a run.
-
-    Attributes:
-        name: The stage's name.
-        epochs: Epochs that were run.
-        val_accuracy_before: Validation accuracy before the first step.
-        val_accuracy: Validation accuracy of the kept weights.
-        weights_sha256: Digest of the kept weights.
-    """
-
-    name: str
-    epochs: int
-    val_accuracy_before: float
-    val_accuracy: float
-    weights_sha256: str
-
-
-class ReleaseReport(BaseModel):
-    """The release of a run.
-
-    Attributes:
-        id: Its name.
-        path: Its folder.
-        champion: Whether it is the one in use now.
-    """
-
-    id: str
-    path: Path
-    champion: bool
-
-
-class RunResult(BaseModel):
-    """The result of a run: what `thaw run --json` prints.
-
-    Attributes:
-        run: Prefect's id of the flow run.
-        recipe: The recipe's name.
-        seconds: Wall time of the flow.
-        tasks: One line per task, in order.
-        stages: One line per stage.
-        metrics: Metrics by split, as in the evaluation's `metrics.json`, the short ones.
-        verdict: "first", "better" or "not better".
-        release: The release.
-        ui_url: The run's page in the Prefect UI; None where the server ended with the run.
-    """
-
-    run: str
-    recipe: str
-    seconds: float
-    tasks: list[TaskReport]
-    stages: list[StageReport]
-    metrics: dict[str, dict[str, Any]]
-    verdict: str
-    release: ReleaseReport
-    ui_url: str | None
 
 
 def summarize(

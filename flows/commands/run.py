@@ -3,7 +3,6 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -12,12 +11,11 @@ from rich.table import Table
 from flows.commands.home import prepare_home
 from flows.commands.live import LiveProgress
 from flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
+from flows.plan import plan
+from flows.result import RunResult, recall
 from pipeline_config.loading import load_recipe
-from tasks.ingest.sources import open_source
+from pipeline_config.schema import Recipe
 from tasks.progress import subscribed
-
-if TYPE_CHECKING:
-    from flows.summary import RunResult
 
 
 def run_recipe(
@@ -27,6 +25,7 @@ def run_recipe(
     data: Path | None,
     weights: Path | None,
     home: Path | None,
+    always: bool,
     as_json: bool,
 ) -> None:
     """Run a recipe and print its result.
@@ -37,31 +36,40 @@ def run_recipe(
         data: A folder that takes the place of the recipe's source.
         weights: A file that takes the place of the recipe's weights.
         home: `--home`, if it was given.
+        always: Start the flow also where everything is cached.
         as_json: Print one JSON document instead of a table.
 
     Raises:
         ThawError: The request was wrong, or the run failed.
     """
     recipe = load_recipe(recipe_name, overrides, data=data, weights=weights)
-    open_source(recipe.dataset.source).classes()  # a wrong folder should not wait for a server to start
     folder = prepare_home(home)
-    set_prefect_defaults(folder)
-    keep_console_quiet()
     console = Console(stderr=True, highlight=False)
     console.print(f"thaw: recipe {recipe.name}, seed {recipe.seed}, home {folder}", soft_wrap=True)
-    console.print("thaw: starting Prefect")
-
-    from flows.retrain import retrain  # Prefect takes 2 s to import, which a wrong recipe should not cost
-
-    with LiveProgress(console) as live, subscribed(live):
-        result = retrain(recipe, folder)
+    planned = plan(recipe, folder)
+    result = recall(folder, planned.last_key) if planned.up_to_date and planned.last_key and not always else None
+    if result is None:
+        result = _run_flow(recipe, folder, console)
+    else:
+        console.print("thaw: up to date; this is the result of the run that made it (--always runs all the same)")
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
         print_result(result)
 
 
-def print_result(result: "RunResult") -> None:
+def _run_flow(recipe: Recipe, home: Path, console: Console) -> RunResult:
+    set_prefect_defaults(home)
+    keep_console_quiet()
+    console.print("thaw: starting Prefect")
+
+    from flows.retrain import retrain  # Prefect takes 2 s to import, which nothing else here should cost
+
+    with LiveProgress(console) as live, subscribed(live):
+        return retrain(recipe, home)
+
+
+def print_result(result: RunResult) -> None:
     """Print what a run made, and where it is.
 
     Args:

@@ -114,6 +114,42 @@ class ArtifactStore:
             return None
         return ref
 
+    def examine(self, key: str) -> tuple[ArtifactRef | None, str | None]:
+        """Look up a key and change nothing, whatever is found.
+
+        Args:
+            key: A step's key.
+
+        Returns:
+            The artifact if it is there and whole, and else None; and what is wrong with it, if that is why.
+        """
+        try:
+            ref = _KeyRecord.model_validate_json(self._key_path(key).read_bytes()).ref
+        except FileNotFoundError:
+            return None, None
+        except (OSError, ValidationError):
+            return None, f"{self._key_path(key)} is damaged"
+        try:
+            self.open(ref)
+        except ArtifactError as error:
+            return None, str(error)
+        return ref, None
+
+    def key_documents(self, kind: str) -> list[dict[str, Any]]:
+        """List the documents of all keys that led to an artifact of a kind.
+
+        Args:
+            kind: Such as "records".
+
+        Returns:
+            In the order of the keys. Records that cannot be read are left out: they lead nowhere.
+        """
+        documents = []
+        for path in sorted((self.home / "keys").glob("*.json")):
+            with contextlib.suppress(OSError, ValidationError):
+                documents.append(_KeyRecord.model_validate_json(path.read_bytes()).document)
+        return [document for document in documents if document.get("kind") == kind]
+
     def build(self, step: Step, work: Callable[[Path], dict[str, Any]]) -> ArtifactRef:
         """Return a step's artifact, and build it first if it is not there. One process at a time builds a key.
 

@@ -29,6 +29,15 @@ def test_a_flow_process_does_not_import_tensorflow() -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
+def test_a_plan_needs_neither_prefect_nor_tensorflow() -> None:
+    script = (
+        "import sys\nimport flows.commands.plan, flows.commands.run\n"
+        "print([name for name in ('prefect', 'tensorflow', 'keras', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
 def thaw(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "flows.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -113,11 +113,48 @@ def test_prefect_has_a_task_run_per_step_with_its_tags(first: dict[str, Any], th
 def test_the_same_run_again_is_cached_and_makes_no_second_release(
     first: dict[str, Any], thaw: Thaw, place: Path
 ) -> None:
-    again = json.loads(thaw("run", place / "small.yaml", "--home", place / "home", "--json").stdout)
+    again = json.loads(thaw("run", place / "small.yaml", "--home", place / "home", "--always", "--json").stdout)
     assert [task["name"] for task in again["tasks"] if not task["cached"]] == []
     assert [task["digest"] for task in again["tasks"]] == [task["digest"] for task in first["tasks"]]
     assert again["release"] == first["release"]
     assert again["stages"] == first["stages"]
+
+
+def test_a_run_with_nothing_to_do_gives_the_same_result_without_prefect(
+    first: dict[str, Any], thaw: Thaw, place: Path
+) -> None:
+    without_server = Thaw(thaw.environment | {"PREFECT_API_URL": "http://127.0.0.1:1/api"}, thaw.folder)
+    done = without_server("run", place / "small.yaml", "--home", place / "home", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stderr
+    assert json.loads(done.stdout) == {name: value for name, value in first.items() if name != "stderr"}
+
+
+def plan_of(thaw: Thaw, place: Path, *options: str) -> dict[str, list[str]]:
+    """The reasons of the tasks that would run."""
+    done = thaw("plan", place / "small.yaml", "--home", place / "home", "--json", *options)
+    assert done.returncode == 0, done.stderr
+    return {task["name"]: task["reasons"] for task in json.loads(done.stdout) if not task["cached"]}
+
+
+def test_a_plan_says_why_tasks_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
+    assert plan_of(thaw, place) == {}
+    changed = plan_of(thaw, place, "--set", "stage_two.optimizer.learning_rate=0.02")
+    assert list(changed) == ["stage_two", "evaluate", "compare", "publish"]
+    assert changed["stage_two"] == ["stage_two.optimizer.learning_rate 0.01 → 0.02"]
+    assert changed["evaluate"] == ["stage_two would run before it"]
+
+
+def test_a_plan_names_a_damaged_file_and_changes_nothing(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
+    digest = first["tasks"][0]["digest"]
+    manifest = place / "home" / "artifacts" / "dataset" / digest / "manifest.parquet"
+    content = manifest.read_bytes()
+    manifest.write_bytes(content[:-1])
+    reasons = plan_of(thaw, place)
+    assert "manifest.parquet has" in reasons["ingest"][0]
+    assert reasons["records"] == ["ingest would run before it"]
+    manifest.write_bytes(content)
+    assert plan_of(thaw, place) == {}
 
 
 def test_a_damaged_artifact_is_built_again_and_the_rest_stays_cached(

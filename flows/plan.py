@@ -1,0 +1,141 @@
+"""What a run would do, without doing it: for each task, whether it is cached, and if not, why. No Prefect."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from flows import steps
+from pipeline_config.schema import Recipe
+from tasks.artifacts.differences import explain, most_similar
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.step import Step
+from tasks.artifacts.store import ArtifactStore
+
+
+class PlannedTask(BaseModel):
+    """One task of a plan.
+
+    Attributes:
+        name: The task's name.
+        cached: Whether its artifact is there, whole.
+        reasons: Why it would run, one line each; empty if it is cached.
+        digest: The artifact's digest, if it is cached.
+    """
+
+    name: str
+    cached: bool
+    reasons: list[str]
+    digest: str | None = None
+
+
+class Planner:
+    """Goes through a recipe's steps for as long as their inputs are there."""
+
+    def __init__(self, home: Path) -> None:
+        """Plan for a home folder, which is not changed.
+
+        Args:
+            home: The home folder.
+        """
+        self._home = home
+        self._store = ArtifactStore(home)
+        self.tasks: list[PlannedTask] = []
+        self.last_key: str | None = None
+
+    def look_up(self, name: str, make_step: Callable[..., Step], **inputs: ArtifactRef | None) -> ArtifactRef | None:
+        """Add a task to the plan.
+
+        Args:
+            name: The task's name.
+            make_step: Makes the step's request of the inputs.
+            **inputs: The artifacts that the step reads; None for one that has yet to be made.
+
+        Returns:
+            The task's artifact, if it is cached.
+        """
+        missing = [task.name for task in self.tasks if not task.cached]
+        if None in inputs.values():
+            self.last_key = None
+            self.tasks.append(PlannedTask(name=name, cached=False, reasons=[f"{missing[-1]} would run before it"]))
+            return None
+        step = make_step(**inputs)
+        self.last_key = step.key
+        ref, problem = self._store.examine(step.key)
+        if ref is not None and not step.in_place(self._home, ref):
+            ref, problem = None, "the release is missing, altered, or not yet published"
+        reasons = [] if ref is not None else [problem] if problem else self._why(step)
+        digest = None if ref is None else ref.digest
+        self.tasks.append(PlannedTask(name=name, cached=ref is not None, reasons=reasons, digest=digest))
+        return ref
+
+    def _why(self, step: Step) -> list[str]:
+        documents = self._store.key_documents(step.kind)
+        name = step.key_document["depends_on"].get("name")
+        same_task = [document for document in documents if document["depends_on"].get("name") == name]
+        nearest = most_similar(same_task, step.key_document)
+        return ["it has not run yet"] if nearest is None else explain(nearest, step.key_document)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        tasks: The tasks in order.
+        last_key: The key of the last step; None where its inputs have yet to be made.
+    """
+
+    tasks: list[PlannedTask]
+    last_key: str | None
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether there is nothing to do."""
+        return all(task.cached for task in self.tasks)
+
+
+def plan(recipe: Recipe, home: Path) -> Plan:
+    """Plan a run.
+
+    Args:
+        recipe: What would be done.
+        home: The home folder.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ThawError: The request is wrong.
+    """
+    planner = Planner(home)
+    look_up = planner.look_up
+    dataset = look_up("ingest", lambda: steps.ingest_step(recipe))
+    records = look_up("records", lambda dataset: steps.records_step(recipe, dataset), dataset=dataset)
+    stage_one = look_up("stage_one", lambda records: steps.stage_one_step(recipe, records), records=records)
+    stage_two = look_up(
+        "stage_two",
+        lambda records, stage_one: steps.stage_two_step(recipe, records, stage_one),
+        records=records,
+        stage_one=stage_one,
+    )
+    evaluation = look_up(
+        "evaluate",
+        lambda records, stage_one, stage_two: steps.evaluate_step(recipe, records, stage_one, stage_two),
+        records=records,
+        stage_one=stage_one,
+        stage_two=stage_two,
+    )
+    verdict = look_up("compare", lambda evaluation: steps.verdict_step(recipe, home, evaluation), evaluation=evaluation)
+    look_up(
+        "publish",
+        lambda **inputs: steps.publish_step(recipe, **inputs),
+        dataset=dataset,
+        records=records,
+        stage_one=stage_one,
+        stage_two=stage_two,
+        evaluation=evaluation,
+        verdict=verdict,
+    )
+    return Plan(planner.tasks, planner.last_key)

@@ -1,0 +1,125 @@
+"""The result of a run: the document that `thaw run --json` prints, and its copy in the home folder. No Prefect."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from tasks.artifacts.atomic import write_atomically, writing
+from tasks.publishing.registry import Registry
+
+
+class TaskReport(BaseModel):
+    """One task of a run.
+
+    Attributes:
+        name: The task's name.
+        state: Prefect's state type, in lower case.
+        cached: Whether the artifact was there already.
+        seconds: Wall time, with retries.
+        digest: The artifact's digest.
+    """
+
+    name: str
+    state: str
+    cached: bool
+    seconds: float
+    digest: str
+
+
+class StageReport(BaseModel):
+    """One stage of a run.
+
+    Attributes:
+        name: The stage's name.
+        epochs: Epochs that were run.
+        val_accuracy_before: Validation accuracy before the first step.
+        val_accuracy: Validation accuracy of the kept weights.
+        weights_sha256: Digest of the kept weights.
+    """
+
+    name: str
+    epochs: int
+    val_accuracy_before: float
+    val_accuracy: float
+    weights_sha256: str
+
+
+class ReleaseReport(BaseModel):
+    """The release of a run.
+
+    Attributes:
+        id: Its name.
+        path: Its folder.
+        champion: Whether it is the one in use now.
+    """
+
+    id: str
+    path: Path
+    champion: bool
+
+
+class RunResult(BaseModel):
+    """The result of a run: what `thaw run --json` prints.
+
+    Attributes:
+        run: Prefect's id of the flow run.
+        recipe: The recipe's name.
+        seconds: Wall time of the flow.
+        tasks: One line per task, in order.
+        stages: One line per stage.
+        metrics: Metrics by split, as in the evaluation's `metrics.json`, the short ones.
+        verdict: "first", "better" or "not better".
+        release: The release.
+        ui_url: The run's page in the Prefect UI; None where the server ended with the run.
+    """
+
+    run: str
+    recipe: str
+    seconds: float
+    tasks: list[TaskReport]
+    stages: list[StageReport]
+    metrics: dict[str, dict[str, Any]]
+    verdict: str
+    release: ReleaseReport
+    ui_url: str | None
+
+
+def remember(home: Path, key: str, result: RunResult) -> None:
+    """Keep a run's result, for a later run that finds nothing to do.
+
+    Args:
+        home: The home folder.
+        key: The key of the run's last step, which depends on all the others.
+        result: The result.
+
+    Raises:
+        ArtifactError: The home folder cannot be written.
+    """
+    path = _path(home, key)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, result.model_dump_json(indent=1).encode())
+
+
+def recall(home: Path, key: str) -> RunResult | None:
+    """Find the result of the run that made what is up to date now.
+
+    Args:
+        home: The home folder.
+        key: The key of the run's last step.
+
+    Returns:
+        The result, with what is true now of the release; None where it was not kept or is damaged.
+    """
+    try:
+        result = RunResult.model_validate_json(_path(home, key).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    release = Registry(home).get(result.release.id)
+    report = ReleaseReport(id=release.id, path=release.path, champion=release.is_champion)
+    return result.model_copy(update={"release": report})
+
+
+def _path(home: Path, key: str) -> Path:
+    return home / "runs" / f"{key}.json"
