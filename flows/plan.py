@@ -1,5 +1,6 @@
 """What a run would do, without doing it: for each task, whether it is cached, and if not, why. No Prefect."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from tasks.artifacts.differences import explain, most_similar
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.step import Step
 from tasks.artifacts.store import ArtifactStore
+from tasks.publishing.step import PublishStep
 
 
 class PlannedTask(BaseModel):
@@ -130,7 +132,7 @@ def plan(recipe: Recipe, home: Path) -> Plan:
     verdict = look_up("compare", lambda evaluation: steps.verdict_step(recipe, home, evaluation), evaluation=evaluation)
     look_up(
         "publish",
-        lambda **inputs: steps.publish_step(recipe, **inputs),
+        functools.partial(PublishStep, recipe=recipe),
         dataset=dataset,
         records=records,
         stage_one=stage_one,

@@ -12,6 +12,7 @@ from flows.summary import summarize
 from pipeline_config.schema import Recipe
 from tasks.evaluation.task import compare_with_champion, evaluate
 from tasks.ingest.task import ingest
+from tasks.publishing.step import PublishStep
 from tasks.publishing.task import publish_release
 from tasks.records.task import write_records
 from tasks.training.task import train_stage_one, train_stage_two
@@ -39,8 +40,8 @@ def retrain(recipe: Recipe, home: Path) -> RunResult:
     stage_two = journal.run(train_stage_two, steps.stage_two_step(recipe, records, stage_one))
     evaluation = journal.run(evaluate, steps.evaluate_step(recipe, records, stage_one, stage_two))
     verdict = journal.run(compare_with_champion, steps.verdict_step(recipe, journal.home, evaluation))
-    publish = steps.publish_step(
-        recipe,
+    publish = PublishStep(
+        recipe=recipe,
         dataset=dataset,
         records=records,
         stage_one=stage_one,

@@ -9,7 +9,6 @@ from tasks.evaluation.step import EvaluateStep
 from tasks.ingest.sources import content_digest
 from tasks.ingest.step import IngestStep
 from tasks.publishing.publish import find_opponent
-from tasks.publishing.step import PublishStep
 from tasks.records.step import RecordsStep
 from tasks.training.step import TrainStep, weights_digest
 
@@ -66,25 +65,3 @@ def evaluate_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef, 
 def verdict_step(recipe: Recipe, home: Path, evaluation: ArtifactRef) -> VerdictStep:
     """Ask whether the new model is better than the recipe's champion, as it is now."""
     return VerdictStep(evaluation=evaluation, opponent=find_opponent(home, recipe.name, evaluation))
-
-
-def publish_step(
-    recipe: Recipe,
-    *,
-    dataset: ArtifactRef,
-    records: ArtifactRef,
-    stage_one: ArtifactRef,
-    stage_two: ArtifactRef,
-    evaluation: ArtifactRef,
-    verdict: ArtifactRef,
-) -> PublishStep:
-    """Ask for the release of the second stage's model."""
-    return PublishStep(
-        recipe=recipe,
-        dataset=dataset,
-        records=records,
-        stage_one=stage_one,
-        stage_two=stage_two,
-        evaluation=evaluation,
-        verdict=verdict,
-    )

@@ -51,7 +51,8 @@ def run_recipe(
     if result is None:
         result = _run_flow(recipe, folder, console)
     else:
-        console.print("thaw: up to date; this is the result of the run that made it (--always runs all the same)")
+        words = "up to date; this is the result of the run that made it (--always runs all the same)"
+        console.print(f"thaw: {words}", soft_wrap=True)
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
