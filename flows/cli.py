@@ -101,7 +101,7 @@ def predict(
 
 @app.command()
 def serve(
-    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipes that have a schedule.")],
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Without a schedule: on demand.")],
     data: DataOption = None,
     weights: WeightsOption = None,
     home: HomeOption = None,

@@ -33,6 +33,7 @@ class StageReport(BaseModel):
     Attributes:
         name: The stage's name.
         epochs: Epochs that were run.
+        kept_epoch: The epoch whose weights are kept; 0 is the state before the first step.
         val_accuracy_before: Validation accuracy before the first step.
         val_accuracy: Validation accuracy of the kept weights.
         weights_sha256: Digest of the kept weights.
@@ -40,6 +41,7 @@ class StageReport(BaseModel):
 
     name: str
     epochs: int
+    kept_epoch: int
     val_accuracy_before: float
     val_accuracy: float
     weights_sha256: str

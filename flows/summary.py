@@ -48,6 +48,7 @@ def _stage_report(facts: dict[str, Any]) -> StageReport:
     return StageReport(
         name=facts["name"],
         epochs=facts["epochs"],
+        kept_epoch=facts["kept_epoch"],
         val_accuracy_before=facts["before"]["val_accuracy"],
         val_accuracy=facts["val_accuracy"],
         weights_sha256=facts["weights_sha256"],

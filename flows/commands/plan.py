@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from flows.commands.console import result_console
 from flows.commands.home import resolve_home
 from flows.plan import plan
 from pipeline_config.loading import load_recipe
@@ -42,4 +42,4 @@ def print_plan(
     table = Table("task", "", "why", box=None, pad_edge=False)
     for task in tasks:
         table.add_row(task.name, "cached" if task.cached else "would run", "\n".join(task.reasons))
-    Console(highlight=False).print(table)
+    result_console().print(table)

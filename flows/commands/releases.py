@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from flows.commands.console import result_console
 from flows.commands.home import resolve_home
 from tasks.publishing.registry import Registry
 
@@ -25,13 +25,22 @@ def list_releases(home: Path | None, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([release.model_dump(mode="json") for release in found], indent=1))
         return
-    table = Table("release", "recipe", "test accuracy", "interval", "verdict", "champion", box=None, pad_edge=False)
+    table = Table(
+        Column("release", no_wrap=True),
+        "recipe",
+        "test accuracy",
+        "interval",
+        "verdict",
+        "champion",
+        box=None,
+        pad_edge=False,
+    )
     for release in found:
         low, high = release.accuracy_ci
         champion = "champion" if release.is_champion else ""
         interval = f"{low:.4f} to {high:.4f}"
         table.add_row(release.id, release.recipe, f"{release.accuracy:.4f}", interval, release.verdict, champion)
-    Console(highlight=False).print(table)
+    result_console().print(table)
 
 
 def show_release(release_id: str, home: Path | None, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flows.commands.console import result_console
 from flows.commands.home import prepare_home
 from flows.commands.live import LiveProgress
 from flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
@@ -76,7 +77,7 @@ def print_result(result: RunResult) -> None:
     Args:
         result: The run's result.
     """
-    console = Console(highlight=False)
+    console = result_console()
     table = Table("task", "state", "seconds", box=None, pad_edge=False)
     for task in result.tasks:
         table.add_row(task.name, "cached" if task.cached else task.state, f"{task.seconds:.1f}")
@@ -84,7 +85,8 @@ def print_result(result: RunResult) -> None:
     for stage in result.stages:
         console.print(
             f"{stage.name}: validation accuracy {stage.val_accuracy_before:.4f} before its first step, "
-            f"{stage.val_accuracy:.4f} after {stage.epochs} epochs",
+            f"{stage.val_accuracy:.4f} after {stage.epochs} epochs"
+            + (f" (those of epoch {stage.kept_epoch} are kept)" if stage.kept_epoch != stage.epochs else ""),
             soft_wrap=True,
         )
     test = result.metrics["test"]

@@ -40,24 +40,25 @@ def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pret
     backbone = BACKBONES[config.backbone]
     inputs = keras.Input((resolution, resolution, 3), name="images")
     x = layers.Rescaling(backbone.scale, backbone.offset, name="rescaling")(inputs)
-    x = _build_backbone(config, resolution, pretrained)(x)
+    trunk = _construct(config, resolution, weights=None)
+    x = trunk(x)
     x = layers.GlobalAveragePooling2D(name=POOLING_NAME)(x)
     x = layers.Dropout(config.dropout, name="dropout")(x)
     x = layers.Dense(classes, name=LOGITS_NAME, dtype="float32")(x)
     probabilities = layers.Softmax(name="probabilities", dtype="float32")(x)
-    return keras.Model(inputs, probabilities, name="classifier")
+    model = keras.Model(inputs, probabilities, name="classifier")
+    if pretrained and config.weights is not None:
+        # Last, so that the classifier's random weights do not depend on how the backbone's are loaded.
+        _load_pretrained(trunk, config, config.weights, resolution)
+    return model
 
 
-def _build_backbone(config: ModelConfig, resolution: int, pretrained: bool) -> keras.Model:
-    model = _construct(config, resolution, weights=None)
-    if not pretrained or config.weights is None:
-        return model
-    if config.weights == "imagenet":
+def _load_pretrained(model: keras.Model, config: ModelConfig, weights: str, resolution: int) -> None:
+    if weights == "imagenet":
         _copy_weights(_download(config, resolution), model)
     else:
-        _load_weights(model, config, Path(config.weights))
+        _load_weights(model, config, Path(weights))
     _divide_by_the_deviation(model)
-    return model
 
 
 def _construct(config: ModelConfig, resolution: int, weights: str | None) -> keras.Model:

@@ -45,6 +45,12 @@ def test_a_served_recipe_has_its_schedule_and_runs_on_demand(thaw: Thaw, tmp_pat
             "day_or": True,
         }
         assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+        by_schedule = {
+            "deployments": {"id": {"any_": [deployment["id"]]}},
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        }
+        # Prefect plans three runs ahead by default; that it does is not a matter of course (see pyproject.toml).
+        assert len(wait_for(lambda: thaw.api("flow_runs/filter", by_schedule), 90)) >= 3
         run = thaw.api(f"deployments/{deployment['id']}/create_flow_run", {})
 
         def state() -> str:

@@ -95,6 +95,15 @@ def test_an_efficient_net_is_the_same_network_by_name_from_a_file_and_rebuilt(pu
         np.testing.assert_allclose(backbone_of(model).predict(photos(), verbose=0), features, rtol=1e-3, atol=1e-4)
 
 
+def test_the_classifier_starts_alike_however_the_backbone_is_loaded(published: Path) -> None:
+    heads = [
+        build("EfficientNetB0", weights=weights).get_layer("logits").kernel.numpy()
+        for weights in (None, "imagenet", str(published))
+    ]
+    np.testing.assert_array_equal(heads[0], heads[1])
+    np.testing.assert_array_equal(heads[0], heads[2])
+
+
 def test_weights_that_cannot_be_downloaded_are_an_error_that_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> str:
         raise Exception("URL fetch failure: no route to host")  # as keras.utils.get_file does
