@@ -36,7 +36,8 @@ def predict(home: Path, paths: list[Path], release_id: str | None) -> list[dict[
         "tasks.publishing.predict:predict", request, deadline_seconds=_DEADLINE_SECONDS, listener=lambda *_: None
     )
     predictions: list[dict[str, Any]] = answer["predictions"]
-    return predictions
+    # Under the names that were asked for, which may be relative to where the caller is.
+    return [prediction | {"path": str(path)} for path, prediction in zip(paths, predictions, strict=True)]
 
 
 def _only_champion(registry: Registry) -> ReleaseInfo:
