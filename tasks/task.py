@@ -1,5 +1,6 @@
 """What the tasks of all steps have in common: retries, caching, the child process, and what the Prefect UI shows."""
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,7 +115,7 @@ class _UiListener:
             self._show_progress(content["done"] * 100, content["text"])
             return
         publish(Event(self._name, cast(Literal["log", "warning"], kind), content))
-        self._logger.log({"log": 20, "warning": 30}[kind], content)
+        self._logger.log({"log": logging.INFO, "warning": logging.WARNING}[kind], content)
 
     def _show_progress(self, percent: float, text: str) -> None:
         if percent < 100 and time.monotonic() - self._last_update < _SECONDS_BETWEEN_UPDATES:

@@ -143,7 +143,7 @@ class Loop:
 
     def _note(self, state: TrainingState, row: EpochRow) -> None:
         state.history.append(row)
-        metric = row.val_accuracy if self.stage.metric == "val_accuracy" else -row.val_loss
+        metric = self._metric_of(row)
         min_delta = self.stage.early_stopping.min_delta if self.stage.early_stopping else 0.0
         state.waited += 1
         if metric > state.reference + min_delta or row.epoch == 0:

@@ -2,12 +2,10 @@
 
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import tensorflow as tf
 
 from pipeline_config.augment_schema import Augmentation, CenterCrop
-from pipeline_config.dataset_schema import SplitName
 from tasks.records.read import SplitReader
 from tasks.training.augmentation import prepare_training_image
 from tasks.training.images import decode, fit
@@ -89,19 +87,3 @@ def evaluation_batches(
 
     indices = tf.data.Dataset.range(reader.examples)
     return indices.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size).prefetch(_BATCHES_AHEAD)
-
-
-def open_split(records: Path, split: SplitName) -> SplitReader:
-    """Open a split of a records artifact.
-
-    Args:
-        records: The artifact's folder.
-        split: "train", "validation" or "test".
-
-    Returns:
-        The reader, its counts checked.
-
-    Raises:
-        ArtifactError: A shard does not hold what the index says.
-    """
-    return SplitReader(records, split)

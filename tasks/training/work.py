@@ -18,7 +18,7 @@ from tasks.training.images import find_center_crop
 from tasks.training.loop import Loop, TrainingState
 from tasks.training.model import build_classifier, weights_sha256
 from tasks.training.optimizers import build_optimizer
-from tasks.training.pipeline import evaluation_batches, open_split, stage_salt, training_batches
+from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 from tasks.training.stage_artifact import WEIGHTS_NAME, Measurement, StageFacts, write_stage
 from tasks.training.step import TrainStep, TrainWork
 from tasks.training.step_functions import make_measure_function, make_train_function
@@ -47,7 +47,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
     keras.utils.set_random_seed(step.seed ^ stage_salt(step.name))
     store = ArtifactStore(work.home)
     records = store.open(step.records)
-    train_split, validation_split = open_split(records, "train"), open_split(records, "validation")
+    train_split, validation_split = SplitReader(records, "train"), SplitReader(records, "validation")
     start = None if step.start is None else store.open(step.start)
     resolution = step.stage.resolution or BACKBONES[step.model.backbone].resolution
     model = _start_model(step, start, len(train_split.classes), resolution)

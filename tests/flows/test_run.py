@@ -64,7 +64,9 @@ def test_the_release_is_complete_and_the_champion(first: dict[str, Any], place: 
     registry = Registry(place / "home")
     registry.verify(first["release"]["id"])
     champion = registry.champion("small")
-    assert champion is not None or first["release"]["champion"]
+    assert champion is not None
+    assert champion.id == first["release"]["id"]
+    assert first["release"]["champion"]
     names = {path.name for path in release.iterdir()}
     assert {
         "model.keras",

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tasks.artifacts.store import ArtifactStore
 from tasks.records.read import SplitReader
-from tasks.training.pipeline import evaluation_batches, open_split, stage_salt, training_batches
+from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 from tests.support import build_records, small_recipe, write_pictures
 
 
@@ -17,7 +17,7 @@ def train_split(tmp_path_factory: pytest.TempPathFactory) -> SplitReader:
     folder: Path = tmp_path_factory.mktemp("pipeline")
     recipe = small_recipe(write_pictures(folder / "data", each=10), augment=[])
     records = build_records(folder / "home", recipe)
-    return open_split(ArtifactStore(folder / "home").open(records), "train")
+    return SplitReader(ArtifactStore(folder / "home").open(records), "train")
 
 
 def epochs_of(reader: SplitReader, *, seed: int = 0, salt: int = 1, epochs: int = 2, batch_size: int = 4) -> np.ndarray:
