@@ -33,6 +33,7 @@ def stage_one_step(recipe: Recipe, records: ArtifactRef) -> TrainStep:
         weights_sha256=weights_digest(recipe.model),
         stage=recipe.stage_one,
         seed=recipe.seed,
+        deterministic=recipe.deterministic,
     )
 
 
@@ -45,6 +46,7 @@ def stage_two_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef)
         start=stage_one,
         stage=recipe.stage_two,
         seed=recipe.seed,
+        deterministic=recipe.deterministic,
     )
 
 

@@ -102,6 +102,9 @@ class ExecutionConfig(Strict):
     deadline_minutes: float = Field(default=720, gt=0, description="longest time that one attempt of one step may take")
     retries: int = Field(default=2, ge=0, le=20, description="further attempts after a failure that may pass")
     retry_delay_seconds: float = Field(default=5, ge=0, description="pause before the first retry; doubles with each")
+    checkpoint_every: int | None = Field(
+        default=None, ge=1, description="steps; null: after each epoch, and every five minutes in a longer one"
+    )
 
 
 class Recipe(Strict):
@@ -109,6 +112,7 @@ class Recipe(Strict):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
     seed: int = Field(default=0, ge=0, lt=2**31)
+    deterministic: bool = Field(default=True, description="the same weights from every run, also on a GPU")
     dataset: DatasetConfig
     records: RecordsConfig = RecordsConfig()
     model: ModelConfig

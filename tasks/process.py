@@ -16,9 +16,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,8 +64,10 @@ class Reporter:
             kind: "progress", "log", "warning", "result" or "error".
             content: A JSON document.
         """
-        with self._lock:
-            self._stream.write(json.dumps({kind: content}) + "\n")
+        line = json.dumps({kind: content}) + "\n"
+        # A parent that is dead reads nothing; the work may still save its state before it leaves.
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._stream.write(line)
             self._stream.flush()
 
     def progress(self, done: float, text: str) -> None:
@@ -225,6 +228,21 @@ def _obituary(function: str, code: int, last_lines: collections.deque[str]) -> s
     return f"The process of {function} {cause}.{words}"
 
 
+@contextlib.contextmanager
+def asked_to_leave() -> Iterator[threading.Event]:
+    """Let the work, in a child, save its state before it leaves, instead of dying of the first SIGTERM.
+
+    Yields:
+        Set when the process is to end: it has `_SECONDS_TO_LEAVE` from then on.
+    """
+    asked = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(argv: list[str]) -> int:
     """Be the child.
 
@@ -237,29 +255,45 @@ def main(argv: list[str]) -> int:
     # Libraries print to descriptor 1 as well; the conversation moves to a descriptor of its own.
     stream = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    reporter = Reporter(stream)
     line = sys.stdin.readline()
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    alone = threading.Event()
+    threading.Thread(target=_leave_with_parent, args=(alone,), daemon=True).start()
     try:
-        module, _, name = argv[0].partition(":")
-        function = getattr(importlib.import_module(module), name)
+        return _work(argv[0], line, Reporter(stream))
+    finally:
+        if alone.is_set():
+            _end_own_group()
+
+
+def _work(name: str, line: str, reporter: Reporter) -> int:
+    try:
+        module, _, attribute = name.partition(":")
+        function = getattr(importlib.import_module(module), attribute)
         request_class = typing.get_type_hints(function)["work"]
         result = function(request_class.model_validate_json(line), reporter)
+        reporter.send("result", result)
     except ThawError as error:
         reporter.send("error", {"class": type(error).__name__, "message": str(error)})
         return 1
     except Exception as error:  # noqa: BLE001 (the border of the process: whatever it is, the parent must be told)
         traceback.print_exc()
-        reporter.send("error", {"class": "ThawError", "message": f"{argv[0]}: {type(error).__name__}: {error}"})
+        reporter.send("error", {"class": "ThawError", "message": f"{name}: {type(error).__name__}: {error}"})
         return 1
-    reporter.send("result", result)
     return 0
 
 
-def _leave_with_parent() -> None:
+def _leave_with_parent(alone: threading.Event) -> None:
     # Not through sys.stdin, whose lock a thread that waits in it would keep from the interpreter's own end.
     while os.read(0, 4096):  # ends when the parent has its answer, or is dead
         pass
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # the work saves its state first
+        alone.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_SECONDS_TO_LEAVE)
+    _end_own_group()
+
+
+def _end_own_group() -> None:
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)  # with all that this process started
     os._exit(1)

@@ -65,7 +65,7 @@ def with_execution(step: StepTask, execution: ExecutionConfig) -> StepTask:
 
 
 def build_in_child(
-    name: str, step: Step, work_class: type[Work], home: Path, execution: ExecutionConfig
+    name: str, step: Step, work_class: type[Work], home: Path, execution: ExecutionConfig, **request: Any
 ) -> ArtifactRef:
     """Build a step's artifact in a child process, and show how it goes.
 
@@ -75,6 +75,7 @@ def build_in_child(
         work_class: What the step's function takes.
         home: The home folder.
         execution: The recipe's `execution`, for the deadline.
+        **request: What this step's work takes besides what every step's does.
 
     Returns:
         The artifact.
@@ -82,9 +83,9 @@ def build_in_child(
     listener = _UiListener(name)
 
     def work(folder: Path) -> dict[str, Any]:
-        request = work_class.model_validate({"home": home, "folder": folder, "step": step})
+        whole = work_class.model_validate({"home": home, "folder": folder, "step": step, **request})
         seconds = execution.deadline_minutes * 60
-        return run_in_child(step.work, request, deadline_seconds=seconds, listener=listener)
+        return run_in_child(step.work, whole, deadline_seconds=seconds, listener=listener)
 
     return ArtifactStore(home).build(step, work)
 

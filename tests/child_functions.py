@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline_config.errors import DatasetError
-from tasks.process import Reporter, run_in_child
+from pipeline_config.errors import DatasetError, StepProcessError
+from tasks.process import Reporter, asked_to_leave, run_in_child
 
 
 class Words(BaseModel):
@@ -108,6 +108,18 @@ def save_when_asked_to_leave(work: Words, reporter: Reporter) -> dict[str, Any]:
     return {}
 
 
+def save_slowly_when_asked_to_leave(work: Words, reporter: Reporter) -> dict[str, Any]:
+    worker = subprocess.Popen(["sleep", "60"])
+    (work.folder / "pids").write_text(f"{os.getpid()} {worker.pid}")
+    with asked_to_leave() as asked:
+        asked.wait(60)
+        for _ in range(10):
+            reporter.log("saving")  # to a parent that may be dead
+            time.sleep(0.1)
+        (work.folder / "saved").write_text("saved")
+    raise StepProcessError("left")
+
+
 def print_everywhere(work: Words, reporter: Reporter) -> dict[str, Any]:
     print("printed", flush=True)  # noqa: T201
     os.write(1, b'{"result": {"forged": true}}\n')
@@ -119,10 +131,10 @@ def print_everywhere(work: Words, reporter: Reporter) -> dict[str, Any]:
     return {"done": True}
 
 
-def be_a_parent(folder: str) -> None:
+def be_a_parent(folder: str, function: str) -> None:
     """Run as the program of a parent that a test kills."""
     run_in_child(
-        "tests.child_functions:sleep_with_a_worker",
+        f"tests.child_functions:{function}",
         Words(folder=Path(folder)),
         deadline_seconds=60,
         listener=lambda kind, content: None,

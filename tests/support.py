@@ -63,7 +63,10 @@ def build_here(
     """Build a step's artifact without a child process."""
 
     def work(folder: Path) -> dict[str, Any]:
-        return function(work_class.model_validate({"home": home, "folder": folder, "step": step}), silent_reporter())
+        request: dict[str, Any] = {"home": home, "folder": folder, "step": step}
+        if "checkpoints" in work_class.model_fields:
+            request["checkpoints"] = ArtifactStore(home).checkpoints(step.key)
+        return function(work_class.model_validate(request), silent_reporter())
 
     return ArtifactStore(home).build(step, work)
 

@@ -169,6 +169,21 @@ def test_deadline_leaves_the_child_time_to_save(tmp_path):
     assert (tmp_path / "saved").read_text() == "saved"
 
 
+def test_interruption_of_the_parent_leaves_the_child_time_to_save(tmp_path):
+    def interrupt(kind, content):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_in_child(
+            "tests.child_functions:save_slowly_when_asked_to_leave",
+            Words(folder=tmp_path),
+            deadline_seconds=2,
+            listener=interrupt,
+        )
+    assert (tmp_path / "saved").read_text() == "saved"
+    assert wait_until_gone(read_pids(tmp_path / "pids"), 1) == []
+
+
 def test_error_in_the_listener_ends_the_child(tmp_path):
     def fail(kind, content):
         raise KeyboardInterrupt
@@ -186,8 +201,9 @@ def test_what_libraries_print_does_not_disturb_the_conversation():
     assert lines == [("log", "between")]
 
 
-def test_death_of_the_parent_ends_the_child_and_its_own_children(tmp_path):
-    program = f"from tests.child_functions import be_a_parent; be_a_parent({str(tmp_path)!r})"
+@pytest.mark.parametrize("function", ["sleep_with_a_worker", "save_slowly_when_asked_to_leave"])
+def test_death_of_the_parent_ends_the_child_and_its_own_children(tmp_path, function):
+    program = f"from tests.child_functions import be_a_parent; be_a_parent({str(tmp_path)!r}, {function!r})"
     parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
     pids = read_pids(tmp_path / "pids")
     assert len(pids) == 2
@@ -195,6 +211,7 @@ def test_death_of_the_parent_ends_the_child_and_its_own_children(tmp_path):
     parent.send_signal(signal.SIGKILL)
     parent.wait(10)
     assert wait_until_gone(pids, 5) == []
+    assert (tmp_path / "saved").exists() == (function == "save_slowly_when_asked_to_leave")
 
 
 def test_several_children_at_once_do_not_mix():

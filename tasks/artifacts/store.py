@@ -183,6 +183,17 @@ class ArtifactStore:
             write_atomically(path, record.model_dump_json(indent=1).encode())
             return ref
 
+    def checkpoints(self, key: str) -> Path:
+        """Say where the work on a key keeps what another attempt goes on from.
+
+        Args:
+            key: A step's key.
+
+        Returns:
+            The folder, which need not exist.
+        """
+        return self.home / "checkpoints" / key
+
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold a lock that the kernel frees when its holder dies, however it dies.

@@ -1,61 +1,27 @@
-"""The training loop of one stage: epochs of steps, a measurement after each, the best weights, early stopping."""
+"""The training loop of one stage: epochs of steps, a measurement after each, the best weights, early stopping.
+
+The loop is a function of its state: started with the state of a checkpoint, it does what it would have done.
+"""
 
 import math
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from threading import Event
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline_config.errors import TrainingError
+from pipeline_config.errors import StepProcessError, TrainingError
 from pipeline_config.stage_schema import StageConfig
 from tasks.process import Reporter
+from tasks.training.checkpoint import Checkpoints
 from tasks.training.optimizers import learning_rate_at
+from tasks.training.state import EpochRow, TrainingState
 from tasks.training.step_functions import MeasureFunction, TrainFunction
 
 _SECONDS_BETWEEN_PROGRESS = 1.0
-
-
-@dataclass(frozen=True)
-class EpochRow:
-    """One row of the history.
-
-    Attributes:
-        epoch: 0 is the state before the first step.
-        loss: Mean training loss over the epoch's steps, with smoothing and class weights; None at epoch 0.
-        accuracy: Share of training images that were right when they were trained on; None at epoch 0.
-        val_loss: Cross-entropy on the validation split, in nats, without smoothing or class weights.
-        val_accuracy: Share of validation images that are right.
-        learning_rate: At the epoch's last step; 0 at epoch 0.
-    """
-
-    epoch: int
-    loss: float | None
-    accuracy: float | None
-    val_loss: float
-    val_accuracy: float
-    learning_rate: float
-
-
-@dataclass
-class TrainingState:
-    """What the loop knows besides the model's and the optimizer's variables.
-
-    Attributes:
-        history: One row for each measured epoch.
-        best_epoch: The epoch with the best metric so far; the earliest of equals.
-        best_weights: The model's weights then, kept only where the stage asks for the best.
-        reference: The metric that early stopping compares with.
-        waited: Epochs since that reference.
-    """
-
-    history: list[EpochRow] = field(default_factory=list)
-    best_epoch: int = 0
-    best_weights: list[np.ndarray] | None = None
-    reference: float = -math.inf
-    waited: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,13 +30,15 @@ class Loop:
 
     Attributes:
         name: The stage's name, for the log.
-        model: The classifier whose variables are updated.
+        model: The part of the classifier whose variables are updated.
         stage: The stage's settings.
         train: From `make_train_function`.
         measure: From `make_measure_function`.
-        training_batches: All batches of all epochs, (images, labels).
+        training_batches: Makes the batches from an epoch and a step of it on, (images, labels).
         validation_batches: One pass, (images, labels, indices); gone through after every epoch.
         steps_per_epoch: Batches in an epoch.
+        checkpoints: Where the state is kept.
+        asked_to_leave: Set when the process is to end: the loop writes a checkpoint and raises.
         reporter: Takes progress and log lines.
     """
 
@@ -79,70 +47,101 @@ class Loop:
     stage: StageConfig
     train: TrainFunction
     measure: MeasureFunction
-    training_batches: Iterable[tuple[tf.Tensor, tf.Tensor]]
+    training_batches: Callable[[int, int], Iterable[tuple[tf.Tensor, tf.Tensor]]]
     validation_batches: Iterable[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
     steps_per_epoch: int
+    checkpoints: Checkpoints
+    asked_to_leave: Event
     reporter: Reporter
 
     def run(self) -> TrainingState:
-        """Train the stage. Afterwards the model holds the weights that the stage keeps.
+        """Train the stage, from its last checkpoint if there is one. Afterwards the model holds the weights to keep.
 
         Returns:
             The final state.
 
         Raises:
-            TrainingError: A loss is not finite; the message names the epoch and the step.
+            TrainingError: A loss or a weight is not finite; the message names the epoch and the step.
+            StepProcessError: The process was asked to leave; the state is in a checkpoint.
         """
-        state = TrainingState()
-        val_loss, val_accuracy = self._validate(0)
-        self._note(state, EpochRow(0, None, None, val_loss, val_accuracy, 0.0))
-        batches = iter(self.training_batches)
-        for epoch in range(1, self.stage.epochs + 1):
-            self._note(state, self._epoch(epoch, batches))
-            if self._should_stop(state):
-                self.reporter.log(f"{self.name} stops after epoch {epoch}: {self._stopping_reason(state)}")
-                break
+        state = self.checkpoints.restore()
+        if state is None:
+            state = TrainingState()
+            self._note(state, self._measure_start(state))
+        else:
+            where = f"epoch {state.epoch}, after step {len(state.losses)} of {self.steps_per_epoch}"
+            self.reporter.log(f"{self.name} goes on from a checkpoint: {where}.")
+        batches = iter(self.training_batches(state.epoch, len(state.losses)))
+        while state.epoch <= self.stage.epochs and not self._should_stop(state):
+            self._train_epoch(state, batches)
+            self._note(state, self._measure_epoch(state))
+            self.checkpoints.save_if_due(state, epoch_ended=True)
+        if self._should_stop(state):
+            self.reporter.log(f"{self.name} stops after epoch {state.epoch - 1}: {self._stopping_reason(state)}")
         if self.stage.keep == "best" and state.best_weights is not None:
             self.model.set_weights(state.best_weights)
         return state
 
-    def _epoch(self, epoch: int, batches: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> EpochRow:
-        losses: list[float] = []
-        right = seen = 0
-        learning_rate = 0.0
+    def _train_epoch(self, state: TrainingState, batches: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> None:
         last_report = time.monotonic()
-        for position in range(self.steps_per_epoch):
-            step = (epoch - 1) * self.steps_per_epoch + position
+        while (done := len(state.losses)) < self.steps_per_epoch:
             images, labels = next(batches)
-            learning_rate = self._learning_rate(step)
-            loss, right_here = self.train(images, labels, tf.constant(learning_rate), tf.constant(step))
-            losses.append(float(loss))
-            if not math.isfinite(losses[-1]):
+            learning_rate = tf.constant(self._learning_rate(state.steps))
+            loss, right = self.train(images, labels, learning_rate, tf.constant(state.steps))
+            if not math.isfinite(loss):
                 raise TrainingError(
-                    f"{self.name}: the loss is {losses[-1]} at epoch {epoch}, "
-                    f"step {position + 1} of {self.steps_per_epoch}. "
+                    f"{self.name}: the loss is {float(loss)} at epoch {state.epoch}, "
+                    f"step {done + 1} of {self.steps_per_epoch}. "
                     "Lower the stage's learning_rate, or check the images."
                 )
-            right, seen = right + int(right_here), seen + int(labels.shape[0])
+            state.add_step(float(loss), right=int(right), seen=int(labels.shape[0]))
+            self._leave_if_asked(state)
+            self.checkpoints.save_if_due(state, epoch_ended=False)
             if time.monotonic() - last_report > _SECONDS_BETWEEN_PROGRESS:
                 last_report = time.monotonic()
-                self._progress(epoch, (position + 1) / self.steps_per_epoch, f"loss {losses[-1]:.3f}")
-        val_loss, val_accuracy = self._validate(epoch)
-        return EpochRow(epoch, float(np.mean(losses)), right / seen, val_loss, val_accuracy, learning_rate)
+                self._progress(state.epoch, (done + 1) / self.steps_per_epoch, f"loss {state.losses[-1]:.3f}")
 
-    def _validate(self, epoch: int) -> tuple[float, float]:
+    def _measure_start(self, state: TrainingState) -> EpochRow:
+        val_loss, val_accuracy = self._validate(state)
+        return EpochRow(
+            epoch=0, loss=None, accuracy=None, val_loss=val_loss, val_accuracy=val_accuracy, learning_rate=0.0
+        )
+
+    def _measure_epoch(self, state: TrainingState) -> EpochRow:
+        val_loss, val_accuracy = self._validate(state)
+        return EpochRow(
+            epoch=state.epoch,
+            loss=float(np.mean(state.losses)),
+            accuracy=state.right / state.seen,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            learning_rate=self._learning_rate(state.steps - 1),
+        )
+
+    def _leave_if_asked(self, state: TrainingState) -> None:
+        if not self.asked_to_leave.is_set():
+            return
+        if state.history:
+            self.checkpoints.save(state)
+        raise StepProcessError(
+            f"{self.name} was asked to leave in epoch {state.epoch}, after step {len(state.losses)} of "
+            f"{self.steps_per_epoch}. Run again to go on from there."
+        )
+
+    def _validate(self, state: TrainingState) -> tuple[float, float]:
         loss, right, seen = 0.0, 0, 0
         for images, labels, _ in self.validation_batches:
             batch_loss, batch_right = self.measure(images, labels)
             loss, right, seen = loss + float(batch_loss), right + int(batch_right), seen + int(labels.shape[0])
+            self._leave_if_asked(state)
         if not math.isfinite(loss):
             raise TrainingError(
-                f"{self.name}: the validation loss is {loss} after epoch {epoch}. Lower the learning_rate."
+                f"{self.name}: the validation loss is {loss} after epoch {state.epoch}. Lower the learning_rate."
             )
         return loss / seen, right / seen
 
     def _note(self, state: TrainingState, row: EpochRow) -> None:
-        state.history.append(row)
+        state.add_epoch(row)
         metric = self._metric_of(row)
         min_delta = self.stage.early_stopping.min_delta if self.stage.early_stopping else 0.0
         state.waited += 1

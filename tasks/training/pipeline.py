@@ -1,11 +1,11 @@
 """Batches for training and for evaluation: which example stands where is a pure function of (seed, stage, epoch)."""
 
 import zlib
-from collections.abc import Sequence
 
 import tensorflow as tf
 
-from pipeline_config.augment_schema import Augmentation, CenterCrop
+from pipeline_config.augment_schema import CenterCrop
+from pipeline_config.stage_schema import StageConfig
 from tasks.records.read import SplitReader
 from tasks.training.augmentation import prepare_training_image
 from tasks.training.images import decode, fit
@@ -27,29 +27,30 @@ def stage_salt(name: str) -> int:
 
 def training_batches(
     reader: SplitReader,
+    stage: StageConfig,
     *,
     seed: int,
     salt: int,
-    epochs: int,
-    batch_size: int,
     resolution: int,
-    operations: Sequence[Augmentation],
+    first_epoch: int = 1,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
-    """Make the batches of a whole stage, epoch after epoch, each in its own order and with its own augmentations.
+    """Make the batches of a stage, epoch after epoch, each in its own order and with its own augmentations.
 
     Args:
         reader: The train split.
+        stage: Says how many epochs, how large a batch, and which augmentations, resolved.
         seed: The recipe's seed.
         salt: `stage_salt` of the stage.
-        epochs: Number of epochs.
-        batch_size: Images a batch; the last batch of an epoch holds what is left.
         resolution: Height and width, in pixels.
-        operations: The stage's augmentations.
+        first_epoch: The epoch to begin in, from 1.
+        first_step: Batches of that epoch to leave out; the following ones are the same as if nothing were left out.
 
     Returns:
-        A dataset of (images float32 (batch, resolution, resolution, 3) in [0, 255], labels int32 (batch,)).
+        A dataset of (images float32 (batch, resolution, resolution, 3) in [0, 255], labels int32 (batch,)); the
+        last batch of an epoch holds what is left.
     """
-    count = reader.examples
+    count, operations, batch_size = reader.examples, stage.augment or [], stage.batch_size
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         epoch_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, salt], tf.int32), epoch)
@@ -60,9 +61,11 @@ def training_batches(
             image_seed = tf.random.experimental.stateless_fold_in(epoch_seed, index)
             return prepare_training_image(decode(encoded), image_seed, resolution, operations), label
 
-        return tf.data.Dataset.range(count).map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+        left_out = tf.where(epoch == first_epoch - 1, min(first_step * batch_size, count), 0)
+        positions = tf.data.Dataset.range(tf.cast(left_out, tf.int64), count)
+        return positions.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
 
-    return tf.data.Dataset.range(epochs).flat_map(one_epoch).prefetch(_BATCHES_AHEAD)
+    return tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch).prefetch(_BATCHES_AHEAD)
 
 
 def evaluation_batches(

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from tasks.artifacts.store import write_json
-from tasks.training.loop import EpochRow
+from tasks.training.state import EpochRow
 
 ARCHITECTURE_NAME = "model.json"
 WEIGHTS_NAME = "model.weights.h5"
@@ -87,7 +87,7 @@ def write_stage(folder: Path, model: keras.Model, history: Sequence[EpochRow], f
     """
     write_json(folder / ARCHITECTURE_NAME, json.loads(model.to_json()))
     model.save_weights(folder / WEIGHTS_NAME)
-    rows = [vars(row) for row in history]
+    rows = [row.model_dump() for row in history]
     pq.write_table(pa.Table.from_pylist(rows, schema=HISTORY_SCHEMA), folder / HISTORY_NAME)
     write_json(folder / FACTS_NAME, facts.model_dump(mode="json"))
 

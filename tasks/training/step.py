@@ -22,6 +22,7 @@ class TrainStep(Step):
         start: The stage artifact whose weights this stage starts from; none for the first stage.
         stage: The recipe's settings of this stage.
         seed: The recipe's seed.
+        deterministic: The recipe's `deterministic`.
     """
 
     kind: ClassVar[str] = "stage"
@@ -35,6 +36,7 @@ class TrainStep(Step):
     start: ArtifactRef | None = None
     stage: StageConfig
     seed: int
+    deterministic: bool = True
 
     def depends_on(self) -> dict[str, Any]:
         """All fields, but the digest of a weights file in place of its path."""
@@ -45,9 +47,16 @@ class TrainStep(Step):
 
 
 class TrainWork(Work):
-    """What the child process gets."""
+    """What the child process gets.
+
+    Attributes:
+        checkpoints: Folder for the stage's checkpoints, which outlives the process.
+        checkpoint_every: The recipe's `execution.checkpoint_every`.
+    """
 
     step: TrainStep
+    checkpoints: Path
+    checkpoint_every: int | None = None
 
 
 def weights_digest(config: ModelConfig) -> str | None:

@@ -43,7 +43,9 @@ def make_train_function(
         from_logits=True, label_smoothing=label_smoothing, reduction=None
     )
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(
+        input_signature=[*_batch_signature(thawed), tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int32)]
+    )
     def train(
         images: tf.Tensor, labels: tf.Tensor, learning_rate: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -76,7 +78,7 @@ def make_measure_function(thawed: Thawed) -> MeasureFunction:
         A function of (images, labels) that returns the sum of the losses and the number of right answers.
     """
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=_batch_signature(thawed))
     def measure(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = images if thawed.prefix is None else thawed.prefix(images, training=False)
         logits = thawed.suffix(features, training=False)
@@ -85,6 +87,13 @@ def make_measure_function(thawed: Thawed) -> MeasureFunction:
 
     function: MeasureFunction = measure
     return function
+
+
+def _batch_signature(thawed: Thawed) -> list[tf.TensorSpec]:
+    # Stated, so that there is one trace for batches of all sizes: with a trace per size, which of them a step runs in
+    # would depend on the sizes before it, and so on where a run was resumed.
+    first = thawed.suffix if thawed.prefix is None else thawed.prefix
+    return [tf.TensorSpec(first.input_shape, tf.float32), tf.TensorSpec([None], tf.int32)]
 
 
 def _count_right(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

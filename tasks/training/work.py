@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import keras
@@ -11,15 +12,17 @@ import tensorflow as tf
 from pipeline_config.errors import RecipeError
 from pipeline_config.stage_schema import StageConfig
 from tasks.artifacts.store import ArtifactStore
-from tasks.process import Reporter
+from tasks.process import Reporter, asked_to_leave
 from tasks.records.read import SplitReader
 from tasks.training.backbones import BACKBONES
+from tasks.training.checkpoint import Checkpoints
 from tasks.training.images import find_center_crop
-from tasks.training.loop import Loop, TrainingState
+from tasks.training.loop import Loop
 from tasks.training.model import build_classifier, weights_sha256
 from tasks.training.optimizers import build_optimizer
 from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 from tasks.training.stage_artifact import WEIGHTS_NAME, Measurement, StageFacts, write_stage
+from tasks.training.state import TrainingState
 from tasks.training.step import TrainStep, TrainWork
 from tasks.training.step_functions import make_measure_function, make_train_function
 from tasks.training.thawing import Thawed, make_ordinary, thaw
@@ -37,12 +40,14 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
 
     Raises:
         RecipeError: The stage asks for something that the backbone or the classes do not have.
-        TrainingError: A loss is not finite.
+        TrainingError: A loss or a weight is not finite.
+        StepProcessError: The process was asked to leave; the state is in a checkpoint.
         ArtifactError: An input fails its check.
     """
     started = time.monotonic()
     step = work.step
-    tf.config.experimental.enable_op_determinism()
+    if step.deterministic or not tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()  # costs nothing on a CPU
     keras.utils.clear_session()  # so that the names of layers, which are saved, do not depend on what was built before
     keras.utils.set_random_seed(step.seed ^ stage_salt(step.name))
     store = ArtifactStore(work.home)
@@ -54,7 +59,8 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
     thawed = thaw(model, step.stage, step.model.backbone)
     for warning in thawed.warnings:
         reporter.warn(warning)
-    state = _make_loop(step, model, thawed, train_split, validation_split, resolution, reporter).run()
+    with asked_to_leave() as asked:
+        state = _make_loop(work, thawed, train_split, validation_split, resolution, asked, reporter).run()
     make_ordinary(model)
     facts = _facts(step, model, thawed, state, train_split.classes, resolution)
     write_stage(work.folder, model, state.history, facts)
@@ -70,19 +76,19 @@ def _start_model(step: TrainStep, start: Path | None, classes: int, resolution: 
 
 
 def _make_loop(
-    step: TrainStep,
-    model: keras.Model,
+    work: TrainWork,
     thawed: Thawed,
     train_split: SplitReader,
     validation_split: SplitReader,
     resolution: int,
+    asked: Event,
     reporter: Reporter,
 ) -> Loop:
-    stage, salt = step.stage, stage_salt(step.name)
+    step, stage, salt = work.step, work.step.stage, stage_salt(work.step.name)
     optimizer = build_optimizer(stage.optimizer, thawed.variables)
     return Loop(
         name=step.name,
-        model=model,
+        model=thawed.suffix,
         stage=stage,
         train=make_train_function(
             thawed,
@@ -92,14 +98,14 @@ def _make_loop(
             seed=step.seed ^ salt,
         ),
         measure=make_measure_function(thawed),
-        training_batches=training_batches(
+        training_batches=lambda epoch, steps_done: training_batches(
             train_split,
+            stage,
             seed=step.seed,
             salt=salt,
-            epochs=stage.epochs,
-            batch_size=stage.batch_size,
             resolution=resolution,
-            operations=stage.augment or [],
+            first_epoch=epoch,
+            first_step=steps_done,
         ),
         validation_batches=evaluation_batches(
             validation_split,
@@ -108,6 +114,14 @@ def _make_loop(
             batch_size=stage.batch_size,
         ),
         steps_per_epoch=-(-train_split.examples // stage.batch_size),
+        checkpoints=Checkpoints(
+            work.checkpoints,
+            # The layers before the suffix stay as they were at the start.
+            [*thawed.suffix.variables, *optimizer.variables],
+            every=work.checkpoint_every,
+            reporter=reporter,
+        ),
+        asked_to_leave=asked,
         reporter=reporter,
     )
 

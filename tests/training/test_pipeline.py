@@ -1,11 +1,13 @@
 """Batches: every image once an epoch, in an order that depends on the seed, the stage and the epoch alone."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline_config.stage_schema import StageConfig
 from tasks.artifacts.store import ArtifactStore
 from tasks.records.read import SplitReader
 from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
@@ -20,11 +22,15 @@ def train_split(tmp_path_factory: pytest.TempPathFactory) -> SplitReader:
     return SplitReader(ArtifactStore(folder / "home").open(records), "train")
 
 
+def stage(epochs: int, batch_size: int, augment: list[dict[str, Any]] | None = None) -> StageConfig:
+    optimizer = {"name": "adam", "learning_rate": 0.01}
+    document = {"train": "all", "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer}
+    return StageConfig.model_validate(document | {"augment": augment or []})
+
+
 def epochs_of(reader: SplitReader, *, seed: int = 0, salt: int = 1, epochs: int = 2, batch_size: int = 4) -> np.ndarray:
     """The images' means, epoch by epoch: each image has its own."""
-    batches = training_batches(
-        reader, seed=seed, salt=salt, epochs=epochs, batch_size=batch_size, resolution=16, operations=[]
-    )
+    batches = training_batches(reader, stage(epochs, batch_size), seed=seed, salt=salt, resolution=16)
     means = np.concatenate([tf.reduce_mean(images, axis=(1, 2, 3)).numpy() for images, _ in batches])
     return means.reshape(epochs, reader.examples)
 
@@ -54,7 +60,7 @@ def test_order_of_an_epoch_does_not_depend_on_the_number_of_epochs(train_split: 
 
 
 def test_the_last_batch_of_an_epoch_holds_what_is_left(train_split: SplitReader) -> None:
-    batches = training_batches(train_split, seed=0, salt=0, epochs=2, batch_size=4, resolution=16, operations=[])
+    batches = training_batches(train_split, stage(2, 4), seed=0, salt=0, resolution=16)
     sizes = [int(labels.shape[0]) for _, labels in batches]
     left = train_split.examples % 4 or 4
     assert left != 4, "the test needs a rest"
@@ -73,3 +79,23 @@ def test_evaluation_goes_through_the_split_in_order(train_split: SplitReader) ->
 def test_salts_of_the_stages_differ_and_fit_a_seed() -> None:
     assert stage_salt("stage_one") != stage_salt("stage_two")
     assert 0 <= stage_salt("stage_one") < 2**31
+
+
+@pytest.mark.parametrize(("first_epoch", "first_step"), [(1, 0), (1, 1), (2, 0), (2, 3), (3, 2), (2, 4), (3, 4)])
+def test_batches_from_the_middle_are_those_of_a_whole_pass(
+    train_split: SplitReader, first_epoch: int, first_step: int
+) -> None:
+    settings = stage(3, 4, [{"name": "random_flip"}, {"name": "random_contrast", "factor": 0.4}])
+    steps = -(-train_split.examples // 4)
+    assert steps == 4, "the test speaks of four steps"
+    whole = list(training_batches(train_split, settings, seed=5, salt=1, resolution=16))
+    rest = list(
+        training_batches(
+            train_split, settings, seed=5, salt=1, resolution=16, first_epoch=first_epoch, first_step=first_step
+        )
+    )
+    expected = whole[(first_epoch - 1) * steps + first_step :]
+    assert len(rest) == len(expected)
+    for (images, labels), (expected_images, expected_labels) in zip(rest, expected, strict=True):
+        np.testing.assert_array_equal(labels, expected_labels)
+        np.testing.assert_array_equal(images, expected_images)

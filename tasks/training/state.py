@@ -1,0 +1,86 @@
+"""What a stage's training knows besides the variables: its history, its position, and what it has waited for."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+
+class EpochRow(BaseModel):
+    """One row of the history.
+
+    Attributes:
+        epoch: 0 is the state before the first step.
+        loss: Mean training loss over the epoch's steps, with smoothing and class weights; None at epoch 0.
+        accuracy: Share of training images that were right when they were trained on; None at epoch 0.
+        val_loss: Cross-entropy on the validation split, in nats, without smoothing or class weights.
+        val_accuracy: Share of validation images that are right.
+        learning_rate: At the epoch's last step; 0 at epoch 0.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int
+    loss: float | None
+    accuracy: float | None
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+
+
+@dataclass
+class TrainingState:
+    """What the loop knows besides the model's and the optimizer's variables.
+
+    The position follows from it: the epoch under way is the one after the last measured, and as many of its steps are
+    done as it has losses. Learning rates and random numbers are functions of the position, so they need no memory.
+
+    Attributes:
+        steps: Since the stage began.
+        history: One row for each measured epoch.
+        best_epoch: The epoch with the best metric so far; the earliest of equals.
+        best_weights: The weights that could change, as they were then; kept only where the stage asks for the best.
+        reference: The metric that early stopping compares with.
+        waited: Epochs since that reference.
+        losses: Of the steps of the epoch under way.
+        right: Training images of the epoch under way that were right.
+        seen: Training images of the epoch under way.
+    """
+
+    steps: int = 0
+    history: list[EpochRow] = field(default_factory=list)
+    best_epoch: int = 0
+    best_weights: list[np.ndarray] | None = None
+    reference: float = -math.inf
+    waited: int = 0
+    losses: list[float] = field(default_factory=list)
+    right: int = 0
+    seen: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, from 1; 0 before the first measurement."""
+        return len(self.history)
+
+    def add_step(self, loss: float, *, right: int, seen: int) -> None:
+        """Count a step.
+
+        Args:
+            loss: Its mean loss.
+            right: Images that were right.
+            seen: Images.
+        """
+        self.steps += 1
+        self.losses.append(loss)
+        self.right += right
+        self.seen += seen
+
+    def add_epoch(self, row: EpochRow) -> None:
+        """End the epoch under way.
+
+        Args:
+            row: Its measurement.
+        """
+        self.history.append(row)
+        self.losses, self.right, self.seen = [], 0, 0

@@ -1,0 +1,165 @@
+"""A stage that was stopped goes on in the middle of an epoch, and ends in the same bytes as one that was not."""
+
+import functools
+import io
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows import steps
+from pipeline_config.errors import StepProcessError, TrainingError
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.store import ArtifactStore
+from tasks.process import Reporter
+from tasks.training.checkpoint import Checkpoints
+from tasks.training.state import TrainingState
+from tasks.training.step import TrainStep, TrainWork
+from tasks.training.work import train_stage
+from tests.support import build_records, silent_reporter, small_recipe, write_pictures
+
+EPOCHS = 3
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam": {"name": "adam", "learning_rate": 0.01},
+    "rmsprop": {"name": "rmsprop", "learning_rate": 0.001, "momentum": 0.5},
+    "sgd": {"name": "sgd", "learning_rate": 0.05},
+}
+STAGE = {
+    "resolution": 16,
+    "train": "all",
+    "epochs": EPOCHS,
+    "batch_size": 8,
+    "keep": "best",
+    "metric": "val_loss",
+    "schedule": {"name": "cosine", "warmup_epochs": 1},
+}
+
+
+class StopError(BaseException):
+    """Not an Exception, as a kill is none: nothing in the code may catch it."""
+
+
+class StopsAt(Checkpoints):
+    """Stops the training after so many steps, at once or with a last checkpoint."""
+
+    stop_after = 0
+    stop: Callable[[], None]
+
+    def save_if_due(self, state: TrainingState, *, epoch_ended: bool) -> None:
+        super().save_if_due(state, epoch_ended=epoch_ended)
+        if state.steps == StopsAt.stop_after and not epoch_ended:
+            StopsAt.stop_after = 0
+            StopsAt.stop()
+
+
+def stop_at_once() -> None:
+    raise StopError
+
+
+def ask_to_leave() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("resume")
+    write_pictures(folder / "data", each=20)
+    return folder
+
+
+def stage_step(place: Path, home: Path, **changes: Any) -> TrainStep:
+    recipe = small_recipe(place / "data", stage_one=STAGE | {"optimizer": OPTIMIZERS["adam"]} | changes)
+    return steps.stage_one_step(recipe, build_records(home, recipe))
+
+
+def train(home: Path, step: TrainStep, *, every: int | None = None, reporter: Reporter | None = None) -> ArtifactRef:
+    store = ArtifactStore(home)
+
+    def work(folder: Path) -> dict[str, Any]:
+        checkpoints = store.checkpoints(step.key)
+        request = TrainWork(home=home, folder=folder, step=step, checkpoints=checkpoints, checkpoint_every=every)
+        return train_stage(request, reporter or silent_reporter())
+
+    return store.build(step, work)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Path) -> Callable[[str], ArtifactRef]:
+    @functools.cache
+    def trained(optimizer: str) -> ArtifactRef:
+        home = place / f"undisturbed-{optimizer}"
+        return train(home, stage_step(place, home, optimizer=OPTIMIZERS[optimizer]))
+
+    return trained
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "after", "stop", "every"),
+    [
+        ("adam", 1, stop_at_once, None),  # before the first checkpoint
+        ("adam", 5, stop_at_once, None),  # in the second epoch, after the checkpoint of the first
+        ("adam", 6, ask_to_leave, None),  # the epoch's last step: it leaves while it measures
+        ("adam", 9, stop_at_once, 5),  # the stage's last step
+        ("rmsprop", 5, ask_to_leave, None),
+        ("rmsprop", 7, stop_at_once, 2),
+        ("sgd", 2, ask_to_leave, 1000),
+    ],
+)
+def test_stopped_anywhere_it_ends_in_the_same_bytes(
+    *,
+    place: Path,
+    tmp_path: Path,
+    undisturbed: Callable[[str], ArtifactRef],
+    monkeypatch: pytest.MonkeyPatch,
+    optimizer: str,
+    after: int,
+    stop: Callable[[], None],
+    every: int | None,
+) -> None:
+    step = stage_step(place, tmp_path, optimizer=OPTIMIZERS[optimizer])
+    monkeypatch.setattr("tasks.training.work.Checkpoints", StopsAt)
+    StopsAt.stop_after, StopsAt.stop = after, staticmethod(stop)
+    with pytest.raises((StopError, StepProcessError)):
+        train(tmp_path, step, every=every)
+    assert StopsAt.stop_after == 0, "the test needs a stop"
+    output = io.StringIO()
+    assert train(tmp_path, step, every=every, reporter=Reporter(output)) == undisturbed(optimizer)
+    assert ("goes on from a checkpoint" in output.getvalue()) == (after > 1)
+
+
+def test_damaged_checkpoints_cost_steps_and_not_the_result(
+    place: Path, tmp_path: Path, undisturbed: Callable[[str], ArtifactRef], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = stage_step(place, tmp_path)
+    monkeypatch.setattr("tasks.training.work.Checkpoints", StopsAt)
+    StopsAt.stop_after, StopsAt.stop = 7, staticmethod(stop_at_once)
+    with pytest.raises(StopError):
+        train(tmp_path, step)
+    newest, previous = sorted(ArtifactStore(tmp_path).checkpoints(step.key).iterdir(), reverse=True)
+    flip_a_bit(newest)
+    output = io.StringIO()
+    assert train(tmp_path, step, reporter=Reporter(output)) == undisturbed("adam")
+    assert newest.name in output.getvalue()
+    assert "goes on from a checkpoint: epoch 2, after step 0" in output.getvalue()
+    assert previous.name not in output.getvalue()
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_finite_checkpoint(place: Path, tmp_path: Path) -> None:
+    step = stage_step(place, tmp_path, optimizer={"name": "sgd", "learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"not finite|loss is"):
+        train(tmp_path, step, every=1)
+    kept = list(ArtifactStore(tmp_path).checkpoints(step.key).glob("*.npz"))
+    assert kept, "the test needs a finite step"
+    for path in kept:
+        with np.load(path) as arrays:
+            assert all(np.isfinite(arrays[name]).all() for name in arrays.files)
+    assert not (tmp_path / "artifacts" / "stage").exists()
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
