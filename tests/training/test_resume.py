@@ -130,6 +130,30 @@ def test_stopped_anywhere_it_ends_in_the_same_bytes(
     assert ("goes on from a checkpoint" in output.getvalue()) == (after > 1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backbone", "learns"),
+    [
+        ("MobileNetV2", {"train": {"from_layer": 100}, "batch_norm": "train"}),
+        ("EfficientNetB0", {"train": {"last_blocks": 2}, "batch_norm": "affine"}),  # with dropout of its own
+        ("ResNet50V2", {"train": "last_batch_norm", "batch_norm": "statistics"}),
+    ],
+)
+def test_every_kind_of_network_goes_on_to_the_same_bytes(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: str, learns: dict[str, Any]
+) -> None:
+    def step_in(home: Path) -> TrainStep:
+        step = stage_step(place, home, resolution=32, optimizer=OPTIMIZERS["rmsprop"], **learns)
+        return step.model_copy(update={"model": step.model.model_copy(update={"backbone": backbone})})
+
+    undisturbed = train(tmp_path / "undisturbed", step_in(tmp_path / "undisturbed"))
+    monkeypatch.setattr("tasks.training.work.Checkpoints", StopsAt)
+    StopsAt.stop_after, StopsAt.stop = 5, staticmethod(stop_at_once)
+    with pytest.raises(StopError):
+        train(tmp_path / "stopped", step_in(tmp_path / "stopped"), every=2)
+    assert train(tmp_path / "stopped", step_in(tmp_path / "stopped"), every=2) == undisturbed
+
+
 def test_damaged_checkpoints_cost_steps_and_not_the_result(
     place: Path, tmp_path: Path, undisturbed: Callable[[str], ArtifactRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
