@@ -113,9 +113,9 @@ def plan(recipe: Recipe, home: Path) -> Plan:
     """
     planner = Planner(home)
     look_up = planner.look_up
-    dataset = look_up("ingest", lambda: steps.ingest_step(recipe))
+    dataset = look_up("ingest", lambda: steps.ingest_step(recipe, home))
     records = look_up("records", lambda dataset: steps.records_step(recipe, dataset), dataset=dataset)
-    stage_one = look_up("stage_one", lambda records: steps.stage_one_step(recipe, records), records=records)
+    stage_one = look_up("stage_one", lambda records: steps.stage_one_step(recipe, home, records), records=records)
     stage_two = look_up(
         "stage_two",
         lambda records, stage_one: steps.stage_two_step(recipe, records, stage_one),

@@ -7,7 +7,7 @@ from prefect import flow
 
 from flows import steps
 from flows.journal import Journal
-from flows.result import RunResult, remember
+from flows.result import RunResult, recall, remember
 from flows.summary import summarize
 from pipeline_config.schema import Recipe
 from tasks.evaluation.task import compare_with_champion, evaluate
@@ -34,9 +34,9 @@ def retrain(recipe: Recipe, home: Path) -> RunResult:
     """
     started = time.monotonic()
     journal = Journal(recipe, home.absolute())
-    dataset = journal.run(ingest, steps.ingest_step(recipe))
+    dataset = journal.run(ingest, steps.ingest_step(recipe, journal.home))
     records = journal.run(write_records, steps.records_step(recipe, dataset))
-    stage_one = journal.run(train_stage_one, steps.stage_one_step(recipe, records))
+    stage_one = journal.run(train_stage_one, steps.stage_one_step(recipe, journal.home, records))
     stage_two = journal.run(train_stage_two, steps.stage_two_step(recipe, records, stage_one))
     evaluation = journal.run(evaluate, steps.evaluate_step(recipe, records, stage_one, stage_two))
     verdict = journal.run(compare_with_champion, steps.verdict_step(recipe, journal.home, evaluation))
@@ -51,6 +51,7 @@ def retrain(recipe: Recipe, home: Path) -> RunResult:
     )
     release = journal.run(publish_release, publish)
     result = summarize(journal, [stage_one, stage_two], evaluation, release, seconds=time.monotonic() - started)
-    if not all(task.cached for task in result.tasks):
+    # A run that was killed between its last task and here left no result: then the next one's takes its place.
+    if not all(task.cached for task in result.tasks) or recall(journal.home, publish.key) is None:
         remember(journal.home, publish.key, result)
     return result

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline_config.schema import Recipe
+from tasks.artifacts.file_digests import FileDigests
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.evaluation.comparison import VerdictStep
 from tasks.evaluation.step import EvaluateStep
@@ -13,10 +14,10 @@ from tasks.records.step import RecordsStep
 from tasks.training.step import TrainStep, weights_digest
 
 
-def ingest_step(recipe: Recipe) -> IngestStep:
+def ingest_step(recipe: Recipe, home: Path) -> IngestStep:
     """Ask for the dataset. Reads the source, because its content is part of the key."""
     dataset = recipe.dataset
-    return IngestStep(dataset=dataset, seed=recipe.seed, content=content_digest(dataset.source))
+    return IngestStep(dataset=dataset, seed=recipe.seed, content=content_digest(dataset.source, FileDigests(home)))
 
 
 def records_step(recipe: Recipe, dataset: ArtifactRef) -> RecordsStep:
@@ -24,13 +25,13 @@ def records_step(recipe: Recipe, dataset: ArtifactRef) -> RecordsStep:
     return RecordsStep(dataset=dataset, source=recipe.dataset.source, records=recipe.records)
 
 
-def stage_one_step(recipe: Recipe, records: ArtifactRef) -> TrainStep:
+def stage_one_step(recipe: Recipe, home: Path, records: ArtifactRef) -> TrainStep:
     """Ask for the first stage: from the recipe's weights."""
     return TrainStep(
         name="stage_one",
         records=records,
         model=recipe.model,
-        weights_sha256=weights_digest(recipe.model),
+        weights_sha256=weights_digest(recipe.model, FileDigests(home)),
         stage=recipe.stage_one,
         seed=recipe.seed,
         deterministic=recipe.deterministic,

@@ -87,7 +87,7 @@ def build_in_child(
         seconds = execution.deadline_minutes * 60
         return run_in_child(step.work, whole, deadline_seconds=seconds, listener=listener)
 
-    return ArtifactStore(home).build(step, work)
+    return ArtifactStore(home, lambda text: listener("warning", text)).build(step, work)
 
 
 def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:

@@ -78,5 +78,5 @@ def build_records(home: Path, recipe: Recipe) -> ArtifactRef:
     from tasks.records.step import RecordsWork
     from tasks.records.work import write_records
 
-    dataset = build_here(home, steps.ingest_step(recipe), IngestWork, ingest)
+    dataset = build_here(home, steps.ingest_step(recipe, home), IngestWork, ingest)
     return build_here(home, steps.records_step(recipe, dataset), RecordsWork, write_records)

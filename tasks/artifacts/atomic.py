@@ -47,9 +47,41 @@ def move_into_place(folder: Path, destination: Path) -> None:
         for path in folder.rglob("*"):
             sync(path)
         sync(folder)
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(destination)
+    rename(folder, destination)
+
+
+def rename(path: Path, destination: Path) -> None:
+    """Give a file or a folder another name, and wait until the disk knows it under the new name and not the old.
+
+    Args:
+        path: What is renamed.
+        destination: Its new path, on the same file system; its folder is made if it is missing.
+
+    Raises:
+        ArtifactError: It cannot be renamed.
+    """
+    make_folder(destination.parent)
+    with writing(destination):
+        path.rename(destination)
         sync(destination.parent)
+        if path.parent != destination.parent:
+            sync(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing, so that they outlive a loss of power.
+
+    Args:
+        folder: The folder, which may exist.
+
+    Raises:
+        ArtifactError: It cannot be made.
+    """
+    with writing(folder):
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
+        for place in reversed(missing):
+            place.mkdir(exist_ok=True)  # another process may be making it at this moment
+            sync(place.parent)
 
 
 @contextlib.contextmanager

@@ -6,11 +6,13 @@ from typing import Any
 
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
+from prefect.logging import get_run_logger
 from prefect.results import get_result_store
 from prefect.types import DateTime
 
 from tasks.artifacts.step import Step
 from tasks.artifacts.store import ArtifactStore
+from tasks.progress import Event, publish
 
 _LONG_AGO = DateTime(1970, 1, 1, tzinfo=UTC)  # before every clock, also one that jumps
 
@@ -20,6 +22,7 @@ class ArtifactCachePolicy(CachePolicy):
 
     Prefect's record survives the files that it names (and may be lost while they are there), so the store decides:
     where it has the artifact, the record is written; where it does not, a record that is still there is made to expire.
+    What the store sets aside is named in the run's log, and to the subscribers of `tasks.progress`.
     """
 
     def compute_key(
@@ -32,7 +35,7 @@ class ArtifactCachePolicy(CachePolicy):
         """Compute the key of a task whose parameters are named `step` and `home`.
 
         Args:
-            task_ctx: Not used.
+            task_ctx: The task, and the log of its run.
             inputs: The task's arguments.
             flow_parameters: Not used.
             **kwargs: Not used.
@@ -44,7 +47,12 @@ class ArtifactCachePolicy(CachePolicy):
         step: Step = inputs["step"]
         home: Path = inputs["home"]
         key = step.key
-        ref = ArtifactStore(home).find(key)
+
+        def warn(text: str) -> None:
+            get_run_logger(task_ctx).warning(text)
+            publish(Event(task_ctx.task.name, "warning", text))
+
+        ref = ArtifactStore(home, warn).find(key)
         records = get_result_store()
         if ref is not None and step.in_place(home, ref):
             records.write(ref, key=key)

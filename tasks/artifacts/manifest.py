@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline_config.errors import ArtifactError
+from tasks.artifacts.file_digests import FileDigests
 
 MANIFEST_NAME = "manifest.json"
+REMEDY = "Run again to rebuild it."
 
 
 class ArtifactRef(BaseModel):
@@ -122,41 +126,75 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         ArtifactError: The manifest is missing or damaged.
     """
-    path = folder / MANIFEST_NAME
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValidationError as error:
-        raise ArtifactError(f"{path} is damaged: it is not a manifest. Run again to rebuild it.") from error
+    manifest = _parse_manifest(folder / MANIFEST_NAME)
+    if isinstance(manifest, str):
+        raise ArtifactError(f"{manifest}. {REMEDY}")
+    return manifest
 
 
-def check_files(folder: Path, manifest: Manifest) -> None:
-    """Compare an artifact's files with its manifest: names, sizes and content.
+def find_damage(folder: Path, ref: ArtifactRef, digests: FileDigests) -> str | None:
+    """Compare an artifact's folder with its name and its manifest: names, sizes and content of all files.
 
     Args:
         folder: The artifact's folder.
-        manifest: What it should hold.
+        ref: The artifact that it should hold.
+        digests: Knows the files that did not change since they were last read.
 
-    Raises:
-        ArtifactError: A file is missing, unexpected, or not what it was; the message names the file.
+    Returns:
+        What is missing, unexpected, or not what it was, with the file's name; None for a whole artifact.
     """
-    for name, expected in manifest.files.items():
-        _check_file(folder / name, expected)
-    unexpected = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    unexpected -= {*manifest.files, MANIFEST_NAME}
-    if unexpected:
-        raise ArtifactError(f"{folder / min(unexpected)} does not belong to the artifact. Remove it.")
+    path = folder / MANIFEST_NAME
+    manifest = _parse_manifest(path)  # always read whole: the name that it must give covers every line of it
+    if isinstance(manifest, str):
+        return manifest
+    if manifest.ref != ref:
+        return f"{path} was altered: it describes another artifact"
+    return next(_damages(folder, manifest, digests), None)
 
 
-def _check_file(path: Path, expected: FileEntry) -> None:
-    if not path.is_file():
-        raise ArtifactError(f"{path} is missing. Run again to rebuild it.")
+def _parse_manifest(path: Path) -> Manifest | str:
     try:
-        size, sha256 = path.stat().st_size, file_sha256(path)
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return f"{path} is missing"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror or error}"
+    except ValidationError:
+        return f"{path} is damaged: it is not a manifest"
+
+
+def _damages(folder: Path, manifest: Manifest, digests: FileDigests) -> Iterator[str]:
+    for name, expected in manifest.files.items():
+        yield from _wrong_size(folder / name, expected)
+    paths = [folder / name for name in manifest.files]
+    for path, expected, found in zip(paths, manifest.files.values(), digests.sha256_of(paths), strict=True):
+        yield from _wrong_content(path, expected, found)
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(present - {*manifest.files, MANIFEST_NAME}):
+        yield f"{folder / name} does not belong to the artifact"
+
+
+def _wrong_size(path: Path, expected: FileEntry) -> Iterator[str]:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        yield f"{path} is missing"
+        return
+    except OSError as error:
+        yield f"{path} cannot be read: {error.strerror or error}"
+        return
+    if not stat.S_ISREG(status.st_mode):
+        yield f"{path} is not a file"
+    elif status.st_size != expected.bytes:
+        yield f"{path} has {status.st_size} bytes, expected {expected.bytes}"
+
+
+def _wrong_content(path: Path, expected: FileEntry, found: str | OSError) -> Iterator[str]:
+    if found == expected.sha256:
+        return
+    try:
+        # What is remembered may be wrong itself, so nothing is condemned without having been read.
+        if file_sha256(path) != expected.sha256:
+            yield f"{path} was altered: its SHA-256 is not the recorded one"
     except OSError as error:  # a bad sector, or no permission
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if size != expected.bytes:
-        raise ArtifactError(f"{path} has {size} bytes, expected {expected.bytes}. Run again to rebuild it.")
-    if sha256 != expected.sha256:
-        raise ArtifactError(f"{path} was altered: its SHA-256 is not the recorded one. Run again to rebuild it.")
+        yield f"{path} cannot be read: {error.strerror or error}"

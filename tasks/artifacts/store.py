@@ -2,26 +2,42 @@
 
 artifacts/<kind>/<digest>/   the files and their manifest
 building/<key>/              work in progress, under the key's lock
+checkpoints/<key>/           how far the work is, for the next attempt; removed when the artifact is in place
 keys/<key>.json              which artifact a key led to
 locks/<key>.lock             held by the process that builds
-quarantine/                  artifacts that failed their check
+quarantine/                  artifacts and key records that failed their check
 """
 
 import contextlib
 import itertools
 import json
+import logging
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from pipeline_config.errors import ArtifactError
-from tasks.artifacts.atomic import move_into_place, write_atomically, writing
-from tasks.artifacts.manifest import MANIFEST_NAME, ArtifactRef, Manifest, check_files, list_files, read_manifest
+from tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically, writing
+from tasks.artifacts.file_digests import FileDigests
+from tasks.artifacts.manifest import (
+    MANIFEST_NAME,
+    REMEDY,
+    ArtifactRef,
+    Manifest,
+    digest_of,
+    find_damage,
+    list_files,
+    read_manifest,
+)
 from tasks.artifacts.step import Step
+
+_LOGGER = logging.getLogger(__name__)
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class _KeyRecord(BaseModel):
@@ -29,16 +45,23 @@ class _KeyRecord(BaseModel):
     document: dict[str, Any]
 
 
+class _DamagedRecordError(Exception):
+    """A key record is not what was written."""
+
+
 class ArtifactStore:
     """Artifacts below one home folder."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, warn: Callable[[str], None] = _LOGGER.warning) -> None:
         """Open the store; nothing is created before the first build.
 
         Args:
             home: The home folder.
+            warn: Told, in one line, of each damaged file that is set aside.
         """
         self.home = home
+        self._warn = warn
+        self._digests = FileDigests(home)
 
     def folder(self, ref: ArtifactRef) -> Path:
         """Say where an artifact's files are.
@@ -50,6 +73,17 @@ class ArtifactStore:
             Its folder, which is not looked at.
         """
         return self.home / "artifacts" / ref.kind / ref.digest
+
+    def checkpoints(self, key: str) -> Path:
+        """Say where the work on a key keeps its checkpoints, for the next attempt if this one is cut short.
+
+        Args:
+            key: A step's key.
+
+        Returns:
+            A folder, which may not exist. It is removed when the key's artifact is in place.
+        """
+        return self.home / "checkpoints" / key
 
     def open(self, ref: ArtifactRef) -> Path:
         """Check an artifact, file by file, before it is used.
@@ -63,14 +97,10 @@ class ArtifactStore:
         Raises:
             ArtifactError: A file is missing or damaged; the message names it.
         """
-        folder = self.folder(ref)
-        manifest = read_manifest(folder)
-        if manifest.ref != ref:
-            raise ArtifactError(
-                f"{folder / MANIFEST_NAME} was altered: it describes another artifact. Run again to rebuild it."
-            )
-        check_files(folder, manifest)
-        return folder
+        damage = self._damage(ref)
+        if damage:
+            raise ArtifactError(f"{damage}. {REMEDY}")
+        return self.folder(ref)
 
     def facts(self, ref: ArtifactRef) -> dict[str, Any]:
         """Read the facts that the work reported when an artifact was built.
@@ -87,32 +117,38 @@ class ArtifactStore:
         return read_manifest(self.folder(ref)).facts
 
     def find(self, key: str) -> ArtifactRef | None:
-        """Look up a key. Whatever fails its check is set aside and counts as absent.
+        """Look up a key. Whatever fails its check is set aside, with a warning, and counts as absent.
 
         Args:
             key: A step's key.
 
         Returns:
             The artifact, checked; or None where there is none.
+
+        Raises:
+            ArtifactError: The home folder cannot be read, or what is damaged cannot be set aside.
         """
-        path = self._key_path(key)
-        try:
-            ref = _KeyRecord.model_validate_json(path.read_bytes()).ref
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ArtifactError(f"{path} cannot be read: {error.strerror or error}. Choose another --home.") from error
-        except ValidationError:
-            # A damaged record leads nowhere; the artifact itself, if there is one, is built anew.
-            path.unlink(missing_ok=True)
-            return None
-        try:
-            self.open(ref)
-        except ArtifactError:
-            self._quarantine(ref)
-            path.unlink(missing_ok=True)
-            return None
+        ref = self._look_up(key)
+        if ref is not None and self.checkpoints(key).exists():  # its builder was killed just before it removed them
+            with self.lock(key):  # without it, they might be those of a build that has begun since
+                if self._key_path(key).exists():
+                    self._remove_checkpoints(key)
         return ref
+
+    def forget(self, key: str) -> None:
+        """Make a key one that was never built, so that its step is done again, from its beginning.
+
+        The artifact stays where it is: other keys may lead to it.
+
+        Args:
+            key: A step's key.
+
+        Raises:
+            ArtifactError: The home folder cannot be written.
+        """
+        with self.lock(key), writing(self._key_path(key)):
+            self._key_path(key).unlink(missing_ok=True)
+            self._remove_checkpoints(key)
 
     def examine(self, key: str) -> tuple[ArtifactRef | None, str | None]:
         """Look up a key and change nothing, whatever is found.
@@ -124,16 +160,15 @@ class ArtifactStore:
             The artifact if it is there and whole, and else None; and what is wrong with it, if that is why.
         """
         try:
-            ref = _KeyRecord.model_validate_json(self._key_path(key).read_bytes()).ref
+            ref = self._read_record(key).ref
         except FileNotFoundError:
             return None, None
-        except (OSError, ValidationError):
-            return None, f"{self._key_path(key)} is damaged"
-        try:
-            self.open(ref)
-        except ArtifactError as error:
+        except OSError as error:
+            return None, f"{self._key_path(key)} cannot be read: {error.strerror or error}"
+        except _DamagedRecordError as error:
             return None, str(error)
-        return ref, None
+        damage = self._damage(ref)
+        return (None, damage) if damage else (ref, None)
 
     def key_documents(self, kind: str) -> list[dict[str, Any]]:
         """List the documents of all keys that led to an artifact of a kind.
@@ -142,12 +177,12 @@ class ArtifactStore:
             kind: Such as "records".
 
         Returns:
-            In the order of the keys. Records that cannot be read are left out: they lead nowhere.
+            In the order of the keys. Records that cannot be read or are damaged are left out: they lead nowhere.
         """
         documents = []
         for path in sorted((self.home / "keys").glob("*.json")):
-            with contextlib.suppress(OSError, ValidationError):
-                documents.append(_KeyRecord.model_validate_json(path.read_bytes()).document)
+            with contextlib.suppress(OSError, _DamagedRecordError):
+                documents.append(self._read_record(path.stem).document)
         return [document for document in documents if document.get("kind") == kind]
 
     def build(self, step: Step, work: Callable[[Path], dict[str, Any]]) -> ArtifactRef:
@@ -164,35 +199,24 @@ class ArtifactStore:
             ArtifactError: The home folder cannot be written.
         """
         with self.lock(step.key):
-            ref = self.find(step.key)
+            ref = self._look_up(step.key)
             if ref is not None:
+                self._remove_checkpoints(step.key)
                 return ref
             building = self.home / "building" / step.key
             shutil.rmtree(building, ignore_errors=True)  # what a killed build left; the lock says that nobody uses it
             try:
-                with writing(building):
-                    building.mkdir(parents=True)
+                make_folder(building)
                 facts = work(building)
                 ref = self._seal(building, step, facts)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
             record = _KeyRecord(ref=ref, document=step.key_document)
             path = self._key_path(step.key)
-            with writing(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_atomically(path, record.model_dump_json(indent=1).encode())
+            self._remove_checkpoints(step.key)
             return ref
-
-    def checkpoints(self, key: str) -> Path:
-        """Say where the work on a key keeps what another attempt goes on from.
-
-        Args:
-            key: A step's key.
-
-        Returns:
-            The folder, which need not exist.
-        """
-        return self.home / "checkpoints" / key
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -223,26 +247,71 @@ class ArtifactStore:
             manifest = Manifest(kind=step.kind, files=list_files(building), made_from=step.key_document, facts=facts)
             (building / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
         destination = self.folder(manifest.ref)
-        with self.lock(f"{manifest.ref.kind}-{manifest.ref.digest}"):  # another key may lead to the same content now
+        with self._artifact_lock(manifest.ref):  # another key may lead to the same content now
             if destination.exists():
-                try:
-                    self.open(manifest.ref)
+                damage = self._damage(manifest.ref)
+                if damage is None:
                     return manifest.ref  # the same content was made under another key
-                except ArtifactError:
-                    self._quarantine(manifest.ref)
+                self._set_aside(destination, damage)
             move_into_place(building, destination)
         return manifest.ref
 
-    def _quarantine(self, ref: ArtifactRef) -> None:
-        folder = self.folder(ref)
-        if not folder.exists():
+    def _look_up(self, key: str) -> ArtifactRef | None:
+        path = self._key_path(key)
+        try:
+            ref = self._read_record(key).ref
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror or error}. Choose another --home.") from error
+        except _DamagedRecordError as error:
+            # It leads nowhere; the artifact itself, if there is one, is built anew.
+            self._set_aside(path, str(error))
+            return None
+        if self._damage(ref) is None:
+            return ref
+        with self._artifact_lock(ref):
+            damage = self._damage(ref)  # another process may have built it anew in between
+            if damage is None:
+                return ref
+            self._set_aside(self.folder(ref), damage)
+            with writing(path):
+                path.unlink(missing_ok=True)
+        return None
+
+    def _read_record(self, key: str) -> _KeyRecord:
+        path = self._key_path(key)
+        try:
+            record = _KeyRecord.model_validate_json(path.read_bytes())
+            of_this_key = digest_of(record.document) == key and record.document["kind"] == record.ref.kind
+            if of_this_key and _DIGEST.fullmatch(record.ref.digest):
+                return record
+        except ValueError:  # no JSON, not the form, or a number that is not finite
+            pass
+        raise _DamagedRecordError(f"{path} is damaged: it is not the record of this key")
+
+    def _damage(self, ref: ArtifactRef) -> str | None:
+        return find_damage(self.folder(ref), ref, self._digests)
+
+    def _set_aside(self, path: Path, damage: str) -> None:
+        if not path.exists():  # all of it is gone, or another process has just set it aside
+            self._warn(f"{damage}. It is made again.")
             return
-        place = self.home / "quarantine" / ref.kind
-        with writing(place):
-            place.mkdir(parents=True, exist_ok=True)
-            numbers = (place / f"{ref.digest}.{number}" for number in itertools.count(1))
-            with contextlib.suppress(FileNotFoundError):  # another process has just done the same
-                folder.rename(next(free for free in numbers if not free.exists()))
+        place = self.home / "quarantine" / path.parent.name
+        free = next(at for number in itertools.count(1) if not (at := place / f"{path.name}.{number}").exists())
+        try:
+            rename(path, free)
+        except ArtifactError:
+            if path.exists():
+                raise
+        self._warn(f"{damage}. {path.name} was set aside in {free} and is made again.")
+
+    def _remove_checkpoints(self, key: str) -> None:
+        # What cannot be removed now is removed when the key is next found.
+        shutil.rmtree(self.checkpoints(key), ignore_errors=True)
+
+    def _artifact_lock(self, ref: ArtifactRef) -> contextlib.AbstractContextManager[None]:
+        return self.lock(f"{ref.kind}-{ref.digest}")
 
     def _key_path(self, key: str) -> Path:
         return self.home / "keys" / f"{key}.json"

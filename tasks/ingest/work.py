@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline_config.dataset_schema import SplitName
 from pipeline_config.errors import DatasetError
+from tasks.artifacts.file_digests import FileDigests
 from tasks.ingest.checks import check_classes, check_counts
 from tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
 from tasks.ingest.duplicates import drop_duplicates
@@ -33,7 +34,7 @@ def ingest(work: IngestWork, report: Reporter) -> dict[str, Any]:
     check_classes(classes)
     plan = plan_splits(config.splits, source.splits())
     scanned, unreadable = scan_images(source, config.max_pixels, report)
-    if content_digest(config.source) != work.step.content:
+    if content_digest(config.source, FileDigests(work.home)) != work.step.content:
         raise DatasetError(
             "The images changed while they were being read. Expected the same files throughout. Run again."
         )

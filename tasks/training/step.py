@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from pipeline_config.errors import RecipeError
 from pipeline_config.schema import ModelConfig
 from pipeline_config.stage_schema import StageConfig
-from tasks.artifacts.manifest import ArtifactRef, file_sha256
+from tasks.artifacts.file_digests import FileDigests
+from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.step import Step
 from tasks.process import Work
 
@@ -59,11 +60,12 @@ class TrainWork(Work):
     checkpoint_every: int | None = None
 
 
-def weights_digest(config: ModelConfig) -> str | None:
+def weights_digest(config: ModelConfig, digests: FileDigests) -> str | None:
     """Digest the weights file that a recipe names: its content is part of the key, its path is not.
 
     Args:
         config: The recipe's `model`.
+        digests: Knows the file, if it did not change since it was last read.
 
     Returns:
         SHA-256 in hexadecimal; None where no file is named.
@@ -74,9 +76,9 @@ def weights_digest(config: ModelConfig) -> str | None:
     if config.weights in (None, "imagenet"):
         return None
     path = Path(str(config.weights))
-    try:
-        return file_sha256(path)
-    except OSError as error:
+    (digest,) = digests.sha256_of([path])
+    if isinstance(digest, OSError):
         raise RecipeError(
-            f"model.weights: {path} cannot be read: {error.strerror}. Expected a Keras weights file, imagenet or null."
-        ) from error
+            f"model.weights: {path} cannot be read: {digest.strerror}. Expected a Keras weights file, imagenet or null."
+        ) from digest
+    return digest

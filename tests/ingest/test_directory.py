@@ -3,8 +3,8 @@ import os
 import pytest
 
 from pipeline_config.errors import DatasetError
-from tasks.ingest.sources import content_digest, open_source
-from tests.ingest.pictures import directory, fill, jpeg
+from tasks.ingest.sources import open_source
+from tests.ingest.pictures import digest_afresh, directory, fill, jpeg
 
 
 def examples(folder):
@@ -68,22 +68,22 @@ def test_a_missing_folder_a_file_and_an_empty_folder_are_errors(tmp_path):
     with pytest.raises(
         DatasetError, match=r"nowhere: No such file or directory\. Expected a folder with class folders"
     ):
-        content_digest(directory(tmp_path / "nowhere"))
+        digest_afresh(directory(tmp_path / "nowhere"))
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetError, match=r"file is a file\. Expected"):
-        content_digest(directory(tmp_path / "file"))
+        digest_afresh(directory(tmp_path / "file"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match=r"empty has no folders in it\. Expected class folders"):
-        content_digest(directory(tmp_path / "empty"))
+        digest_afresh(directory(tmp_path / "empty"))
 
 
 def test_images_without_class_folders_are_an_error(tmp_path):
     fill(tmp_path, {".": 3})
     with pytest.raises(DatasetError, match="no folders"):
-        content_digest(directory(tmp_path))
+        digest_afresh(directory(tmp_path))
     fill(tmp_path / "split", {"train": 3, "test/cats": 1})
     with pytest.raises(DatasetError, match="train has no class folders in it"):
-        content_digest(directory(tmp_path / "split"))
+        digest_afresh(directory(tmp_path / "split"))
 
 
 @pytest.mark.parametrize("name", ["birds", "train/birds"])
@@ -91,19 +91,19 @@ def test_an_empty_class_folder_is_an_error(tmp_path, name):
     fill(tmp_path, {name.replace("birds", "cats"): 1, name: 0})
     (tmp_path / name / ".DS_Store").write_bytes(b"litter")
     with pytest.raises(DatasetError, match="birds has no files in it"):
-        content_digest(directory(tmp_path))
+        digest_afresh(directory(tmp_path))
 
 
 def test_splits_mixed_with_classes_are_an_error(tmp_path):
     fill(tmp_path, {"train/cats": 1, "cats": 1})
     with pytest.raises(DatasetError, match=r"mixes folders of splits \(train\) with other folders \(cats\)"):
-        content_digest(directory(tmp_path))
+        digest_afresh(directory(tmp_path))
 
 
 def test_two_folders_for_one_split_are_an_error(tmp_path):
     fill(tmp_path, {"train/cats": 1, "val/cats": 1, "validation/cats": 1})
     with pytest.raises(DatasetError, match="2 folders for validation: val, validation"):
-        content_digest(directory(tmp_path))
+        digest_afresh(directory(tmp_path))
 
 
 def test_a_name_that_is_not_utf8_is_an_error(tmp_path):
@@ -113,37 +113,37 @@ def test_a_name_that_is_not_utf8_is_an_error(tmp_path):
     except OSError:
         pytest.skip("this file system takes no such name")
     with pytest.raises(DatasetError, match="not valid UTF-8"):
-        content_digest(directory(tmp_path))
+        digest_afresh(directory(tmp_path))
 
 
 def test_the_digest_follows_content_and_names_and_nothing_else(tmp_path):
     one, other = (fill(tmp_path / name, {"dogs": 3, "cats": 3}) for name in ("one", "other"))
-    digest = content_digest(directory(one))
+    digest = digest_afresh(directory(one))
     os.utime(other / "cats" / "0003.jpg", (0, 0))
     (other / "cats" / ".DS_Store").write_bytes(b"litter")
-    assert content_digest(directory(other)) == digest
+    assert digest_afresh(directory(other)) == digest
 
     image = other / "cats" / "0003.jpg"
     image.write_bytes(jpeg(99))
-    changed = content_digest(directory(other))
+    changed = digest_afresh(directory(other))
     image.write_bytes(jpeg(3))
     image.rename(other / "dogs" / "0003.jpg")
-    moved = content_digest(directory(other))
+    moved = digest_afresh(directory(other))
     assert len({digest, changed, moved}) == 3
 
 
 def test_a_file_that_cannot_be_read_has_a_digest_too(tmp_path):
     fill(tmp_path, {"cats": 1, "dogs": 1})
-    before = content_digest(directory(tmp_path))
+    before = digest_afresh(directory(tmp_path))
     (tmp_path / "cats" / "gone.jpg").symlink_to(tmp_path / "nowhere")
-    broken = content_digest(directory(tmp_path))
+    broken = digest_afresh(directory(tmp_path))
     assert broken != before
-    assert broken == content_digest(directory(tmp_path))
+    assert broken == digest_afresh(directory(tmp_path))
 
 
 def test_a_pipe_in_a_class_folder_keeps_nobody_waiting(tmp_path):
     fill(tmp_path, {"cats": 1, "dogs": 1})
     os.mkfifo(tmp_path / "cats" / "pipe.jpg")
-    content_digest(directory(tmp_path))
+    digest_afresh(directory(tmp_path))
     with pytest.raises(OSError, match="Not a regular file"):
         open_source(directory(tmp_path)).read_again("cats/pipe.jpg")

@@ -72,7 +72,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stage_step(place: Path, home: Path, **changes: Any) -> TrainStep:
     recipe = small_recipe(place / "data", stage_one=STAGE | {"optimizer": OPTIMIZERS["adam"]} | changes)
-    return steps.stage_one_step(recipe, build_records(home, recipe))
+    return steps.stage_one_step(recipe, home, build_records(home, recipe))
 
 
 def train(home: Path, step: TrainStep, *, every: int | None = None, reporter: Reporter | None = None) -> ArtifactRef:

@@ -34,7 +34,7 @@ def train_one(
 ) -> tuple[ArtifactStore, ArtifactRef, Recipe, ArtifactRef]:
     recipe = small_recipe(place / "data", **changes)
     records = build_records(place / home, recipe)
-    ref = build_here(place / home, steps.stage_one_step(recipe, records), TrainWork, train_stage)
+    ref = build_here(place / home, steps.stage_one_step(recipe, place / home, records), TrainWork, train_stage)
     return ArtifactStore(place / home), ref, recipe, records
 
 

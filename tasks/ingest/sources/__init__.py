@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline_config.dataset_schema import Source
+from tasks.artifacts.file_digests import FileDigests
 from tasks.ingest.sources.base import ImageSource
 from tasks.ingest.sources.digits import DigitsImages
 from tasks.ingest.sources.directory import DirectoryImages
@@ -23,11 +24,12 @@ def open_source(config: Source) -> ImageSource:
     return _KINDS[config.kind](config)
 
 
-def content_digest(config: Source) -> str:
+def content_digest(config: Source, digests: FileDigests) -> str:
     """Digest what a source holds now, so that a change of it changes the key of the dataset.
 
     Args:
         config: The recipe's `dataset.source`.
+        digests: Knows the files that did not change since they were last read.
 
     Returns:
         SHA-256, in hexadecimal.
@@ -35,4 +37,4 @@ def content_digest(config: Source) -> str:
     Raises:
         DatasetError: The source is missing, or not laid out as expected.
     """
-    return open_source(config).content_digest()
+    return open_source(config).content_digest(digests)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline_config.dataset_schema import SplitName
+from tasks.artifacts.file_digests import FileDigests
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,12 @@ class ImageSource(Protocol):
     def read_again(self, origin: str) -> bytes:
         """Read one image by its origin, from any thread; raises OSError."""
 
-    def content_digest(self) -> str:
-        """Digest all that the source's examples depend on, without TensorFlow, as SHA-256 in hexadecimal."""
+    def content_digest(self, digests: FileDigests) -> str:
+        """Digest all that the source's examples depend on, without TensorFlow, as SHA-256 in hexadecimal.
+
+        Args:
+            digests: For the files that the examples are read from, so that unchanged ones are not read again.
+        """
 
 
 def one_line(origin: str) -> str:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline_config.dataset_schema import DigitsSource, SplitName
 from pipeline_config.errors import DatasetError
+from tasks.artifacts.file_digests import FileDigests
 from tasks.ingest.sources.base import RawExample
 
 _LARGEST_VALUE = 16  # the data set counts dark pixels in blocks of 4 × 4
@@ -63,8 +64,16 @@ class DigitsImages:
         Image.fromarray(pixels).save(stream, "PNG", compress_level=0)
         return stream.getvalue()
 
-    def content_digest(self) -> str:
-        """Digest the library's table of pixels and labels, and the way they are encoded."""
+    def content_digest(self, digests: FileDigests) -> str:
+        """Digest the library's table of pixels and labels, and the way they are encoded.
+
+        Args:
+            digests: Not used: what is digested is not the file but what is packed in it.
+
+        Returns:
+            SHA-256, in hexadecimal.
+        """
+        del digests
         digest = hashlib.sha256(_ENCODING.encode())
         digest.update(gzip.decompress(_data_file().read_bytes()))
         return digest.hexdigest()

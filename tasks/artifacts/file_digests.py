@@ -1,0 +1,216 @@
+"""SHA-256 of files, remembered in the home folder, so that a file that did not change is not read again.
+
+A digest is remembered under the file's path together with its size, its times of change, its inode and its device, and
+counts as long as all of them are the same. The time that the kernel sets (ctime) is among them, because a program can
+set the other one back after an edit. A file whose times are younger than the coarsest clock of a file system is not
+remembered: it may change once more and keep them. Neither is one whose times lie in the future.
+
+The memory makes things quicker and nothing else. Where it is missing, damaged, locked or cannot be written, files are
+hashed. Each row carries a checksum, so that a damaged row is a row that is not there.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import sqlite3
+import stat
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from pipeline_config.errors import ArtifactError
+
+MEMORY_NAME = "file-digests.sqlite"
+
+_SETTLED_AFTER_NS = 2_000_000_000  # FAT counts time in steps of two seconds; nothing in use is coarser
+_SECONDS_FOR_A_LOCK = 1.0  # the other process writes one short transaction; waiting longer costs more than hashing
+_ROWS_PER_QUERY = 1000  # far below SQLite's limit of 32,766 parameters
+_FILES_PER_TURN = 64  # handed to a thread at once: for small files the handing over costs as much as the hashing
+
+_CREATE = (
+    "CREATE TABLE IF NOT EXISTS files "
+    "(path BLOB PRIMARY KEY, identity BLOB NOT NULL, sha256 BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID"
+)
+_INSERT = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)"
+
+# What passes by itself, or is the disk's trouble. Every other error of SQLite means that the file is no good.
+_NOT_DAMAGE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+)
+
+Answer = TypeVar("Answer")
+
+
+class _Identity(NamedTuple):
+    packed: bytes
+    newest: int  # the later of its two times of change, in nanoseconds
+
+    def is_settled(self, now: int) -> bool:
+        return self.newest <= now - _SETTLED_AFTER_NS
+
+
+class _Hashed(NamedTuple):
+    sha256: bytes
+    identity: _Identity | None  # None where it must not be remembered
+
+
+class FileDigests:
+    """Digests of any files, remembered below one home folder. May be used by several threads and processes at once."""
+
+    def __init__(self, home: Path) -> None:
+        """Use a home folder's memory, which need not exist.
+
+        Args:
+            home: The home folder. If it is missing, nothing is remembered, and it is not made.
+        """
+        self._path = home / MEMORY_NAME
+
+    def sha256_of(self, paths: Sequence[str | Path]) -> list[str | OSError]:
+        """Digest files, and read only those that changed since they were last read.
+
+        Args:
+            paths: Files; links are followed.
+
+        Returns:
+            For each path the SHA-256 of its content, in hexadecimal, or the error for which it cannot be read.
+        """
+        places = [_place_of(os.fspath(path)) for path in paths]
+        remembered = self._look_up(places)
+        now = time.time_ns()
+        answers: list[str | OSError | None] = []
+        for place in places:
+            known = remembered.get(place)
+            answers.append(None if known is None else _recognize(place, known, now))
+        unknown = [number for number, answer in enumerate(answers) if answer is None]
+        hashed = _hash_all([places[number] for number in unknown])
+        rows: list[tuple[bytes, bytes, bytes, int]] = []
+        for number, result in zip(unknown, hashed, strict=True):
+            if isinstance(result, OSError):
+                answers[number] = result
+                continue
+            answers[number] = result.sha256.hex()
+            if result.identity is not None:
+                row = (places[number], result.identity.packed, result.sha256)
+                rows.append((*row, _checksum(*row)))
+        self._remember(rows)
+        return [answer for answer in answers if answer is not None]
+
+    def forget(self) -> None:
+        """Drop all that is remembered, so that every file is read again, by this process and by all others.
+
+        Raises:
+            ArtifactError: The memory is there and cannot be removed.
+        """
+        try:
+            self._remove()
+        except OSError as error:
+            raise ArtifactError(
+                f"{self._path} cannot be removed: {error.strerror or error}, so its digests would be trusted. "
+                "Make the home folder writable, or leave out --verify."
+            ) from error
+
+    def _look_up(self, places: list[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+        if not self._path.exists():
+            return {}
+
+        def read(connection: sqlite3.Connection) -> dict[bytes, tuple[bytes, bytes]]:
+            found: dict[bytes, tuple[bytes, bytes]] = {}
+            for start in range(0, len(places), _ROWS_PER_QUERY):
+                some = places[start : start + _ROWS_PER_QUERY]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT path, identity, sha256, checksum FROM files WHERE path IN ({marks})"  # noqa: S608
+                for path, identity, sha256, checksum in connection.execute(query, some):
+                    # In a damaged file a column may be of any type.
+                    parts = (path, identity, sha256)
+                    if all(isinstance(part, bytes) for part in parts) and checksum == _checksum(*parts):
+                        found[path] = (identity, sha256)
+            return found
+
+        return self._use(read, otherwise={})
+
+    def _remember(self, rows: list[tuple[bytes, bytes, bytes, int]]) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(_CREATE)
+            connection.executemany(_INSERT, rows)
+
+        if rows and self._path.parent.is_dir():
+            self._use(write, otherwise=None)
+
+    def _use(self, action: Callable[[sqlite3.Connection], Answer], *, otherwise: Answer) -> Answer:
+        try:
+            with contextlib.closing(sqlite3.connect(self._path, timeout=_SECONDS_FOR_A_LOCK)) as connection, connection:
+                connection.text_factory = bytes  # damaged text need not be UTF-8
+                return action(connection)
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # above it stands the detail
+            if code not in _NOT_DAMAGE:
+                with contextlib.suppress(OSError):  # it is a speed-up: then nothing is remembered
+                    self._remove()
+            return otherwise
+
+    def _remove(self) -> None:
+        # The journal first: an old journal would be played into a new file.
+        self._path.with_name(f"{MEMORY_NAME}-journal").unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
+
+
+def _place_of(path: str) -> bytes:
+    # Strings and bytes throughout: for 40,000 files, Path objects would take longer than all else.
+    return os.fsencode(path if os.path.isabs(path) else os.path.join(os.getcwd(), path))  # noqa: PTH109, PTH117, PTH118
+
+
+def _recognize(place: bytes, known: tuple[bytes, bytes], now: int) -> str | OSError | None:
+    try:
+        identity = _identity(os.stat(place))  # noqa: PTH116
+    except OSError as error:
+        return error
+    return known[1].hex() if identity.packed == known[0] and identity.is_settled(now) else None
+
+
+def _hash_all(places: list[bytes]) -> Iterator[_Hashed | OSError]:
+    turns = [places[start : start + _FILES_PER_TURN] for start in range(0, len(places), _FILES_PER_TURN)]
+    if len(turns) < 2:
+        yield from map(_hash, places)
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # reading and hashing both let other threads run
+        for results in threads.map(lambda turn: [_hash(place) for place in turn], turns):
+            yield from results
+
+
+def _hash(place: bytes) -> _Hashed | OSError:
+    now = time.time_ns()  # before the file is read: what is changed from here on gets a later time, however coarse
+    try:
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would keep its reader waiting
+        try:
+            before = _identity(os.fstat(descriptor))
+            sha256 = hashlib.file_digest(io.FileIO(descriptor, closefd=False), "sha256").digest()
+            after = _identity(os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error
+    return _Hashed(sha256, before if before == after and before.is_settled(now) else None)
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file")
+    packed = struct.pack("<QqqQQ", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
+    return _Identity(packed, max(status.st_mtime_ns, status.st_ctime_ns))
+
+
+def _checksum(path: bytes, identity: bytes, sha256: bytes) -> int:
+    return zlib.crc32(path + identity + sha256)
