@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.artifacts.atomic import write_atomically, writing
+from tasks.artifacts.atomic import make_folder, write_atomically
+from tasks.artifacts.store import ArtifactStore
 from tasks.publishing.registry import Registry
 
 
@@ -99,9 +100,9 @@ def remember(home: Path, key: str, result: RunResult) -> None:
         ArtifactError: The home folder cannot be written.
     """
     path = _path(home, key)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, result.model_dump_json(indent=1).encode())
+    make_folder(path.parent)
+    with ArtifactStore(home).lock(f"run-{key}"):  # two runs that end at once would write one temporary file
+        write_atomically(path, result.model_dump_json(indent=1).encode())
 
 
 def recall(home: Path, key: str) -> RunResult | None:

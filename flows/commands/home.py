@@ -1,6 +1,6 @@
 """The home folder of a command."""
 
-import os
+import tempfile
 from pathlib import Path
 
 from pipeline_config.errors import ArtifactError
@@ -32,11 +32,10 @@ def prepare_home(option: Path | None) -> Path:
         ArtifactError: It cannot be made or written.
     """
     home = resolve_home(option)
-    probe = home / f".probe-{os.getpid()}"
     try:
         home.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=home):  # has no name, so that nothing stays if this process is killed here
+            pass
     except OSError as error:
         raise ArtifactError(
             f"Home folder {home} cannot be written: {error.strerror}. Choose another with --home."
