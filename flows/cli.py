@@ -34,6 +34,13 @@ HomeOption = Annotated[
     Path | None,
     typer.Option(help="Folder of artifacts and releases.  [default: THAW_HOME, or .thaw]", show_default=False),
 ]
+RefreshOption = Annotated[
+    list[str] | None,
+    typer.Option("--refresh", metavar="TASK", help="Run a task again, with all that depends on it. Repeatable."),
+]
+VerifyOption = Annotated[
+    bool, typer.Option("--verify", help="Read every file, also those that did not change since they were last read.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the log.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A release's id, as `thaw releases list` prints it.")]
@@ -63,12 +70,16 @@ def run(
     weights: WeightsOption = None,
     home: HomeOption = None,
     always: Annotated[bool, typer.Option("--always", help="Start the flow also where everything is cached.")] = False,
+    refresh: RefreshOption = None,
+    verify: VerifyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe: ingest, train in two stages, evaluate, and publish if better."""
+    from flows.commands.request import RunRequest
     from flows.commands.run import run_recipe
 
-    run_recipe(recipe, tuple(set_ or ()), data=data, weights=weights, home=home, always=always, as_json=as_json)
+    request = RunRequest(recipe, tuple(set_ or ()), data, weights, home, tuple(refresh or ()), verify)
+    run_recipe(request, always=always, as_json=as_json)
 
 
 @app.command()
@@ -78,12 +89,16 @@ def plan(
     data: DataOption = None,
     weights: WeightsOption = None,
     home: HomeOption = None,
+    refresh: RefreshOption = None,
+    verify: VerifyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what `thaw run` would do: for each task, whether it is cached, and if not, why."""
     from flows.commands.plan import print_plan
+    from flows.commands.request import RunRequest
 
-    print_plan(recipe, tuple(set_ or ()), data=data, weights=weights, home=home, as_json=as_json)
+    request = RunRequest(recipe, tuple(set_ or ()), data, weights, home, tuple(refresh or ()), verify)
+    print_plan(request, as_json=as_json)
 
 
 @app.command()

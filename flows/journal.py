@@ -1,6 +1,7 @@
 """Runs the tasks of a flow one after the other, and keeps what happened: one report per task."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from flows.result import TaskReport
 from pipeline_config.schema import Recipe
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.step import Step
+from tasks.artifacts.store import ArtifactStore
 from tasks.task import StepTask, with_execution
 
 
@@ -21,11 +23,13 @@ class Journal:
     Attributes:
         recipe: The recipe.
         home: The home folder.
+        refresh: Names of tasks that run again although they are cached.
         reports: One for each finished task.
     """
 
     recipe: Recipe
     home: Path
+    refresh: Collection[str] = ()
     reports: list[TaskReport] = field(default_factory=list)
 
     def run(self, step_task: StepTask, step: Step) -> ArtifactRef:
@@ -42,6 +46,8 @@ class Journal:
             ThawError: What the task raised, after its last attempt.
         """
         started = time.monotonic()
+        if step_task.name in self.refresh:  # here and not in the task, whose next attempt would begin anew
+            ArtifactStore(self.home).forget(step.key)
         execution = self.recipe.execution
         # Typed by hand: the types of a task's call do not tell its state from its result.
         call: Any = with_execution(step_task, execution)

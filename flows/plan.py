@@ -1,13 +1,14 @@
 """What a run would do, without doing it: for each task, whether it is cached, and if not, why. No Prefect."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from flows import steps
+from pipeline_config.errors import PublishError
 from pipeline_config.schema import Recipe
 from tasks.artifacts.differences import explain, most_similar
 from tasks.artifacts.manifest import ArtifactRef
@@ -35,13 +36,15 @@ class PlannedTask(BaseModel):
 class Planner:
     """Goes through a recipe's steps for as long as their inputs are there."""
 
-    def __init__(self, home: Path) -> None:
-        """Plan for a home folder, which is not changed.
+    def __init__(self, home: Path, refresh: Collection[str]) -> None:
+        """Plan for a home folder, in which nothing is changed but the memory of the digests of files.
 
         Args:
             home: The home folder.
+            refresh: Names of tasks that are to run again although they are cached.
         """
         self._home = home
+        self._refresh = refresh
         self._store = ArtifactStore(home)
         self.tasks: list[PlannedTask] = []
         self.last_key: str | None = None
@@ -57,20 +60,31 @@ class Planner:
         Returns:
             The task's artifact, if it is cached.
         """
-        missing = [task.name for task in self.tasks if not task.cached]
+        self.last_key = None
+        ref, reasons = self._examine(name, make_step, inputs)
+        digest = None if ref is None else ref.digest
+        self.tasks.append(PlannedTask(name=name, cached=ref is not None, reasons=reasons, digest=digest))
+        return ref
+
+    def _examine(
+        self, name: str, make_step: Callable[..., Step], inputs: dict[str, ArtifactRef | None]
+    ) -> tuple[ArtifactRef | None, list[str]]:
         if None in inputs.values():
-            self.last_key = None
-            self.tasks.append(PlannedTask(name=name, cached=False, reasons=[f"{missing[-1]} would run before it"]))
-            return None
-        step = make_step(**inputs)
+            missing = [task.name for task in self.tasks if not task.cached]
+            return None, [f"{missing[-1]} would run before it"]
+        if name in self._refresh:
+            return None, ["--refresh asks for it"]
+        try:
+            step = make_step(**inputs)
+        except PublishError as error:  # a damaged champion; the run repairs it before it compares
+            return None, [str(error)]
         self.last_key = step.key
         ref, problem = self._store.examine(step.key)
         if ref is not None and not step.in_place(self._home, ref):
             ref, problem = None, "the release is missing, altered, or not yet published"
-        reasons = [] if ref is not None else [problem] if problem else self._why(step)
-        digest = None if ref is None else ref.digest
-        self.tasks.append(PlannedTask(name=name, cached=ref is not None, reasons=reasons, digest=digest))
-        return ref
+        if ref is not None:
+            return ref, []
+        return None, [problem] if problem else self._why(step)
 
     def _why(self, step: Step) -> list[str]:
         documents = self._store.key_documents(step.kind)
@@ -98,12 +112,13 @@ class Plan:
         return all(task.cached for task in self.tasks)
 
 
-def plan(recipe: Recipe, home: Path) -> Plan:
+def plan(recipe: Recipe, home: Path, refresh: Collection[str] = ()) -> Plan:
     """Plan a run.
 
     Args:
         recipe: What would be done.
         home: The home folder.
+        refresh: Names of tasks that are to run again although they are cached, with all that come after them.
 
     Returns:
         The plan.
@@ -111,7 +126,7 @@ def plan(recipe: Recipe, home: Path) -> Plan:
     Raises:
         ThawError: The request is wrong.
     """
-    planner = Planner(home)
+    planner = Planner(home, refresh)
     look_up = planner.look_up
     dataset = look_up("ingest", lambda: steps.ingest_step(recipe, home))
     records = look_up("records", lambda dataset: steps.records_step(recipe, dataset), dataset=dataset)
@@ -129,7 +144,11 @@ def plan(recipe: Recipe, home: Path) -> Plan:
         stage_one=stage_one,
         stage_two=stage_two,
     )
-    verdict = look_up("compare", lambda evaluation: steps.verdict_step(recipe, home, evaluation), evaluation=evaluation)
+    verdict = look_up(
+        "compare",
+        lambda evaluation: steps.verdict_step(recipe, home, evaluation, repair=False),
+        evaluation=evaluation,
+    )
     look_up(
         "publish",
         functools.partial(PublishStep, recipe=recipe),

@@ -1,6 +1,7 @@
 """The main flow: from a recipe to a release."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import flow
@@ -8,6 +9,7 @@ from prefect import flow
 from flows import steps
 from flows.journal import Journal
 from flows.result import RunResult, recall, remember
+from flows.steps import TaskName
 from flows.summary import summarize
 from pipeline_config.schema import Recipe
 from tasks.evaluation.task import compare_with_champion, evaluate
@@ -19,12 +21,13 @@ from tasks.training.task import train_stage_one, train_stage_two
 
 
 @flow(name="retrain", flow_run_name="{recipe.name}-seed-{recipe.seed}")
-def retrain(recipe: Recipe, home: Path) -> RunResult:
+def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> RunResult:
     """Ingest, train in two stages, evaluate, compare with the champion, and publish.
 
     Args:
         recipe: What to do.
         home: Folder of artifacts and releases.
+        refresh: Tasks that run again although they are cached, with all that depends on them.
 
     Returns:
         What happened.
@@ -33,13 +36,13 @@ def retrain(recipe: Recipe, home: Path) -> RunResult:
         ThawError: What the first task that failed raised. Nothing is published then.
     """
     started = time.monotonic()
-    journal = Journal(recipe, home.absolute())
+    journal = Journal(recipe, home.absolute(), steps.with_all_after(refresh))
     dataset = journal.run(ingest, steps.ingest_step(recipe, journal.home))
     records = journal.run(write_records, steps.records_step(recipe, dataset))
     stage_one = journal.run(train_stage_one, steps.stage_one_step(recipe, journal.home, records))
     stage_two = journal.run(train_stage_two, steps.stage_two_step(recipe, records, stage_one))
     evaluation = journal.run(evaluate, steps.evaluate_step(recipe, records, stage_one, stage_two))
-    verdict = journal.run(compare_with_champion, steps.verdict_step(recipe, journal.home, evaluation))
+    verdict = journal.run(compare_with_champion, steps.verdict_step(recipe, journal.home, evaluation, repair=True))
     publish = PublishStep(
         recipe=recipe,
         dataset=dataset,

@@ -1,8 +1,12 @@
 """From a recipe to the request of each step. No Prefect here, so that a plan needs no server."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal, get_args
 
+from pipeline_config.errors import RequestError
 from pipeline_config.schema import Recipe
+from pipeline_config.strict import nearest
 from tasks.artifacts.file_digests import FileDigests
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.evaluation.comparison import VerdictStep
@@ -12,6 +16,33 @@ from tasks.ingest.step import IngestStep
 from tasks.publishing.publish import find_opponent
 from tasks.records.step import RecordsStep
 from tasks.training.step import TrainStep, weights_digest
+
+TaskName = Literal["ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"]
+TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)  # in the order in which they run
+
+
+def with_all_after(names: Iterable[str]) -> frozenset[TaskName]:
+    """Add to some tasks all that depend on them.
+
+    Args:
+        names: Names of tasks.
+
+    Returns:
+        The tasks, and all that come after the first of them: each depends on the one before.
+
+    Raises:
+        RequestError: There is no such task.
+    """
+    places: list[int] = []
+    for name in names:
+        if name not in TASK_NAMES:
+            hint = nearest(name, [*TASK_NAMES])
+            raise RequestError(
+                f"There is no task {name!r}. Expected one of: {', '.join(TASK_NAMES)}."
+                + (f" Nearest: {hint}." if hint else "")
+            )
+        places.append(TASK_NAMES.index(name))
+    return frozenset(TASK_NAMES[min(places) :]) if places else frozenset()
 
 
 def ingest_step(recipe: Recipe, home: Path) -> IngestStep:
@@ -65,6 +96,6 @@ def evaluate_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef, 
     )
 
 
-def verdict_step(recipe: Recipe, home: Path, evaluation: ArtifactRef) -> VerdictStep:
-    """Ask whether the new model is better than the recipe's champion, as it is now."""
-    return VerdictStep(evaluation=evaluation, opponent=find_opponent(home, recipe.name, evaluation))
+def verdict_step(recipe: Recipe, home: Path, evaluation: ArtifactRef, *, repair: bool) -> VerdictStep:
+    """Ask whether the new model is better than the recipe's champion, as it is now; `repair` it if it is damaged."""
+    return VerdictStep(evaluation=evaluation, opponent=find_opponent(home, recipe.name, evaluation, repair=repair))

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import typer
@@ -12,45 +13,34 @@ from flows.commands.console import result_console
 from flows.commands.home import prepare_home
 from flows.commands.live import LiveProgress
 from flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
+from flows.commands.request import RunRequest
 from flows.plan import plan
 from flows.result import RunResult, recall
-from pipeline_config.loading import load_recipe
+from flows.steps import TaskName
 from pipeline_config.schema import Recipe
 from tasks.progress import subscribed
 
 
-def run_recipe(
-    recipe_name: str,
-    overrides: tuple[str, ...],
-    *,
-    data: Path | None,
-    weights: Path | None,
-    home: Path | None,
-    always: bool,
-    as_json: bool,
-) -> None:
+def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
     """Run a recipe and print its result.
 
     Args:
-        recipe_name: Name or file of a recipe.
-        overrides: KEY=VALUE strings.
-        data: A folder that takes the place of the recipe's source.
-        weights: A file that takes the place of the recipe's weights.
-        home: `--home`, if it was given.
+        request: Which run.
         always: Start the flow also where everything is cached.
         as_json: Print one JSON document instead of a table.
 
     Raises:
         ThawError: The request was wrong, or the run failed.
     """
-    recipe = load_recipe(recipe_name, overrides, data=data, weights=weights)
-    folder = prepare_home(home)
+    recipe, refresh = request.load_recipe(), request.tasks_to_refresh()
+    folder = prepare_home(request.home)
     console = Console(stderr=True, highlight=False)
     console.print(f"thaw: recipe {recipe.name}, seed {recipe.seed}, home {folder}", soft_wrap=True)
-    planned = plan(recipe, folder)
+    request.prepare_digests(folder)
+    planned = plan(recipe, folder, refresh)
     result = recall(folder, planned.last_key) if planned.up_to_date and planned.last_key and not always else None
     if result is None:
-        result = _run_flow(recipe, folder, console)
+        result = _run_flow(recipe, folder, refresh, console)
     else:
         words = "up to date; this is the result of the run that made it (--always runs all the same)"
         console.print(f"thaw: {words}", soft_wrap=True)
@@ -60,7 +50,7 @@ def run_recipe(
         print_result(result)
 
 
-def _run_flow(recipe: Recipe, home: Path, console: Console) -> RunResult:
+def _run_flow(recipe: Recipe, home: Path, refresh: Collection[TaskName], console: Console) -> RunResult:
     set_prefect_defaults(home)
     keep_console_quiet()
     console.print("thaw: starting Prefect")
@@ -68,7 +58,7 @@ def _run_flow(recipe: Recipe, home: Path, console: Console) -> RunResult:
     from flows.retrain import retrain  # Prefect takes 2 s to import, which nothing else here should cost
 
     with LiveProgress(console) as live, subscribed(live):
-        return retrain(recipe, home)
+        return retrain(recipe, home, sorted(refresh))
 
 
 def print_result(result: RunResult) -> None:

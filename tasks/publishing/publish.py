@@ -1,5 +1,6 @@
 """From a release artifact to a release, and to the champion if it is better. In the flow's process, no TensorFlow."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from tasks.artifacts.manifest import ArtifactRef
@@ -39,7 +40,7 @@ def publish(home: Path, ref: ArtifactRef) -> ReleaseInfo:
     return registry.get(release.id)
 
 
-def find_opponent(home: Path, recipe: str, evaluation: ArtifactRef) -> Opponent | None:
+def find_opponent(home: Path, recipe: str, evaluation: ArtifactRef, *, repair: bool = True) -> Opponent | None:
     """Find what a new model is to be compared with: the recipe's champion.
 
     Args:
@@ -47,6 +48,7 @@ def find_opponent(home: Path, recipe: str, evaluation: ArtifactRef) -> Opponent 
         recipe: The recipe's name.
         evaluation: The new model's evaluation. If the champion was made from this very one, the answer is what the
             champion was compared with, so that a run that is repeated asks for the same verdict.
+        repair: Whether a damaged champion, or a change that was interrupted, is mended first; else nothing is written.
 
     Returns:
         The opponent; None for the first model of its recipe.
@@ -57,7 +59,7 @@ def find_opponent(home: Path, recipe: str, evaluation: ArtifactRef) -> Opponent 
     registry = Registry(home)
     if not registry.releases.exists():
         return None
-    with registry.locked():
+    with registry.locked() if repair else nullcontext():
         champion = registry.champion(recipe)
         if champion is None:
             return None
