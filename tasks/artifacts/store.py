@@ -295,7 +295,7 @@ class ArtifactStore:
 
     def _set_aside(self, path: Path, damage: str) -> None:
         if not path.exists():  # all of it is gone, or another process has just set it aside
-            self._warn(f"{damage}. It is made again.")
+            self._warn(f"{damage}. To be made again.")
             return
         place = self.home / "quarantine" / path.parent.name
         free = next(at for number in itertools.count(1) if not (at := place / f"{path.name}.{number}").exists())
@@ -304,7 +304,7 @@ class ArtifactStore:
         except ArtifactError:
             if path.exists():
                 raise
-        self._warn(f"{damage}. {path.name} was set aside in {free} and is made again.")
+        self._warn(f"{damage}. Set aside as {free}, to be made again.")
 
     def _remove_checkpoints(self, key: str) -> None:
         # What cannot be removed now is removed when the key is next found.

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline_config.errors import ArtifactError
-from tasks.artifacts.atomic import move_into_place, write_atomically
+from tasks.artifacts import atomic
+from tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically
 
 OLD, NEW = b"old content", b"new content, which is longer"
 NO_SPACE = OSError(28, "No space left on device")
@@ -163,3 +164,43 @@ def test_write_where_there_is_no_folder_is_an_error_of_one_line(tmp_path, parent
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ArtifactError, match=f"{parent}/x cannot be written: (No such file|Not a directory)"):
         write_atomically(tmp_path / parent / "x", NEW)
+
+
+def test_a_renamed_folder_reaches_the_disk_under_both_its_names(tmp_path, monkeypatch):
+    synced = watch_syncs(monkeypatch)
+    (tmp_path / "from" / "it").mkdir(parents=True)
+    rename(tmp_path / "from" / "it", tmp_path / "to" / "that")
+    assert (tmp_path / "to" / "that").is_dir()
+    assert synced == [tmp_path, tmp_path / "to", tmp_path / "from"]  # the first for the new folder's own name
+
+
+def test_a_new_folder_reaches_the_disk_with_all_that_lead_to_it(tmp_path, monkeypatch):
+    synced = watch_syncs(monkeypatch)
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert (tmp_path / "a" / "b" / "c").is_dir()
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert len(synced) == 3
+
+
+def test_a_write_that_is_killed_again_and_again_leaves_one_temporary_file_at_most(tmp_path, faults):
+    for at in (2, 3, 4):
+        faults.arm(at, Crash())
+        with pytest.raises(Crash):
+            write_atomically(tmp_path / "file", NEW)
+        faults.disarm()
+        assert len([path for path in tmp_path.iterdir() if path.name != "file"]) <= 1
+    write_atomically(tmp_path / "file", NEW)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def watch_syncs(monkeypatch) -> list[Path]:
+    synced: list[Path] = []
+    original = atomic.sync
+
+    def watched(path: Path) -> None:
+        synced.append(path)
+        original(path)
+
+    monkeypatch.setattr(atomic, "sync", watched)
+    return synced

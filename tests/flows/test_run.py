@@ -1,13 +1,20 @@
 """`thaw run` from pictures to a release, as a user sees it, and what Prefect shows of it."""
 
+import hashlib
 import json
 import re
+import shutil
+import sqlite3
+import time
+import zlib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline_config.yaml_dialect import write_yaml
+from tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from tasks.publishing.registry import Registry
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
@@ -167,9 +174,96 @@ def test_a_damaged_artifact_is_built_again_and_the_rest_stays_cached(
     content = bytearray(shard.read_bytes())
     content[100] ^= 1
     shard.write_bytes(content)
-    again = json.loads(thaw("run", place / "small.yaml", "--home", place / "home", "--json").stdout)
+    done = thaw("run", place / "small.yaml", "--home", place / "home", "--json")
+    again = json.loads(done.stdout)
     assert [task["name"] for task in again["tasks"] if not task["cached"]] == ["records"]
     assert [task["digest"] for task in again["tasks"]] == [task["digest"] for task in first["tasks"]]
+    aside = place / "home" / "quarantine" / "records" / f"{digest}.1"
+    warning = f"{shard} was altered: its SHA-256 is not the recorded one. Set aside as {aside}, to be made again."
+    assert (aside / shard.name).read_bytes() == content
+    assert f"thaw: warning: {warning}" in done.stderr.splitlines()
+    logs = thaw.api("logs/filter", {"logs": {"flow_run_id": {"any_": [again["run"]]}}, "limit": 200})
+    assert [(log["level"], log["message"]) for log in logs if "set aside" in log["message"]] == [(30, warning)]
+
+
+def test_a_bit_that_flipped_behind_the_file_systems_back_is_found_with_verify(
+    first: dict[str, Any], thaw: Thaw, place: Path
+) -> None:
+    """As on a failing disk: the file's size, times and inode say that nothing changed."""
+    digest = first["tasks"][1]["digest"]
+    (shard, *_) = sorted((place / "home" / "artifacts" / "records" / digest).glob("train-*.tfrecord"))
+    time.sleep(2.1)  # younger files are not remembered
+    assert plan_of(thaw, place) == {}
+    content = shard.read_bytes()
+    shard.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
+    time.sleep(2.1)
+    remember_wrongly(place / "home", shard, content)
+    try:
+        assert plan_of(thaw, place) == {}
+        assert f"{shard} was altered" in plan_of(thaw, place, "--verify")["records"][0]
+    finally:
+        shard.write_bytes(content)
+    assert plan_of(thaw, place, "--verify") == {}
+
+
+def remember_wrongly(home: Path, path: Path, content: bytes) -> None:
+    """Write into the memory that a file, as it is now, has another content."""
+    FileDigests(home).sha256_of([path])
+    with closing(sqlite3.connect(home / MEMORY_NAME)) as connection, connection:
+        (identity,) = connection.execute("SELECT identity FROM files WHERE path = ?", [bytes(path)]).fetchone()
+        row = (bytes(path), identity, hashlib.sha256(content).digest())
+        connection.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", [*row, zlib.crc32(b"".join(row))])
+
+
+def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new(
+    first: dict[str, Any], thaw: Thaw, place: Path
+) -> None:
+    before = Registry(place / "home")
+    log, releases = before.log(), before.list()
+    again = json.loads(
+        thaw("run", place / "small.yaml", "--home", place / "home", "--json", "--refresh", "evaluate").stdout
+    )
+    assert [task["name"] for task in again["tasks"] if not task["cached"]] == ["evaluate", "compare", "publish"]
+    assert [task["digest"] for task in again["tasks"][:6]] == [task["digest"] for task in first["tasks"][:6]]
+    assert again["release"] == first["release"]
+    assert Registry(place / "home").log() == log
+    assert Registry(place / "home").list() == releases
+    assert plan_of(thaw, place) == {}
+
+
+def test_a_plan_says_what_a_refresh_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
+    assert plan_of(thaw, place, "--refresh", "compare", "--refresh", "evaluate") == {
+        "evaluate": ["--refresh asks for it"],
+        "compare": ["evaluate would run before it"],
+        "publish": ["compare would run before it"],
+    }
+
+
+def test_a_task_that_is_not_there_cannot_be_refreshed(thaw: Thaw, place: Path) -> None:
+    for command in ("run", "plan"):
+        done = thaw(command, place / "small.yaml", "--home", place / "home", "--refresh", "stage_too")
+        assert done.returncode == 2
+        assert "There is no task 'stage_too'" in done.stderr
+        assert "Nearest: stage_two." in done.stderr
+
+
+def test_a_run_whose_result_was_lost_leaves_one_for_the_next(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
+    shutil.rmtree(place / "home" / "runs")
+    lost = thaw("run", place / "small.yaml", "--home", place / "home", "--json")
+    assert all(task["cached"] for task in json.loads(lost.stdout)["tasks"])
+    found = thaw("run", place / "small.yaml", "--home", place / "home", "--json")
+    assert "up to date" in found.stderr
+    assert found.stdout == lost.stdout
+
+
+def test_a_plan_writes_nothing_but_the_memory_of_digests(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
+    home = place / "home"
+    (home / MEMORY_NAME).unlink(missing_ok=True)
+    shutil.rmtree(home / "locks")
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
+    assert plan_of(thaw, place) == {}
+    after = {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.name != MEMORY_NAME}
+    assert after == before
 
 
 def test_a_damaged_release_is_repaired_by_the_next_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:

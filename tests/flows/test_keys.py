@@ -1,0 +1,145 @@
+"""The keys of a run's tasks: what changes them, task by task, and what does not."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import steps
+from pipeline_config.errors import RequestError
+from pipeline_config.loading import load_recipe
+from pipeline_config.schema import Recipe
+from pipeline_config.yaml_dialect import write_yaml
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.publishing.step import PublishStep
+from tests.support import small_recipe, write_pictures
+
+DAY = 86_400
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    write_pictures(tmp_path / "data", each=3)
+    document = small_recipe(tmp_path / "data").model_dump(mode="json", by_alias=True)
+    (tmp_path / "small.yaml").write_text(write_yaml(document))
+    return tmp_path
+
+
+def keys(recipe: Recipe, home: Path) -> dict[str, str]:
+    """The key of each task, if the tasks before it had made always the same."""
+
+    def made(kind: str) -> ArtifactRef:
+        return ArtifactRef(kind=kind, digest="0" * 64)
+
+    dataset, records, stage, evaluation = made("dataset"), made("records"), made("stage"), made("evaluation")
+    requests = {
+        "ingest": steps.ingest_step(recipe, home),
+        "records": steps.records_step(recipe, dataset),
+        "stage_one": steps.stage_one_step(recipe, home, records),
+        "stage_two": steps.stage_two_step(recipe, records, stage),
+        "evaluate": steps.evaluate_step(recipe, records, stage, stage),
+        "compare": steps.verdict_step(recipe, home, evaluation, repair=False),
+        "publish": PublishStep(
+            recipe=recipe,
+            dataset=dataset,
+            records=records,
+            stage_one=stage,
+            stage_two=stage,
+            evaluation=evaluation,
+            verdict=made("verdict"),
+        ),
+    }
+    assert tuple(requests) == steps.TASK_NAMES
+    return {name: request.key for name, request in requests.items()}
+
+
+def keys_of(place: Path, *overrides: str, data: Path | None = None, name: str = "small.yaml") -> dict[str, str]:
+    return keys(load_recipe(str(place / name), overrides, data=data), place / "home")
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    return [name for name, key in before.items() if after[name] != key]
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("stage_two.epochs=3", ["stage_two", "evaluate", "publish"]),
+        ("stage_two.optimizer.learning_rate=0.5", ["stage_two", "evaluate", "publish"]),
+        ("stage_one.epochs=3", ["stage_one", "evaluate", "publish"]),
+        ("records.shard_megabytes=2", ["records", "publish"]),
+        ("evaluate.confidence=0.9", ["evaluate", "publish"]),
+        ("publish.formats=[keras]", ["publish"]),
+        ("seed=4", ["ingest", "stage_one", "stage_two", "evaluate", "publish"]),
+        ("model.dropout=0.3", ["stage_one", "stage_two", "publish"]),
+        ("deterministic=false", ["stage_one", "stage_two", "publish"]),
+        ("execution.retries=9", []),
+        ("execution.checkpoint_every=7", []),
+        ("execution.deadline_minutes=1", []),
+        ("schedule={cron: 0 3 * * 1}", []),
+    ],
+)
+def test_a_setting_changes_the_keys_of_the_tasks_that_it_concerns_and_no_other(
+    place: Path, setting: str, expected: list[str]
+) -> None:
+    assert changed(keys_of(place), keys_of(place, setting)) == expected
+
+
+def backwards(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {key: backwards(value) for key, value in reversed(document.items())}
+    return [backwards(value) for value in document] if isinstance(document, list) else document
+
+
+def test_the_order_of_the_recipes_keys_and_its_comments_change_no_key(place: Path) -> None:
+    document = small_recipe(place / "data").model_dump(mode="json", by_alias=True)
+    lines = [f"{line}  # a comment" for line in write_yaml(backwards(document)).splitlines()]
+    assert lines[0].startswith("execution:")
+    (place / "other.yaml").write_text("# Another comment.\n\n" + "\n".join(lines) + "\n")
+    assert keys_of(place, name="other.yaml") == keys_of(place)
+
+
+def test_the_paths_of_the_data_the_recipe_and_the_home_change_no_key(place: Path) -> None:
+    shutil.copytree(place, place / "moved", ignore=shutil.ignore_patterns("moved"))
+    assert keys_of(place / "moved", data=place / "moved" / "data") == keys_of(place)
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_the_clock_changes_no_key(place: Path, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    before = keys_of(place)
+    clock, clock_ns = time.time, time.time_ns
+    monkeypatch.setattr(time, "time", lambda: clock() + days * DAY)
+    monkeypatch.setattr(time, "time_ns", lambda: clock_ns() + days * DAY * 10**9)
+    assert keys_of(place) == before
+
+
+def rename_a_class(data: Path) -> None:
+    (data / "red").rename(data / "scarlet")
+
+
+def exchange_an_image(data: Path) -> None:
+    (data / "red" / "000.png").write_bytes((data / "red" / "001.png").read_bytes() + b"other")
+
+
+def remove_an_image(data: Path) -> None:
+    (data / "red" / "000.png").unlink()
+
+
+@pytest.mark.parametrize("change", [rename_a_class, exchange_an_image, remove_an_image])
+def test_a_change_of_the_images_is_a_change_of_the_dataset_and_by_itself_of_nothing_else(
+    place: Path, change: Any
+) -> None:
+    before = keys_of(place)
+    change(place / "data")
+    assert changed(before, keys_of(place)) == ["ingest"]
+
+
+def test_with_a_task_come_all_after_it() -> None:
+    assert steps.with_all_after([]) == frozenset()
+    assert steps.with_all_after(["publish"]) == {"publish"}
+    assert steps.with_all_after(["publish", "evaluate"]) == {"evaluate", "compare", "publish"}
+    assert steps.with_all_after(["ingest"]) == set(steps.TASK_NAMES)
+    with pytest.raises(RequestError, match=r"There is no task 'evaluat'\. .* Nearest: evaluate\."):
+        steps.with_all_after(["evaluat"])
