@@ -12,6 +12,7 @@ from flows.result import RunResult, recall, remember
 from flows.steps import TaskName
 from flows.summary import summarize
 from pipeline_config.schema import Recipe
+from tasks.artifacts.in_use import home_in_use
 from tasks.evaluation.task import compare_with_champion, evaluate
 from tasks.ingest.task import ingest
 from tasks.publishing.step import PublishStep
@@ -35,6 +36,11 @@ def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> Run
     Raises:
         ThawError: What the first task that failed raised. Nothing is published then.
     """
+    with home_in_use(home):  # thaw gc waits for its end, because a step that is cached holds no lock
+        return _run_steps(recipe, home)
+
+
+def _run_steps(recipe: Recipe, home: Path) -> RunResult:
     started = time.monotonic()
     journal = Journal(recipe, home.absolute(), steps.with_all_after(refresh))
     dataset = journal.run(ingest, steps.ingest_step(recipe, journal.home))

@@ -8,6 +8,7 @@ ThawError
 ├── DownloadError         a file cannot be fetched               exit 1
 ├── TrainingError         a loss that is not finite              exit 1
 ├── StepProcessError      a step's process died or ran too long  exit 1
+├── HomeInUseError        a run is going on in the home folder   exit 1
 └── PublishError          nothing was published                  exit 1
 
 A message is one line: what was received, what was expected, and how to put it right.
@@ -48,6 +49,10 @@ class TrainingError(ThawError):
 
 class StepProcessError(ThawError):
     """The process that does a step's work died, was killed, or passed its deadline."""
+
+
+class HomeInUseError(ThawError):
+    """What needs the home folder to itself cannot be done while a run is going on in it."""
 
 
 class PublishError(ThawError):
