@@ -53,6 +53,7 @@ class Journal:
         call: Any = with_execution(step_task, execution)
         state: State[ArtifactRef] = call(step, self.home, execution, return_state=True)
         ref = ArtifactRef.model_validate(state.result())
+        ArtifactStore(self.home).mark_used(step.key)
         self.reports.append(
             TaskReport(
                 name=step_task.name,

@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from tasks.artifacts.age import mark_used
 from tasks.artifacts.atomic import make_folder, write_atomically
 from tasks.artifacts.store import ArtifactStore
+from tasks.cleanup.run_records import RUNS_NAME, next_sequence
 from tasks.publishing.registry import Registry
 
 
@@ -88,6 +90,10 @@ class RunResult(BaseModel):
     ui_url: str | None
 
 
+class _Remembered(RunResult):
+    sequence: int  # which of two releases was made last, whatever the clock says
+
+
 def remember(home: Path, key: str, result: RunResult) -> None:
     """Keep a run's result, for a later run that finds nothing to do.
 
@@ -101,12 +107,13 @@ def remember(home: Path, key: str, result: RunResult) -> None:
     """
     path = _path(home, key)
     make_folder(path.parent)
-    with ArtifactStore(home).lock(f"run-{key}"):  # two runs that end at once would write one temporary file
-        write_atomically(path, result.model_dump_json(indent=1).encode())
+    with ArtifactStore(home).lock("runs"):  # two runs that end at once have numbers of their own
+        remembered = _Remembered(**result.model_dump(), sequence=next_sequence(home))
+        write_atomically(path, remembered.model_dump_json(indent=1).encode())
 
 
 def recall(home: Path, key: str) -> RunResult | None:
-    """Find the result of the run that made what is up to date now.
+    """Find the result of the run that made what is up to date now, and note that it was asked for.
 
     Args:
         home: The home folder.
@@ -119,10 +126,11 @@ def recall(home: Path, key: str) -> RunResult | None:
         result = RunResult.model_validate_json(_path(home, key).read_bytes())
     except (OSError, ValidationError):
         return None
+    mark_used(_path(home, key))  # thaw gc keeps what a recent run refers to
     release = Registry(home).get(result.release.id)
     report = ReleaseReport(id=release.id, path=release.path, champion=release.is_champion)
     return result.model_copy(update={"release": report})
 
 
 def _path(home: Path, key: str) -> Path:
-    return home / "runs" / f"{key}.json"
+    return home / RUNS_NAME / f"{key}.json"

@@ -22,6 +22,7 @@ from filelock import FileLock
 from pydantic import BaseModel
 
 from pipeline_config.errors import ArtifactError
+from tasks.artifacts.age import mark_used
 from tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically, writing
 from tasks.artifacts.file_digests import FileDigests
 from tasks.artifacts.manifest import (
@@ -184,6 +185,14 @@ class ArtifactStore:
             with contextlib.suppress(OSError, _DamagedRecordError):
                 documents.append(self._read_record(path.stem).document)
         return [document for document in documents if document.get("kind") == kind]
+
+    def mark_used(self, key: str) -> None:
+        """Note that what a key leads to is used now, so that it is not removed as something that nobody uses.
+
+        Args:
+            key: A step's key.
+        """
+        mark_used(self._key_path(key))
 
     def build(self, step: Step, work: Callable[[Path], dict[str, Any]]) -> ArtifactRef:
         """Return a step's artifact, and build it first if it is not there. One process at a time builds a key.

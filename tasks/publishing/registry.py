@@ -40,8 +40,18 @@ class Registry:
         """
         damaged = self.damaged()
         history = self._history()
-        infos = [self._info(release, history) for release in self._ids() if release not in damaged]
+        infos = [self._info(release, history) for release in self.ids() if release not in damaged]
         return sorted(infos, key=lambda info: (info.recipe, info.id))
+
+    def ids(self) -> Sequence[str]:
+        """List the ids of all releases, also of those whose description is damaged.
+
+        Returns:
+            In alphabetical order.
+        """
+        if not self.releases.is_dir():
+            return []
+        return sorted(folder.name for folder in self.releases.iterdir() if is_visible(folder))
 
     def damaged(self) -> dict[str, str]:
         """List the releases that `list` leaves out, and the lines and pointers that cannot be read.
@@ -50,7 +60,7 @@ class Registry:
             What is wrong, by the release's id, or by the name of the log or the pointer.
         """
         problems: dict[str, str] = {}
-        for release in self._ids():
+        for release in self.ids():
             try:
                 read_release(self.releases / release)
             except PublishError as error:
@@ -73,7 +83,7 @@ class Registry:
             RequestError: There is no such release; the message names the nearest.
             PublishError: Its description is damaged.
         """
-        ids = self._ids()
+        ids = self.ids()
         if release not in ids:
             hint = nearest(release, [*ids])
             raise RequestError(
@@ -125,6 +135,23 @@ class Registry:
         history = self._history()
         named = {recipe: self._champion_id(history, recipe) for recipe in history.recipes}
         return {recipe: release for recipe, release in named.items() if release is not None}
+
+    def needed(self) -> set[str]:
+        """Name the releases that must stay: each recipe's champion, and the one that a rollback would return to.
+
+        Returns:
+            Their ids; a champion whose folder is missing is among them.
+
+        Raises:
+            PublishError: A pointer is damaged, and the log does not know its recipe: any release may be its champion.
+        """
+        history = self._history()
+        needed: set[str | None] = set()
+        for recipe in {*history.recipes, *history.damaged_pointers}:
+            champion = self._champion_id(history, recipe)
+            if champion is not None:
+                needed |= {champion, history.before(recipe, champion, self._is_visible)}
+        return {release for release in needed if release is not None}
 
     def log(self) -> Sequence[LogEntry]:
         """Read every change of a champion.
@@ -270,8 +297,3 @@ class Registry:
 
     def _is_visible(self, release: str) -> bool:
         return is_visible(self.releases / release)
-
-    def _ids(self) -> Sequence[str]:
-        if not self.releases.is_dir():
-            return []
-        return sorted(folder.name for folder in self.releases.iterdir() if is_visible(folder))

@@ -1,0 +1,26 @@
+"""Which files of a home folder are thaw's: those that are named by a digest.
+
+What is given as the home folder may be another one by mistake, with folders of the same names in it. So nothing else is
+looked at, or removed.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def entries(folder: Path, pattern: str) -> Iterator[Path]:
+    """List what is named by a digest.
+
+    Args:
+        folder: A folder, which need not exist.
+        pattern: Which of its entries, as for `Path.glob`.
+
+    Yields:
+        Paths whose name, up to the first dot that does not begin it, is a digest; in alphabetical order.
+    """
+    for path in sorted(folder.glob(pattern)):
+        if _DIGEST.fullmatch(path.name.lstrip(".").partition(".")[0]):
+            yield path

@@ -1,0 +1,184 @@
+"""What there is in a home folder, and what refers to what."""
+
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipeline_config.errors import ArtifactError, PublishError
+from tasks.artifacts.age import Measured, measure
+from tasks.artifacts.manifest import ArtifactRef, read_manifest
+from tasks.cleanup.entries import entries
+from tasks.cleanup.run_records import RunRecord, read_run_records
+from tasks.publishing.folders import RELEASE_KIND
+from tasks.publishing.release import read_release
+
+
+class _KeyContent(BaseModel):
+    ref: ArtifactRef
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """A file that leads from a key to an artifact.
+
+    Attributes:
+        path: The file.
+        ref: The artifact; None where the file is damaged.
+        refers_to: The artifacts that stand in the key's document.
+        modified: When the artifact was last built or found under this key.
+    """
+
+    path: Path
+    ref: ArtifactRef | None
+    refers_to: frozenset[ArtifactRef]
+    modified: float
+
+    @property
+    def key(self) -> str:
+        """The key."""
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact of the store.
+
+    Attributes:
+        ref: Its name.
+        folder: Where it is.
+        bytes: Size of its files.
+        modified: When it was last built or found.
+        refers_to: What it was made from; None where that cannot be read.
+        release: Id of the release that was copied from it; None for other kinds, and where that cannot be read.
+    """
+
+    ref: ArtifactRef
+    folder: Path
+    bytes: int
+    modified: float
+    refers_to: frozenset[ArtifactRef] | None
+    release: str | None
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What is in a home folder.
+
+    Attributes:
+        home: The home folder.
+        keys: All key records.
+        artifacts: All artifacts, by name.
+        runs: All remembered runs.
+    """
+
+    home: Path
+    keys: list[KeyRecord]
+    artifacts: dict[ArtifactRef, Artifact]
+    runs: list[RunRecord]
+    _by_digest: dict[str, ArtifactRef] = field(repr=False)
+
+    def named(self, digests: Iterable[str]) -> set[ArtifactRef]:
+        """Find artifacts by their digests alone.
+
+        Args:
+            digests: Digests of anything.
+
+        Returns:
+            Those artifacts that there are.
+        """
+        return {self._by_digest[digest] for digest in digests if digest in self._by_digest}
+
+    @functools.cached_property
+    def by_key(self) -> dict[str, ArtifactRef]:
+        """The artifact that each key leads to, if it is there."""
+        return {record.key: record.ref for record in self.keys if record.ref is not None}
+
+    @functools.cached_property
+    def by_release(self) -> dict[str, set[ArtifactRef]]:
+        """The release artifacts of each release's id."""
+        found: dict[str, set[ArtifactRef]] = defaultdict(set)
+        for artifact in self.artifacts.values():
+            if artifact.release is not None:
+                found[artifact.release].add(artifact.ref)
+        return found
+
+
+def take_inventory(home: Path) -> Inventory:
+    """Look at all that a home folder holds. Nothing is changed, and nothing damaged is an error.
+
+    Args:
+        home: The home folder.
+
+    Returns:
+        What is there.
+    """
+    keys = [_read_key(path) for path in entries(home / "keys", "[!.]*.json")]
+    leading: dict[ArtifactRef, list[KeyRecord]] = defaultdict(list)
+    for record in keys:
+        if record.ref is not None:
+            leading[record.ref].append(record)
+    artifacts = {}
+    for folder in entries(home / "artifacts", "*/*"):
+        ref = ArtifactRef(kind=folder.parent.name, digest=folder.name)
+        artifacts[ref] = _read_artifact(ref, folder, leading[ref])
+    return Inventory(home, keys, artifacts, read_run_records(home), {ref.digest: ref for ref in artifacts})
+
+
+def references_in(document: Any) -> Iterator[ArtifactRef]:
+    """Find the references in a JSON document, at any depth.
+
+    Args:
+        document: Anything that JSON can hold.
+
+    Yields:
+        What has a kind and a digest, whether or not there is such an artifact.
+    """
+    if isinstance(document, dict):
+        kind, digest = document.get("kind"), document.get("digest")
+        if isinstance(kind, str) and isinstance(digest, str):
+            yield ArtifactRef(kind=kind, digest=digest)
+    children: Iterable[Any] = document.values() if isinstance(document, dict) else document
+    if isinstance(document, dict | list):
+        for child in children:
+            yield from references_in(child)
+
+
+def _read_key(path: Path) -> KeyRecord:
+    modified = measure(path).modified
+    try:
+        content = _KeyContent.model_validate(json.loads(path.read_bytes()))
+    except (OSError, ValueError):  # pydantic's and json's errors are ValueErrors
+        return KeyRecord(path, None, frozenset(), modified)
+    return KeyRecord(path, content.ref, frozenset(references_in(content.document)), modified)
+
+
+def _read_artifact(ref: ArtifactRef, folder: Path, leading: list[KeyRecord]) -> Artifact:
+    measured: Measured = measure(folder)
+    modified = max([measured.modified, *(record.modified for record in leading)])
+    # A key record repeats what the manifest says of the inputs, and stands in for one that is damaged. Both are taken:
+    # a flipped bit in a reference is not seen, because an artifact's digest does not depend on what it was made from.
+    known = {reference for record in leading for reference in record.refers_to}
+    try:
+        manifest = read_manifest(folder)
+        readable = manifest.ref == ref
+        known.update(references_in(manifest.made_from))
+    except ArtifactError:
+        readable = False
+    refers_to = frozenset(known) if readable or leading else None
+    return Artifact(ref, folder, measured.bytes, modified, refers_to, _release_of(ref, folder))
+
+
+def _release_of(ref: ArtifactRef, folder: Path) -> str | None:
+    if ref.kind != RELEASE_KIND:
+        return None
+    try:
+        return read_release(folder).id
+    except PublishError:
+        return None
