@@ -105,13 +105,14 @@ def plan(
 def predict(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Image files.")],
     release: Annotated[str | None, typer.Option(metavar="ID", help="A release.  [default: the champion]")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Whose champion, where several recipes have one.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Classify images with a published release."""
     from flows.commands.predict import predict_images
 
-    predict_images(paths, release_id=release, home=home, as_json=as_json)
+    predict_images(paths, release_id=release, recipe=recipe, home=home, as_json=as_json)
 
 
 @app.command()

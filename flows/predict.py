@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_config.errors import RequestError
+from pipeline_config.strict import nearest
 from tasks.process import run_in_child
 from tasks.publishing.predict_request import PredictWork
 from tasks.publishing.registry import Registry
@@ -12,24 +13,25 @@ from tasks.publishing.release import ReleaseInfo
 _DEADLINE_SECONDS = 3600.0
 
 
-def predict(home: Path, paths: list[Path], release_id: str | None) -> list[dict[str, Any]]:
+def predict(home: Path, paths: list[Path], release_id: str | None, recipe: str | None = None) -> list[dict[str, Any]]:
     """Classify images.
 
     Args:
         home: The home folder.
         paths: Image files.
-        release_id: A release; None for the champion, if there is exactly one.
+        release_id: A release; None for a champion.
+        recipe: The recipe whose champion it is; may be None where only one recipe has a champion.
 
     Returns:
         For each path: path, class, probability, and the probabilities of all classes by name.
 
     Raises:
-        RequestError: There is no such release, or no single champion.
+        RequestError: There is no such release or champion, or it is not clear which is meant.
         PublishError: The release is damaged.
         DatasetError: A file is not an image.
     """
     registry = Registry(home)
-    release = registry.get(release_id) if release_id else _only_champion(registry)
+    release = _choose(registry, release_id, recipe)
     registry.verify(release.id)
     request = PredictWork(release=release.path, paths=[path.absolute() for path in paths])
     answer = run_in_child(
@@ -40,11 +42,20 @@ def predict(home: Path, paths: list[Path], release_id: str | None) -> list[dict[
     return [prediction | {"path": str(path)} for path, prediction in zip(paths, predictions, strict=True)]
 
 
-def _only_champion(registry: Registry) -> ReleaseInfo:
+def _choose(registry: Registry, release_id: str | None, recipe: str | None) -> ReleaseInfo:
+    if release_id and recipe:
+        raise RequestError("--release and --recipe each name a release by themselves. Give one of them.")
+    if release_id:
+        return registry.get(release_id)
     champions = registry.champions()
-    if len(champions) != 1:
-        names = ", ".join(champions.values()) or "none"
+    if recipe and recipe not in champions:
+        hint = nearest(recipe, list(champions))
         raise RequestError(
-            f"Expected one champion in {registry.releases}, found: {names}. Name a release with --release."
+            f"Recipe {recipe!r} has no champion in {registry.releases}." + (f" Nearest: {hint}." if hint else "")
         )
-    return registry.get(next(iter(champions.values())))
+    if not recipe and len(champions) != 1:
+        raise RequestError(
+            f"Expected the champion of one recipe in {registry.releases}, found: {', '.join(champions) or 'none'}. "
+            "Name a recipe with --recipe, or a release with --release."
+        )
+    return registry.get(champions[recipe] if recipe else next(iter(champions.values())))

@@ -9,19 +9,22 @@ from flows.commands.home import resolve_home
 from flows.predict import predict
 
 
-def predict_images(paths: list[Path], *, release_id: str | None, home: Path | None, as_json: bool) -> None:
+def predict_images(
+    paths: list[Path], *, release_id: str | None, recipe: str | None, home: Path | None, as_json: bool
+) -> None:
     """Classify images and print a line for each.
 
     Args:
         paths: Image files.
-        release_id: A release; the champion where it is None.
+        release_id: A release; a champion where it is None.
+        recipe: Whose champion; may be None where only one recipe has one.
         home: `--home`, if it was given.
         as_json: Print one JSON document.
 
     Raises:
         ThawError: There is no such release, it is damaged, or a file is not an image.
     """
-    predictions = predict(resolve_home(home), paths, release_id)
+    predictions = predict(resolve_home(home), paths, release_id, recipe)
     if as_json:
         typer.echo(json.dumps(predictions, indent=1))
         return
