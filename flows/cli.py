@@ -42,6 +42,15 @@ VerifyOption = Annotated[
     bool, typer.Option("--verify", help="Read every file, also those that did not change since they were last read.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
+KeepReleasesOption = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=0, help="Keep each recipe's last N, besides what is in use or a rollback returns to."
+    ),
+]
+OlderThanOption = Annotated[
+    str, typer.Option(metavar="AGE", help="Keep what was made or used since: 45m, 12h, 30d, 2w.")
+]
 ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the log.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A release's id, as `thaw releases list` prints it.")]
 
@@ -113,6 +122,20 @@ def predict(
     from flows.commands.predict import predict_images
 
     predict_images(paths, release_id=release, recipe=recipe, home=home, as_json=as_json)
+
+
+@app.command()
+def gc(
+    keep_releases: KeepReleasesOption = 3,
+    older_than: OlderThanOption = "30d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove what no kept release, champion or recent run refers to, and say what that frees."""
+    from flows.commands.gc import collect
+
+    collect(home, keep_releases=keep_releases, older_than=older_than, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()

@@ -1,0 +1,83 @@
+"""`thaw gc`: remove what nothing needs any more, and print what that frees."""
+
+import re
+import time
+from itertools import groupby
+from pathlib import Path
+
+import typer
+from rich.table import Column, Table
+
+from flows.commands.console import result_console
+from flows.commands.home import resolve_home
+from pipeline_config.errors import RequestError
+from tasks.cleanup.collect import Collected, collect_garbage
+from tasks.cleanup.garbage import Garbage
+from tasks.cleanup.kept import Limits
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+_AGE = re.compile(r"([0-9]{1,9})([mhdw])")
+_SMALL = ("run record", "Prefect record", "key record")  # many, of some kilobytes each: one row for all of a kind
+
+
+def collect(home: Path | None, *, keep_releases: int, older_than: str, dry_run: bool, as_json: bool) -> None:
+    """Remove what no kept release, champion or recent run refers to, and print what it was.
+
+    Args:
+        home: `--home`, if it was given.
+        keep_releases: How many of each recipe's last releases stay, besides its champion.
+        older_than: What was used since then stays; such as "30d".
+        dry_run: Only say what would go.
+        as_json: Print one JSON document.
+
+    Raises:
+        ThawError: The age is wrong, a run is going on, or something cannot be removed.
+    """
+    limits = Limits(keep_releases, young_after=time.time() - seconds_of(older_than))
+    collected = collect_garbage(resolve_home(home), limits, dry_run=dry_run)
+    for warning in collected.warnings:
+        typer.echo(f"thaw: warning: {warning}", err=True)
+    if as_json:
+        typer.echo(collected.model_dump_json(indent=1))
+    else:
+        _print(collected)
+
+
+def seconds_of(age: str) -> int:
+    """Read an age.
+
+    Args:
+        age: A whole number and a unit: m, h, d or w.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        RequestError: It is none.
+    """
+    match = _AGE.fullmatch(age)
+    if match is None:
+        raise RequestError(f"--older-than is {age!r}, expected a whole number and a unit: 45m, 12h, 30d or 2w.")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _print(collected: Collected) -> None:
+    console = result_console()
+    if collected.garbage:
+        table = Table("kind", "name", Column("MB", justify="right"), "why it can go", box=None, pad_edge=False)
+        for kind, items in groupby(collected.garbage, key=lambda item: item.kind):
+            for name, size, reason in _rows(kind, list(items)):
+                table.add_row(kind, name, _megabytes(size), reason)
+        console.print(table)
+    words = "would free" if collected.dry_run else "freed"
+    console.print(f"{words}: {_megabytes(collected.bytes)} MB")
+
+
+def _rows(kind: str, items: list[Garbage]) -> list[tuple[str, int, str]]:
+    if kind in _SMALL:
+        return [(f"{len(items)} of them", sum(item.bytes for item in items), "they lead to nothing that stays")]
+    return [(item.name, item.bytes, item.reason) for item in items]
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f}"

@@ -1,0 +1,106 @@
+"""Remove what nothing in a home folder needs any more.
+
+A kill at any moment leaves a home folder that works: the order of removal is that of `find_garbage`, a folder vanishes
+from its place in one step, by being renamed into `trash/`, and what is left there is removed by the next time. Files in
+`locks/` stay for ever: if one were removed while somebody waits for it, two processes would come to hold the same lock.
+"""
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from pipeline_config.errors import ArtifactError
+from tasks.artifacts.atomic import sync
+from tasks.artifacts.in_use import home_at_rest
+from tasks.cleanup.garbage import TRASH_NAME, Garbage, find_garbage
+from tasks.cleanup.inventory import take_inventory
+from tasks.cleanup.kept import Limits, find_kept
+from tasks.publishing.registry import Registry
+
+
+class Collected(BaseModel):
+    """What was found, and removed unless only asked for.
+
+    Attributes:
+        home: The home folder.
+        dry_run: Whether everything is still there.
+        garbage: What can go, or is gone.
+        bytes: Its size.
+        warnings: What stays because something is damaged.
+    """
+
+    home: Path
+    dry_run: bool
+    garbage: list[Garbage]
+    bytes: int
+    warnings: list[str]
+
+
+def collect_garbage(home: Path, limits: Limits, *, dry_run: bool) -> Collected:
+    """Remove what no kept release, champion or recent run refers to.
+
+    Args:
+        home: The home folder.
+        limits: What is to stay besides the champions.
+        dry_run: Only say what would go.
+
+    Returns:
+        What is gone, or would be.
+
+    Raises:
+        HomeInUseError: A run is going on in the home folder.
+        PublishError: It cannot be said which release is a champion.
+        ArtifactError: Something cannot be removed. What is left works.
+    """
+    if not home.is_dir():
+        return Collected(home=home, dry_run=dry_run, garbage=[], bytes=0, warnings=[])
+    registry = Registry(home)
+    with home_at_rest(home), contextlib.nullcontext() if dry_run else registry.locked():
+        inventory = take_inventory(home)
+        kept = find_kept(inventory, registry, limits)
+        garbage = find_garbage(inventory, registry, kept, limits)
+        if not dry_run:
+            for item in garbage:
+                _remove(home, item)
+            _remove_empty(home / TRASH_NAME)
+    total = sum(item.bytes for item in garbage)
+    return Collected(home=home, dry_run=dry_run, garbage=garbage, bytes=total, warnings=kept.warnings)
+
+
+def _remove(home: Path, item: Garbage) -> None:
+    with _removing(item.path):
+        if item.path.is_symlink() or not item.path.is_dir():
+            item.path.unlink(missing_ok=True)
+            return
+        folder = item.path if item.kind == "trash" else _move_to_trash(home, item.path)
+        shutil.rmtree(folder)
+
+
+def _move_to_trash(home: Path, folder: Path) -> Path:
+    trash = home / TRASH_NAME
+    trash.mkdir(exist_ok=True)
+    place = trash / uuid.uuid4().hex
+    folder.rename(place)
+    sync(trash)
+    sync(folder.parent)
+    return place
+
+
+def _remove_empty(folder: Path) -> None:
+    with _removing(folder):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def _removing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(
+            f"{path} cannot be removed: {error.strerror or error}. What is left works; put it right and try again."
+        ) from error

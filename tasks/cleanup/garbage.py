@@ -1,0 +1,135 @@
+"""What in a home folder can go: everything that is not kept, with its size and the reason."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.artifacts.age import measure
+from tasks.cleanup.entries import entries
+from tasks.cleanup.inventory import Inventory
+from tasks.cleanup.kept import Kept, Limits, recipe_of
+from tasks.cleanup.run_records import RUNS_NAME
+from tasks.publishing.registry import Registry
+
+TRASH_NAME = "trash"
+
+Kind = Literal[
+    "release",
+    "run record",
+    "Prefect record",
+    "key record",
+    "artifact",
+    "checkpoint",
+    "cut short",
+    "quarantine",
+    "temporary file",
+    "trash",
+]
+
+_SET_ASIDE = re.compile(r".*[0-9a-f]{12}\.\d+")  # an artifact's digest or a release's id, and a number
+_IN_TRASH = re.compile(r"[0-9a-f]{32}")  # a UUID
+
+
+class Garbage(BaseModel):
+    """Something that can go.
+
+    Attributes:
+        kind: What it is.
+        name: What it is called.
+        path: A file or a folder.
+        bytes: Size.
+        reason: Why it can go.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind
+    name: str
+    path: Path
+    bytes: int
+    reason: str
+
+
+def find_garbage(inventory: Inventory, registry: Registry, kept: Kept, limits: Limits) -> list[Garbage]:
+    """List what can go, in the order in which it must go.
+
+    A process that removes it may be killed after each. So a release goes before the runs that made it, and a key record
+    before the artifact that it leads to: what is left never promises something that is gone.
+
+    Args:
+        inventory: What there is.
+        registry: The releases.
+        kept: What stays.
+        limits: What was asked to stay.
+
+    Returns:
+        What can go.
+    """
+    home = inventory.home
+    return [
+        *_releases(registry, kept, limits),
+        *_records(inventory, kept),
+        *_artifacts(inventory, kept),
+        *_untouched(home, limits),
+        *_leftovers(home),
+    ]
+
+
+def _garbage(kind: Kind, path: Path, reason: str, name: str | None = None) -> Garbage:
+    return Garbage(kind=kind, name=name or path.name, path=path, bytes=measure(path).bytes, reason=reason)
+
+
+def _releases(registry: Registry, kept: Kept, limits: Limits) -> Iterator[Garbage]:
+    for release in registry.ids():
+        recipe = recipe_of(release)
+        if recipe is not None and release not in kept.releases:
+            last = f"the last {limits.keep_releases} of {recipe}"
+            reason = f"not in use, and not among {last}" if limits.keep_releases else "not in use"
+            yield _garbage("release", registry.releases / release, reason)
+
+
+def _records(inventory: Inventory, kept: Kept) -> Iterator[Garbage]:
+    for run in inventory.runs:
+        if run.path not in kept.runs:
+            damaged = run.content is None
+            yield _garbage("run record", run.path, "it is damaged" if damaged else "its release goes, or is gone")
+    keys = {record.key: record for record in inventory.keys}
+    stale = {key: record for key, record in keys.items() if record.ref is None or record.ref not in kept.artifacts}
+    for path in entries(inventory.home / "prefect-results", "*"):
+        if path.name in stale or path.name not in keys:
+            yield _garbage("Prefect record", path, "it leads to nothing that stays")
+    for record in stale.values():
+        damaged = record.ref is None
+        yield _garbage("key record", record.path, "it is damaged" if damaged else "its artifact goes, or is gone")
+
+
+def _artifacts(inventory: Inventory, kept: Kept) -> Iterator[Garbage]:
+    for ref, artifact in inventory.artifacts.items():
+        if ref not in kept.artifacts:
+            reason = "no kept release and no recent run refers to it"
+            yield _garbage("artifact", artifact.folder, reason, f"{ref.kind}/{ref.digest}")
+
+
+def _untouched(home: Path, limits: Limits) -> Iterator[Garbage]:
+    kinds: dict[Kind, str] = {"checkpoint": "checkpoints", "cut short": "building"}
+    for kind, folder in kinds.items():
+        for path in entries(home / folder, "*"):
+            if measure(path).modified <= limits.young_after:
+                yield _garbage(kind, path, "nobody has gone on with it")
+    for path in sorted((home / "quarantine").glob("*/*")):
+        # A folder that is set aside keeps its time of modification; its inode's change is the moment of the renaming.
+        set_aside = max(measure(path).modified, path.lstat().st_ctime)
+        if _SET_ASIDE.fullmatch(path.name) and set_aside <= limits.young_after:
+            yield _garbage("quarantine", path, "it was set aside long ago", f"{path.parent.name}/{path.name}")
+
+
+def _leftovers(home: Path) -> Iterator[Garbage]:
+    for folder in ("keys", RUNS_NAME):
+        for path in entries(home / folder, ".*.json.tmp"):
+            yield _garbage("temporary file", path, "a process that was killed left it")
+    for path in sorted((home / TRASH_NAME).glob("*")):
+        if _IN_TRASH.fullmatch(path.name):
+            yield _garbage("trash", path, "a thaw gc that was cut short left it")

@@ -1,0 +1,176 @@
+"""What must stay in a home folder: champions, the last releases, recent work, and all that they refer to."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline_config.errors import PublishError
+from tasks.artifacts.age import measure
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.cleanup.inventory import Inventory
+from tasks.cleanup.run_records import RunRecord
+from tasks.publishing.folders import RELEASE_KIND
+from tasks.publishing.registry import Registry
+from tasks.publishing.release import read_release
+
+_RELEASE_ID = re.compile(r"(?P<recipe>.+)-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is asked to stay.
+
+    Attributes:
+        keep_releases: How many of each recipe's last releases.
+        young_after: What was used later than this stays: seconds since 1970. A time in the future is later.
+    """
+
+    keep_releases: int
+    young_after: float
+
+
+@dataclass
+class Kept:
+    """What stays.
+
+    Attributes:
+        releases: Ids.
+        runs: Files of remembered runs.
+        artifacts: Names, with all that they were made from.
+        warnings: Why more stays than was asked for, because what is damaged might refer to it.
+    """
+
+    releases: set[str] = field(default_factory=set)
+    runs: set[Path] = field(default_factory=set)
+    artifacts: set[ArtifactRef] = field(default_factory=set)
+    warnings: list[str] = field(default_factory=list)
+
+
+def find_kept(inventory: Inventory, registry: Registry, limits: Limits) -> Kept:
+    """Find what must stay.
+
+    Args:
+        inventory: What there is.
+        registry: The releases.
+        limits: What is asked to stay.
+
+    Returns:
+        What stays.
+
+    Raises:
+        PublishError: It cannot be said which release is a champion.
+    """
+    return _Search(inventory, registry, limits).run()
+
+
+def recipe_of(release: str) -> str | None:
+    """Take the recipe's name from a release's id.
+
+    Args:
+        release: The name of a folder.
+
+    Returns:
+        The recipe's name; None for a folder that thaw did not make.
+    """
+    match = _RELEASE_ID.fullmatch(release)
+    return match["recipe"] if match else None
+
+
+class _Search:
+    """Goes from what is asked for to all that it refers to."""
+
+    def __init__(self, inventory: Inventory, registry: Registry, limits: Limits) -> None:
+        self._inventory, self._registry, self._limits = inventory, registry, limits
+        self._keep_all_artifacts = False
+        self._kept = Kept()
+
+    def run(self) -> Kept:
+        artifacts = self._inventory.artifacts
+        young = {ref for ref, artifact in artifacts.items() if self._is_young(artifact.modified)}
+        self._kept.releases = self._releases(young)
+        self._kept.runs = {run.path for run in self._inventory.runs if self._stays(run)}
+        roots = young | self._damaged_release_artifacts()
+        for run in self._inventory.runs:
+            roots |= self._of_run(run) if run.path in self._kept.runs else set()
+        for release in sorted(self._kept.releases):
+            roots |= self._of_release(release)
+        self._follow(roots)
+        if self._keep_all_artifacts:
+            self._kept.artifacts = set(artifacts)
+        return self._kept
+
+    def _is_young(self, modified: float) -> bool:
+        return modified > self._limits.young_after
+
+    def _releases(self, young: set[ArtifactRef]) -> set[str]:
+        kept = self._registry.needed() | self._last_of_each_recipe()
+        kept |= {run.release for run in self._inventory.runs if run.release and self._is_young(run.modified)}
+        kept |= {release for release, artifacts in self._inventory.by_release.items() if artifacts & young}
+        folders = (self._registry.releases / release for release in self._registry.ids())
+        return kept | {folder.name for folder in folders if self._is_young(measure(folder).modified)}
+
+    def _last_of_each_recipe(self) -> set[str]:
+        # No clock decides which were made last; those of which no run is remembered count as the first.
+        sequences: dict[str, int] = defaultdict(int)
+        for run in self._inventory.runs:
+            if run.content is not None:
+                release = run.content.release.id
+                sequences[release] = max(sequences[release], run.content.sequence)
+        by_recipe: dict[str | None, list[str]] = defaultdict(list)
+        for release in sorted(self._registry.ids(), key=lambda release: (sequences[release], release)):
+            by_recipe[recipe_of(release)].append(release)
+        count = self._limits.keep_releases
+        return {release for releases in by_recipe.values() for release in (releases[-count:] if count else [])}
+
+    def _stays(self, run: RunRecord) -> bool:
+        return self._is_young(run.modified) or run.release in self._kept.releases
+
+    def _of_run(self, run: RunRecord) -> set[ArtifactRef]:
+        last = self._inventory.by_key.get(run.key)
+        found = set() if last is None else {last}
+        if run.content is not None:
+            return found | self._inventory.named(task.digest for task in run.content.tasks)
+        if last is None:
+            self._keep_all(f"{run.path} is damaged")
+        return found
+
+    def _of_release(self, release: str) -> set[ArtifactRef]:
+        artifacts = self._inventory.by_release.get(release, set())
+        folder = self._registry.releases / release
+        try:
+            described = read_release(folder)
+        except PublishError:
+            # Its artifact, or the run that made it, says the same.
+            if folder.exists() and not artifacts and not any(run.release == release for run in self._inventory.runs):
+                self._keep_all(f"{folder} is damaged")
+            return artifacts
+        digests = (source.get("digest", "") for source in described.made_from.values())
+        return artifacts | self._inventory.named([described.evaluation, *digests])
+
+    def _damaged_release_artifacts(self) -> set[ArtifactRef]:
+        releases = [each for each in self._inventory.artifacts.values() if each.ref.kind == RELEASE_KIND]
+        damaged = [artifact for artifact in releases if artifact.release is None]
+        for artifact in damaged:
+            self._kept.warnings.append(f"{artifact.folder} is damaged, so it is not known whose it is: it stays.")
+        return {artifact.ref for artifact in damaged}
+
+    def _follow(self, roots: set[ArtifactRef]) -> None:
+        pending = [ref for ref in roots if ref in self._inventory.artifacts]
+        while pending:
+            ref = pending.pop()
+            if ref in self._kept.artifacts:
+                continue
+            self._kept.artifacts.add(ref)
+            artifact = self._inventory.artifacts[ref]
+            if artifact.refers_to is None:
+                self._keep_all(f"{artifact.folder} is damaged")
+                continue
+            pending += [each for each in artifact.refers_to if each in self._inventory.artifacts]
+
+    def _keep_all(self, cause: str) -> None:
+        self._keep_all_artifacts = True
+        self._kept.warnings.append(
+            f"{cause}, so it is not known what it was made from: no artifact is removed. "
+            "Run its recipe again, which rebuilds it, or remove it by hand."
+        )
