@@ -10,7 +10,6 @@ from tasks.artifacts.age import measure
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.cleanup.inventory import Inventory
 from tasks.cleanup.run_records import RunRecord
-from tasks.publishing.folders import RELEASE_KIND
 from tasks.publishing.registry import Registry
 from tasks.publishing.release import read_release
 
@@ -90,7 +89,7 @@ class _Search:
         young = {ref for ref, artifact in artifacts.items() if self._is_young(artifact.modified)}
         self._kept.releases = self._releases(young)
         self._kept.runs = {run.path for run in self._inventory.runs if self._stays(run)}
-        roots = young | self._damaged_release_artifacts()
+        roots = set(young)
         for run in self._inventory.runs:
             roots |= self._of_run(run) if run.path in self._kept.runs else set()
         for release in sorted(self._kept.releases):
@@ -147,13 +146,6 @@ class _Search:
             return artifacts
         digests = (source.get("digest", "") for source in described.made_from.values())
         return artifacts | self._inventory.named([described.evaluation, *digests])
-
-    def _damaged_release_artifacts(self) -> set[ArtifactRef]:
-        releases = [each for each in self._inventory.artifacts.values() if each.ref.kind == RELEASE_KIND]
-        damaged = [artifact for artifact in releases if artifact.release is None]
-        for artifact in damaged:
-            self._kept.warnings.append(f"{artifact.folder} is damaged, so it is not known whose it is: it stays.")
-        return {artifact.ref for artifact in damaged}
 
     def _follow(self, roots: set[ArtifactRef]) -> None:
         pending = [ref for ref in roots if ref in self._inventory.artifacts]
