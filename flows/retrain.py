@@ -37,12 +37,11 @@ def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> Run
         ThawError: What the first task that failed raised. Nothing is published then.
     """
     with home_in_use(home):  # thaw gc waits for its end, because a step that is cached holds no lock
-        return _run_steps(recipe, home)
+        return _run_steps(Journal(recipe, home.absolute(), steps.with_all_after(refresh)))
 
 
-def _run_steps(recipe: Recipe, home: Path) -> RunResult:
-    started = time.monotonic()
-    journal = Journal(recipe, home.absolute(), steps.with_all_after(refresh))
+def _run_steps(journal: Journal) -> RunResult:
+    started, recipe = time.monotonic(), journal.recipe
     dataset = journal.run(ingest, steps.ingest_step(recipe, journal.home))
     records = journal.run(write_records, steps.records_step(recipe, dataset))
     stage_one = journal.run(train_stage_one, steps.stage_one_step(recipe, journal.home, records))
