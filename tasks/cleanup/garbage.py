@@ -29,7 +29,7 @@ Kind = Literal[
     "trash",
 ]
 
-_SET_ASIDE = re.compile(r".*[0-9a-f]{12}\.\d+")  # an artifact's digest or a release's id, and a number
+_SET_ASIDE = re.compile(r".*[0-9a-f]{12}(\.json)?\.\d+")  # a digest, a release's id or a key record, and a number
 _IN_TRASH = re.compile(r"[0-9a-f]{32}")  # a UUID
 
 
