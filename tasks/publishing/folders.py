@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from pipeline_config.errors import ArtifactError, PublishError
-from tasks.artifacts.atomic import move_into_place, sync
+from tasks.artifacts.atomic import move_into_place, rename
 from tasks.artifacts.manifest import MANIFEST_NAME, ArtifactRef
 from tasks.artifacts.store import ArtifactStore
 from tasks.publishing.checksums import CHECKSUMS_NAME, verify_checksums
@@ -99,10 +99,8 @@ def _set_aside(home: Path, folder: Path) -> None:
     if not folder.exists():
         return
     place = home / "quarantine" / RELEASES_NAME
-    place.mkdir(parents=True, exist_ok=True)
     names = (place / f"{folder.name}.{number}" for number in itertools.count(1))
-    folder.rename(next(name for name in names if not name.exists()))
-    sync(place)
+    rename(folder, next(name for name in names if not name.exists()))
 
 
 def _copy_files(artifact: Path, folder: Path) -> None:
