@@ -183,7 +183,7 @@ def test_a_damaged_artifact_is_built_again_and_the_rest_stays_cached(
     assert (aside / shard.name).read_bytes() == content
     assert f"thaw: warning: {warning}" in done.stderr.splitlines()
     logs = thaw.api("logs/filter", {"logs": {"flow_run_id": {"any_": [again["run"]]}}, "limit": 200})
-    assert [(log["level"], log["message"]) for log in logs if "set aside" in log["message"]] == [(30, warning)]
+    assert [(log["level"], log["message"]) for log in logs if "Set aside" in log["message"]] == [(30, warning)]
 
 
 def test_a_bit_that_flipped_behind_the_file_systems_back_is_found_with_verify(
