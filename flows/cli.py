@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline_config.errors import ThawError
+from flows.interruption import Interrupted
+from pipeline_config.errors import RequestError, ThawError
 
 app = typer.Typer(
     name="thaw",
@@ -53,6 +54,8 @@ OlderThanOption = Annotated[
 ]
 ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the log.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A release's id, as `thaw releases list` prints it.")]
+
+_INTERRUPTED = 130  # what typer makes of Ctrl-C where a command does nothing about it
 
 
 def _print_version(wanted: bool) -> None:
@@ -204,15 +207,31 @@ def main() -> None:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "DEBUG")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments)
+        sys.exit(_call(arguments))
     except ThawError as error:
         _complain(error, str(error), debug)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except Interrupted as interruption:
+        _complain(interruption, f"{interruption}; the same command goes on from where it stopped", debug)
+        sys.exit(interruption.exit_code)
     except Exception as error:  # noqa: BLE001 (the border of the program: no traceback without --debug)
         _complain(error, f"{type(error).__name__}: {error} (Run again with --debug for the traceback.)", debug)
         sys.exit(1)
+
+
+def _call(arguments: list[str]) -> int:
+    """Run the command without typer's own way to show errors, which is a box of many lines."""
+    try:
+        code = app(arguments, prog_name="thaw", standalone_mode=False) or 0
+    except typer.TyperException as error:
+        message = error.format_message()
+        if not message:  # a command that was given nothing, and has printed its help
+            return RequestError.exit_code
+        context: typer.Context | None = getattr(error, "ctx", None)
+        raise RequestError(f"{message} Try: {context.command_path if context else 'thaw'} --help") from error
+    if code == _INTERRUPTED:
+        typer.echo("thaw: interrupted", err=True)
+    return int(code)
 
 
 def _complain(error: BaseException, message: str, debug: bool) -> None:

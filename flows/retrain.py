@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows import steps
+from flows import active_runs, steps
 from flows.journal import Journal
 from flows.result import RunResult, recall, remember
 from flows.steps import TaskName
@@ -21,7 +21,15 @@ from tasks.records.task import write_records
 from tasks.training.task import train_stage_one, train_stage_two
 
 
-@flow(name="retrain", flow_run_name="{recipe.name}-seed-{recipe.seed}")
+@flow(
+    name="retrain",
+    flow_run_name="{recipe.name}-seed-{recipe.seed}",
+    on_running=[active_runs.begin],
+    on_completion=[active_runs.end],
+    on_failure=[active_runs.end],
+    on_crashed=[active_runs.end],
+    on_cancellation=[active_runs.end],
+)
 def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> RunResult:
     """Ingest, train in two stages, evaluate, compare with the champion, and publish.
 

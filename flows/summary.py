@@ -7,6 +7,7 @@ from prefect.settings import get_current_settings
 
 from flows.journal import Journal
 from flows.result import ReleaseReport, RunResult, StageReport
+from flows.temporary_server import runs_on_temporary_server
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.store import ArtifactStore
 from tasks.publishing.registry import Registry
@@ -30,7 +31,7 @@ def summarize(
     store = ArtifactStore(journal.home)
     published = Registry(journal.home).get(store.facts(release)["id"])
     run = str(runtime.flow_run.id)
-    server = get_current_settings().api.url
+    server = None if runs_on_temporary_server() else get_current_settings().api.url
     return RunResult(
         run=run,
         recipe=journal.recipe.name,

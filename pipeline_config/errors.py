@@ -9,6 +9,7 @@ ThawError
 ├── TrainingError         a loss that is not finite              exit 1
 ├── StepProcessError      a step's process died or ran too long  exit 1
 ├── HomeInUseError        a run is going on in the home folder   exit 1
+├── ServerError           Prefect's server did not start         exit 1
 └── PublishError          nothing was published                  exit 1
 
 A message is one line: what was received, what was expected, and how to put it right.
@@ -53,6 +54,10 @@ class StepProcessError(ThawError):
 
 class HomeInUseError(ThawError):
     """What needs the home folder to itself cannot be done while a run is going on in it."""
+
+
+class ServerError(ThawError):
+    """Prefect's temporary server did not start; nothing was run."""
 
 
 class PublishError(ThawError):

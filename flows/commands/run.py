@@ -1,5 +1,6 @@
 """`thaw run`: one run of a recipe, shown live, and its result."""
 
+import os
 import shutil
 import sys
 from collections.abc import Collection
@@ -14,9 +15,11 @@ from flows.commands.home import prepare_home
 from flows.commands.live import LiveProgress
 from flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
 from flows.commands.request import RunRequest
+from flows.interruption import Interruption
 from flows.plan import plan
 from flows.result import RunResult, recall
 from flows.steps import TaskName
+from flows.temporary_server import TemporaryServer
 from pipeline_config.schema import Recipe
 from tasks.progress import subscribed
 
@@ -54,11 +57,16 @@ def _run_flow(recipe: Recipe, home: Path, refresh: Collection[TaskName], console
     set_prefect_defaults(home)
     keep_console_quiet()
     console.print("thaw: starting Prefect")
+    interruption = Interruption()
+    server = None if "PREFECT_API_URL" in os.environ else TemporaryServer()
 
     from flows.retrain import retrain  # Prefect takes 2 s to import, which nothing else here should cost
 
+    if server is not None:
+        server.serve_this_process()
+    interruptible = retrain.with_options(on_running=[*retrain.on_running_hooks, interruption.take_over])
     with LiveProgress(console) as live, subscribed(live):
-        return retrain(recipe, home, sorted(refresh))
+        return interruptible(recipe, home, sorted(refresh))
 
 
 def print_result(result: RunResult) -> None:

@@ -1,0 +1,100 @@
+"""Finds runs whose process was killed, and tells Prefect, which would show them as Running for ever.
+
+Each run of a home folder holds a lock on a file of its own, which the kernel frees when its process dies. A run that
+starts looks for files that nobody holds.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from filelock import FileLock
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
+from prefect.states import Crashed
+
+from flows.temporary_server import runs_on_temporary_server
+
+_DESCRIPTORS: dict[UUID, int] = {}  # open for as long as this process lives, or the run goes on
+
+
+def begin(flow: Any, flow_run: Any, state: Any) -> None:
+    """Mark a run as active, and those whose process is gone as crashed. A hook of Prefect's, on running.
+
+    Args:
+        flow: Not used.
+        flow_run: The run, with the parameter `home`.
+        state: Not used.
+    """
+    folder = _folder(flow_run)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(folder):  # between making the file and locking it, it looks like that of a dead run
+        descriptor = os.open(_path(folder, flow_run.id), os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(descriptor, _server().encode())
+        _DESCRIPTORS[flow_run.id] = descriptor
+        _report_dead_runs(folder)
+
+
+def end(flow: Any, flow_run: Any, state: Any) -> None:
+    """Mark a run as over. A hook of Prefect's, called when the run's last state is known to the server.
+
+    Args:
+        flow: Not used.
+        flow_run: The run, with the parameter `home`.
+        state: Not used.
+    """
+    _path(_folder(flow_run), flow_run.id).unlink(missing_ok=True)
+    descriptor = _DESCRIPTORS.pop(flow_run.id, None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _folder(flow_run: Any) -> Path:
+    return Path(flow_run.parameters["home"]).absolute() / "runs" / "active"
+
+
+def _path(folder: Path, run: UUID) -> Path:
+    return folder / f"{run}.lock"
+
+
+def _one_at_a_time(folder: Path) -> FileLock:
+    return FileLock(folder.parent / "active.lock")
+
+
+def _server() -> str:
+    # A run is known only to its own server. Temporary ones share a database, by default that of Prefect's home.
+    settings = get_current_settings()
+    return f"temporary, {settings.home}" if runs_on_temporary_server() else str(settings.api.url)
+
+
+def _report_dead_runs(folder: Path) -> None:
+    for path in sorted(folder.glob("*.lock")):
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue  # its process lives
+            if file.read() != _server():
+                continue
+            _report_as_crashed(get_client(sync_client=True), UUID(path.stem))
+            path.unlink(missing_ok=True)
+
+
+def _report_as_crashed(client: SyncPrefectClient, run: UUID) -> None:
+    try:
+        flow_run = client.read_flow_run(run)
+    except ObjectNotFound:
+        return  # deleted in the UI, or with the database
+    if flow_run.state is not None and flow_run.state.is_final():
+        return
+    crashed: Any = Crashed(message="The process of this run is gone: killed, or lost with its machine.")
+    for task_run in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run]))):
+        if task_run.state is None or not task_run.state.is_final():
+            client.set_task_run_state(task_run.id, crashed, force=True)
+    client.set_flow_run_state(run, crashed, force=True)
