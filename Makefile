@@ -20,7 +20,7 @@ SUITED  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test test-slow browser lock clean
+.PHONY: help setup run check test test-slow bench browser lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,9 @@ test: check browser ## check, then the fast tests
 
 test-slow: setup browser ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: setup ## the measurements with bounds, minutes on a quiet machine (ARGS="--repetitions 9")
+	$(BIN)/python -m benchmarks.cached_rerun --check $(ARGS)
 
 browser: ## the browser for the tests of pages, from Debian, if there is none and we are root
 	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \

@@ -50,7 +50,7 @@ class Journal:
             ArtifactStore(self.home).forget(step.key)
         execution = self.recipe.execution
         # Typed by hand: the types of a task's call do not tell its state from its result.
-        call: Any = with_execution(step_task, execution)
+        call: Any = with_execution(step_task, execution, cached=self._has(step))
         state: State[ArtifactRef] = call(step, self.home, execution, return_state=True)
         ref = ArtifactRef.model_validate(state.result())
         ArtifactStore(self.home).mark_used(step.key)
@@ -64,3 +64,7 @@ class Journal:
             )
         )
         return ref
+
+    def _has(self, step: Step) -> bool:
+        ref = ArtifactStore(self.home).find(step.key)
+        return ref is not None and step.in_place(self.home, ref)

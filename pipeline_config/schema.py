@@ -1,8 +1,10 @@
 """The recipe as strict pydantic models: every key of it, its type, its default, and its unit."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
+from cronsim import CronSim, CronSimError
 from pydantic import Field, field_validator, model_validator
 
 from pipeline_config.augment_schema import Augmentations
@@ -81,6 +83,10 @@ class ScheduleConfig(Strict):
             raise ValueError(
                 f"must be five fields: minute hour day month weekday, such as '0 3 * * 1'. Received: {cron!r}."
             )
+        try:
+            CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))
+        except CronSimError as error:
+            raise ValueError(f"{error}; expected something such as '0 3 * * 1'. Received: {cron!r}.") from error
         return cron
 
     @field_validator("timezone")

@@ -31,7 +31,7 @@ def step_task(name: str, *tags: str) -> Callable[[Callable[..., ArtifactRef]], S
 
     Args:
         name: The task's name in the UI and in `thaw run --json`.
-        *tags: Shown in the UI besides "thaw"; Prefect's concurrency limits go by them.
+        *tags: Shown in the UI besides "thaw", where there was work; Prefect's concurrency limits go by them.
 
     Returns:
         The decorator.
@@ -48,20 +48,25 @@ def step_task(name: str, *tags: str) -> Callable[[Callable[..., ArtifactRef]], S
     )
 
 
-def with_execution(step: StepTask, execution: ExecutionConfig) -> StepTask:
+def with_execution(step: StepTask, execution: ExecutionConfig, *, cached: bool) -> StepTask:
     """Give a task the retries that a recipe asks for.
 
     Args:
         step: The task.
         execution: The recipe's `execution`.
+        cached: Whether the task will find its artifact there.
 
     Returns:
         The task with retries whose pauses double, each with a random share added, so that runs that failed together do
         not come back together.
     """
-    return step.with_options(
+    configured = step.with_options(
         retries=execution.retries, retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds)
     )
+    if cached:
+        # For each task with tags Prefect asks the server whether a limit has room, which takes longer than all else.
+        configured.tags = set()
+    return configured
 
 
 def build_in_child(

@@ -1,6 +1,8 @@
 """Defaults for Prefect, which a user's own environment overrides; set before Prefect is imported."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 
@@ -23,6 +25,15 @@ def set_prefect_defaults(home: Path) -> None:
 def keep_console_quiet() -> None:
     """Keep Prefect's lines off the console, where the command shows its own; its server gets them all the same."""
     _set_defaults({"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"})
+
+
+def prefect_command() -> str:
+    """Find the command to show to users.
+
+    Returns:
+        "prefect", or the path of the one beside this Python, where a shell would not find it.
+    """
+    return "prefect" if shutil.which("prefect") else str(Path(sys.executable).with_name("prefect"))
 
 
 def _set_defaults(defaults: dict[str, str]) -> None:

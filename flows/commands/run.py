@@ -1,8 +1,6 @@
 """`thaw run`: one run of a recipe, shown live, and its result."""
 
 import os
-import shutil
-import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from rich.table import Table
 from flows.commands.console import result_console
 from flows.commands.home import prepare_home
 from flows.commands.live import LiveProgress
-from flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
+from flows.commands.prefect_settings import keep_console_quiet, prefect_command, set_prefect_defaults
 from flows.commands.request import RunRequest
 from flows.interruption import Interruption
 from flows.plan import plan
@@ -21,6 +19,7 @@ from flows.result import RunResult, recall
 from flows.steps import TaskName
 from flows.temporary_server import TemporaryServer
 from pipeline_config.schema import Recipe
+from tasks.artifacts.in_use import home_in_use
 from tasks.progress import subscribed
 
 
@@ -40,8 +39,7 @@ def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
     console = Console(stderr=True, highlight=False)
     console.print(f"thaw: recipe {recipe.name}, seed {recipe.seed}, home {folder}", soft_wrap=True)
     request.prepare_digests(folder)
-    planned = plan(recipe, folder, refresh)
-    result = recall(folder, planned.last_key) if planned.up_to_date and planned.last_key and not always else None
+    result = None if always else _up_to_date_result(recipe, folder, refresh)
     if result is None:
         result = _run_flow(recipe, folder, refresh, console)
     else:
@@ -64,9 +62,15 @@ def _run_flow(recipe: Recipe, home: Path, refresh: Collection[TaskName], console
 
     if server is not None:
         server.serve_this_process()
-    interruptible = retrain.with_options(on_running=[*retrain.on_running_hooks, interruption.take_over])
+    retrain.on_running(interruption.take_over)
     with LiveProgress(console) as live, subscribed(live):
-        return interruptible(recipe, home, sorted(refresh))
+        return retrain(recipe, home, sorted(refresh))
+
+
+def _up_to_date_result(recipe: Recipe, home: Path, refresh: Collection[TaskName]) -> RunResult | None:
+    with home_in_use(home):  # what the plan has found is there until it is read
+        planned = plan(recipe, home, refresh)
+        return recall(home, planned.last_key) if planned.up_to_date and planned.last_key else None
 
 
 def print_result(result: RunResult) -> None:
@@ -102,6 +106,5 @@ def print_result(result: RunResult) -> None:
 
 
 def _ui_hint(run: str) -> str:
-    command = "prefect" if shutil.which("prefect") else Path(sys.executable).with_name("prefect")
     address = "http://127.0.0.1:4200"  # where Prefect's server listens by default
-    return f"in the Prefect UI: {command} server start, then open {address}/runs/flow-run/{run}"
+    return f"in the Prefect UI: {prefect_command()} server start, then open {address}/runs/flow-run/{run}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flows.commands.home import prepare_home
-from flows.commands.prefect_settings import set_prefect_defaults
+from flows.commands.prefect_settings import prefect_command, set_prefect_defaults
 from pipeline_config.errors import RequestError
 from pipeline_config.loading import load_recipe
 
@@ -27,8 +27,8 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
     folder = prepare_home(home)
     if "PREFECT_API_URL" not in os.environ:
         raise RequestError(
-            "thaw serve needs a Prefect server that outlives it. Start one with `prefect server start`, then set "
-            "PREFECT_API_URL=http://127.0.0.1:4200/api."
+            f"thaw serve needs a Prefect server that outlives it. Start one with `{prefect_command()} server start`, "
+            "then set PREFECT_API_URL=http://127.0.0.1:4200/api."
         )
     set_prefect_defaults(folder)
 

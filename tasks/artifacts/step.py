@@ -2,6 +2,7 @@
 
 import ast
 import functools
+from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any, ClassVar
@@ -131,15 +132,24 @@ def library_version(distribution: str) -> str:
         ) from error
 
 
+@functools.cache
 def _imports_of(path: Path) -> list[str]:
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _statements(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             # `from package import module` names a module; `from module import name` does not. Both are tried.
             names.extend([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
     return [name for name in names if name.split(".")[0] in PROJECT_PACKAGES and _source_of(name) is not None]
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    # Imports are statements, so expressions, which are most of the nodes, need not be walked.
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, field, ()):
+            yield child
+            yield from _statements(child)
 
 
 @functools.cache

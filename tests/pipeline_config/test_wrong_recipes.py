@@ -83,6 +83,8 @@ WRONG = {
     "dataset.splits.test={from: trian, fraction: 0.1}": ["dataset.splits.test.from: ", "'trian'. Nearest: train."],
     "publish.formats=[keras, kera]": ["publish.formats.1: ", "'saved_model'", "Received: 'kera'. Nearest: keras."],
     "schedule={cron: daily}": ["schedule.cron: ", "five fields", "Received: 'daily'."],
+    "schedule={cron: 61 3 * * *}": ["schedule.cron: ", "Bad minute", "Received: '61 3 * * *'."],
+    "schedule={cron: 0 3 31 2 *}": ["schedule.cron: ", "Bad day-of-month", "Received: '0 3 31 2 *'."],
     "schedule={cron: 0 3 * * *, timezone: Europe/Pariss}": ["schedule.timezone: ", "Nearest: Europe/Paris."],
     # combinations
     "model.weights=imagenet": ["model: SmallCNN has no ImageNet weights."],

@@ -7,15 +7,18 @@ import io
 from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline_config.dataset_schema import DigitsSource, SplitName
 from pipeline_config.errors import DatasetError
 from tasks.artifacts.file_digests import FileDigests
 from tasks.ingest.sources.base import RawExample
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels: TypeAlias = NDArray[np.uint8]
 
 _LARGEST_VALUE = 16  # the data set counts dark pixels in blocks of 4 × 4
 _ENCODING = "8-bit grey PNG, not compressed, 1"  # part of the digest: another way to encode gives other files
@@ -59,6 +62,8 @@ class DigitsImages:
         Returns:
             A PNG file, not compressed so that its bytes do not depend on the version of the compressor.
         """
+        from PIL import Image  # as numpy below: the process of a plan or a flow only asks for the digest
+
         pixels = self._pixels[int(origin.removeprefix("digits/"))]
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "PNG", compress_level=0)
@@ -79,11 +84,11 @@ class DigitsImages:
         return digest.hexdigest()
 
     @property
-    def _pixels(self) -> NDArray[np.uint8]:
+    def _pixels(self) -> "Pixels":
         return _load()[0]
 
     @property
-    def _labels(self) -> NDArray[np.uint8]:
+    def _labels(self) -> "Pixels":
         return _load()[1]
 
 
@@ -96,7 +101,8 @@ def _data_file() -> Path:
 
 
 @functools.cache
-def _load() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _load() -> "tuple[Pixels, Pixels]":
+    import numpy as np
     from sklearn.datasets import load_digits  # half a second, and only this source needs it
 
     bunch = load_digits()
