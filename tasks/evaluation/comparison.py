@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline_config.errors import ArtifactError
+from tasks.artifacts.atomic import writing
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.step import Step
 from tasks.artifacts.store import ArtifactStore, write_json
@@ -98,11 +99,12 @@ def compare(work: VerdictWork) -> dict[str, Any]:
         The verdict, a JSON document.
 
     Raises:
-        ArtifactError: The evaluation is damaged.
+        ArtifactError: The evaluation is damaged, or the verdict cannot be written.
     """
     folder = ArtifactStore(work.home).open(work.step.evaluation)
     verdict = decide(read_test_metrics(folder), work.step.opponent).model_dump(mode="json")
-    write_json(work.folder / VERDICT_NAME, verdict)
+    with writing(work.folder / VERDICT_NAME):
+        write_json(work.folder / VERDICT_NAME, verdict)
     return verdict
 
 

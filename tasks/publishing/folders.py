@@ -62,8 +62,8 @@ def install(home: Path, artifact: Path, release: str) -> None:
         move_into_place(temporary, destination)
     except (OSError, ArtifactError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        words = error.strerror or error if isinstance(error, OSError) else error
-        raise PublishError(f"Release {release} cannot be written: {words}. The champion is as it was.") from error
+        words = f"{error.filename or temporary}: {error.strerror or error}." if isinstance(error, OSError) else error
+        raise PublishError(f"Release {release} cannot be written: {words} The champion is as it was.") from error
 
 
 def clear_temporaries(home: Path) -> None:
