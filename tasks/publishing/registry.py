@@ -15,7 +15,7 @@ from tasks.artifacts.store import ArtifactStore
 from tasks.publishing.checksums import verify_checksums
 from tasks.publishing.folders import RELEASES_NAME, clear_temporaries, find_artifact, install, is_visible
 from tasks.publishing.history import Action, History, LogEntry, read_history, record, write_pointer
-from tasks.publishing.release import ReleaseInfo, describe, read_release
+from tasks.publishing.release import ReleaseInfo, describe, read_release, read_verdict
 
 _LOCK_NAME = "releases"
 
@@ -267,9 +267,11 @@ class Registry:
                 write_pointer(self.releases, recipe, champion)
 
     def _restore(self, champion: str) -> None:
-        # A champion that is missing, or cannot say what it is, is copied anew where its artifact is still there.
+        # A champion that is missing, or cannot say what it is and what it was compared with, is copied anew, where its
+        # artifact is still there.
         try:
             read_release(self.releases / champion)
+            read_verdict(self.releases / champion)
         except PublishError:
             artifact = find_artifact(self.home, champion)
             if artifact is not None:
