@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from pipeline_config.errors import ArtifactError
 from tasks.artifacts.file_digests import FileDigests
@@ -60,6 +60,12 @@ class Manifest(BaseModel):
     files: dict[str, FileEntry]
     made_from: dict[str, Any]
     facts: dict[str, Any]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def checksum(self) -> str:
+        """Digest of what the artifact's name does not cover, so that damage to it is noticed."""
+        return digest_of({"made_from": self.made_from, "facts": self.facts})
 
     @property
     def ref(self) -> ArtifactRef:
@@ -144,7 +150,7 @@ def find_damage(folder: Path, ref: ArtifactRef, digests: FileDigests) -> str | N
         What is missing, unexpected, or not what it was, with the file's name; None for a whole artifact.
     """
     path = folder / MANIFEST_NAME
-    manifest = _parse_manifest(path)  # always read whole: the name that it must give covers every line of it
+    manifest = _parse_manifest(path)  # always read whole: its checksum and the name that it must give cover all of it
     if isinstance(manifest, str):
         return manifest
     if manifest.ref != ref:
@@ -154,13 +160,17 @@ def find_damage(folder: Path, ref: ArtifactRef, digests: FileDigests) -> str | N
 
 def _parse_manifest(path: Path) -> Manifest | str:
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        manifest = Manifest.model_validate_json(content)
+        if json.loads(content).get("checksum") == manifest.checksum:
+            return manifest
     except FileNotFoundError:
         return f"{path} is missing"
     except OSError as error:
         return f"{path} cannot be read: {error.strerror or error}"
-    except ValidationError:
+    except ValueError:  # no JSON, not the form, or a number that is not finite
         return f"{path} is damaged: it is not a manifest"
+    return f"{path} was altered: its checksum is another"
 
 
 def _damages(folder: Path, manifest: Manifest, digests: FileDigests) -> Iterator[str]:
