@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import BaseModel, ConfigDict
 
 from pipeline_config.errors import ArtifactError
 from tasks.artifacts.file_digests import FileDigests
@@ -61,11 +61,18 @@ class Manifest(BaseModel):
     made_from: dict[str, Any]
     facts: dict[str, Any]
 
-    @computed_field  # type: ignore[prop-decorator]
     @property
     def checksum(self) -> str:
         """Digest of what the artifact's name does not cover, so that damage to it is noticed."""
         return digest_of({"made_from": self.made_from, "facts": self.facts})
+
+    def encode(self) -> bytes:
+        """Write it as JSON, with its checksum.
+
+        Returns:
+            The content of the file.
+        """
+        return json.dumps(self.model_dump() | {"checksum": self.checksum}, indent=1).encode()
 
     @property
     def ref(self) -> ArtifactRef:

@@ -254,7 +254,7 @@ class ArtifactStore:
     def _seal(self, building: Path, step: Step, facts: dict[str, Any]) -> ArtifactRef:
         with writing(building / MANIFEST_NAME):
             manifest = Manifest(kind=step.kind, files=list_files(building), made_from=step.key_document, facts=facts)
-            (building / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
+            (building / MANIFEST_NAME).write_bytes(manifest.encode())
         destination = self.folder(manifest.ref)
         with self._artifact_lock(manifest.ref):  # another key may lead to the same content now
             if destination.exists():
