@@ -66,5 +66,5 @@ class Journal:
         return ref
 
     def _has(self, step: Step) -> bool:
-        ref = ArtifactStore(self.home).find(step.key)
+        ref, _ = ArtifactStore(self.home).examine(step.key)  # what is damaged is set aside by the task, which says so
         return ref is not None and step.in_place(self.home, ref)

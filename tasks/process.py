@@ -195,11 +195,13 @@ def _converse(child: subprocess.Popen[str], request: BaseModel, listener: Listen
 
 def _end(child: subprocess.Popen[str]) -> None:
     # First politely, so that the child can save its state; then for certain, with all that it started.
-    _signal_group(child, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(timeout=_SECONDS_TO_LEAVE)
-    _signal_group(child, signal.SIGKILL)
-    child.wait()
+    try:
+        _signal_group(child, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=_SECONDS_TO_LEAVE)
+    finally:  # also where a second signal ends the waiting
+        _signal_group(child, signal.SIGKILL)
+        child.wait()
 
 
 def _sweep(child: subprocess.Popen[str]) -> None:
