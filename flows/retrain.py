@@ -4,10 +4,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect import flow
-
 from flows import active_runs, steps
 from flows.journal import Journal
+from flows.quick_flow import quick_flow
 from flows.result import RunResult, recall, remember
 from flows.steps import TaskName
 from flows.summary import summarize
@@ -21,7 +20,7 @@ from tasks.records.task import write_records
 from tasks.training.task import train_stage_one, train_stage_two
 
 
-@flow(
+@quick_flow(
     name="retrain",
     flow_run_name="{recipe.name}-seed-{recipe.seed}",
     on_running=[active_runs.begin],

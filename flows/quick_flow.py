@@ -1,0 +1,42 @@
+"""A Prefect flow that does not import FastAPI: a fifth of what a run costs in which every task is cached."""
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Flow
+from pydantic_core import to_jsonable_python
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class QuickFlow(Flow[Parameters, Result]):
+    """A flow whose parameters are what pydantic can write as JSON, such as a recipe and a path."""
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Write the parameters of a run for Prefect's server, as Prefect does with FastAPI's encoder.
+
+        Args:
+            parameters: Values by name.
+
+        Returns:
+            A JSON document.
+        """
+        document: dict[str, Any] = to_jsonable_python(parameters, by_alias=True)
+        return document
+
+
+def quick_flow(**options: Any) -> Callable[[Callable[Parameters, Result]], QuickFlow[Parameters, Result]]:
+    """Make a flow of a function, as Prefect's decorator does.
+
+    Args:
+        **options: As for `prefect.Flow`.
+
+    Returns:
+        The decorator.
+    """
+
+    def decorate(function: Callable[Parameters, Result]) -> QuickFlow[Parameters, Result]:
+        return QuickFlow(function, **options)
+
+    return decorate
