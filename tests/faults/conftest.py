@@ -1,5 +1,6 @@
 """A home folder with a whole run in it, and the count of fault points at the end of the report."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,9 @@ def finished(tmp_path_factory) -> Finished:
     chain, home = whole_chain(folder / "data"), folder / "home"
     prepare(home)
     return Finished(chain, folder / "data", home, run_chain(chain, home))
+
+
+@pytest.fixture
+def home(finished: Finished, tmp_path: Path) -> Path:
+    """A copy of the finished run's home folder, to be damaged."""
+    return Path(shutil.copytree(finished.home, tmp_path / "home"))

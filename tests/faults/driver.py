@@ -21,11 +21,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline_config.errors import ThawError
+from tasks.artifacts.store import ArtifactStore
 from tests.faults.chain import Chain, light_chain, prepare, whole_chain
-from tests.faults.homes import champion_problem, differences, tree_digest
+from tests.faults.homes import champion_problem, differences, model_problem, tree_digest
 from tests.faults.shim import Faults, copy_home, limit_file_size
 
 _LIMIT_WAYS = ("limit error", "limit kill")
+_LATE = ("publish", "remember")  # the steps after which little is left to run
 _LONGEST_SECONDS = 180
 
 
@@ -254,9 +256,8 @@ def _limits(folder: Path, step: str) -> list[int]:
 
 def _work(matrix: Matrix, chain: Chain, number: int, points: list[Point]) -> None:
     worker = Worker(matrix, chain, matrix.folder / f"home-{number}")
-    late = ("publish", "remember")
     for index, point in enumerate(points):
-        to_the_end = bool(matrix.to_the_end) and (point.step in late or index % matrix.to_the_end == 0)
+        to_the_end = bool(matrix.to_the_end) and (point.step in _LATE or index % matrix.to_the_end == 0)
         worker.try_point(point, to_the_end)
     _report_path(matrix, number).write_text(worker.report.model_dump_json())
 
@@ -285,7 +286,12 @@ def _undisturbed(chain: Chain, home: Path, folder: Path, step: str, to_the_end: 
         function(home, found)
         if name == last:
             break
-    return {"differences": differences(home, folder / "after" / last)}
+    found_wrong = differences(home, folder / "after" / last)
+    if chain.imports and "release" in found and step not in _LATE:
+        release = ArtifactStore(home).folder(found["release"])
+        problem = model_problem(release, ArtifactStore(home).facts(found["stage_two"])["weights_sha256"])
+        found_wrong += [problem] if problem else []
+    return {"differences": found_wrong}
 
 
 def _judge(point: Point, outcome: dict[str, Any], home: Path) -> Iterator[str]:

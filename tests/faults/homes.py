@@ -75,6 +75,31 @@ def differences(home: Path, reference: Path) -> list[str]:
     return lines
 
 
+def model_problem(release: Path, weights: str) -> str | None:
+    """Compare the weights in a release's models with what they should be. Imports TensorFlow.
+
+    Args:
+        release: A release's folder.
+        weights: The SHA-256 that stage two reported.
+
+    Returns:
+        One line; None if both models hold these weights.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from tasks.training.model import weights_sha256
+
+    model = keras.saving.load_model(release / "model.keras")
+    if weights_sha256(model.get_weights()) != weights:
+        return "model.keras holds other weights"
+    reader = tf.train.load_checkpoint(str(release / "saved_model" / "variables" / "variables"))
+    saved = {np.asarray(reader.get_tensor(name)).tobytes() for name in reader.get_variable_to_shape_map()}
+    missing = [weight for weight in model.weights if weight.numpy().tobytes() not in saved]
+    return f"saved_model lacks the weights of {missing[0].path}" if missing else None
+
+
 def _named(home: Path) -> dict[str, Path]:
     # A release artifact that is made twice has two digests, because its model files hold times: the id is its name.
     ids = {

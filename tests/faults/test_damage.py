@@ -62,11 +62,6 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def home(finished: Finished, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished.home, tmp_path / "home"))
-
-
 def assert_as_before(finished: Finished, home: Path) -> None:
     """Nothing differs, but for what was set aside."""
     lines = [line for line in differences(home, finished.home) if not line.startswith("quarantine")]

@@ -18,11 +18,6 @@ def data(finished: Finished, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished.data, tmp_path / "elsewhere" / "data"))
 
 
-@pytest.fixture
-def home(finished: Finished, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished.home, tmp_path / "home"))
-
-
 def would_run(home: Path, data: Path) -> list[str]:
     return [task.name for task in plan(tiny_recipe(data), home).tasks if not task.cached]
 

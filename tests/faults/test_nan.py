@@ -1,5 +1,6 @@
 """A loss that is not finite: an error, the last finite checkpoint is kept, and nothing is published."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,7 @@ def test_a_loss_that_is_not_finite_publishes_nothing(thaw: Thaw, tmp_path: Path)
     home = tmp_path / "home"
     done = thaw("run", recipe, *options, "--home", home)
     assert done.returncode == 1
-    last_line = done.stderr.splitlines()[-1]
-    assert "stage_two" in last_line
-    assert "not finite" in last_line or "the loss is" in last_line
+    assert re.search(r"is not finite in epoch 1|the loss is (nan|inf) at epoch 1", done.stderr.splitlines()[-1])
     assert done.stderr.count("stage_two, before the first step") == 1, "it was tried again, which cannot help"
     kept = list((home / "checkpoints").glob("*/*.npz"))
     for path in kept:
