@@ -4,6 +4,7 @@ A process of its own, because TensorFlow may be imported before a fork, but not 
 reads a `Matrix` from standard input and prints a `Report`.
 """
 
+import functools
 import importlib
 import itertools
 import json
@@ -160,7 +161,7 @@ def run_matrix(matrix: Matrix) -> Report:
         raise RuntimeError(f"The run that was not disturbed failed: {made}")
     points = [*_points(matrix, wanted, made["traces"])]
     shares = [points[worker :: matrix.workers] for worker in range(matrix.workers)]
-    pids = [_fork(lambda share=share, n=n: _work(matrix, chain, n, share)) for n, share in enumerate(shares)]  # type: ignore[misc]
+    pids = [_fork(functools.partial(_work, matrix, chain, n, share)) for n, share in enumerate(shares)]
     for pid in pids:
         os.waitpid(pid, 0)
     reports = [Report.model_validate_json(_report_path(matrix, n).read_bytes()) for n in range(matrix.workers)]

@@ -24,13 +24,13 @@ class Clock:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.offset = 0
-        real_time, real_ns, real_datetime = time.time, time.time_ns, datetime.datetime
+        real_time, real_ns = time.time, time.time_ns
         clock = self
 
-        class Shifted(real_datetime):  # type: ignore[misc, valid-type]
+        class Shifted(datetime.datetime):
             @classmethod
             def now(cls, tz=None):
-                return real_datetime.now(tz) + datetime.timedelta(seconds=clock.offset)
+                return super().now(tz) + datetime.timedelta(seconds=clock.offset)
 
         patch.setattr(time, "time", lambda: real_time() + self.offset)
         patch.setattr(time, "time_ns", lambda: real_ns() + self.offset * 10**9)
