@@ -1,5 +1,6 @@
 """Settings and fixtures for all tests."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.prefect_server import prefect_server, thaw
@@ -10,3 +11,10 @@ __all__ = ["prefect_server", "thaw"]
 # costs it two seconds.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give slow tests fifteen minutes, where they do not say themselves how long they take."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))

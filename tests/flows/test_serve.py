@@ -30,7 +30,6 @@ def test_serve_without_a_server_says_how_to_start_one(thaw: Thaw, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_a_served_recipe_has_its_schedule_and_runs_on_demand(thaw: Thaw, tmp_path: Path) -> None:
     write_pictures(tmp_path / "data", each=20)
     schedule = {"cron": "0 6 * * 1", "timezone": "Europe/Paris"}
