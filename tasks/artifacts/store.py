@@ -208,12 +208,12 @@ class ArtifactStore:
             ArtifactError: The home folder cannot be written.
         """
         with self.lock(step.key):
+            building = self.home / "building" / step.key
+            shutil.rmtree(building, ignore_errors=True)  # what a killed build left; the lock says that nobody uses it
             ref = self._look_up(step.key)
             if ref is not None:
                 self._remove_checkpoints(step.key)
                 return ref
-            building = self.home / "building" / step.key
-            shutil.rmtree(building, ignore_errors=True)  # what a killed build left; the lock says that nobody uses it
             try:
                 make_folder(building)
                 facts = work(building)

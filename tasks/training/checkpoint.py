@@ -52,16 +52,18 @@ class Checkpoints:
     """The checkpoints of one stage."""
 
     def __init__(
-        self, folder: Path, variables: Sequence[keras.Variable], *, every: int | None, reporter: Reporter
+        self, name: str, folder: Path, variables: Sequence[keras.Variable], *, every: int | None, reporter: Reporter
     ) -> None:
         """Say what is kept, where, and how often; nothing is written yet.
 
         Args:
+            name: The stage's name, for messages.
             folder: Where the checkpoints are; made when the first is written.
             variables: Everything that training changes: the thawed part of the model, the optimizer, seed generators.
             every: Steps from one checkpoint to the next; None for one after each epoch, and every five minutes.
             reporter: Takes warnings.
         """
+        self.name = name
         self.folder = folder
         self._variables = variables
         self._every = every
@@ -101,15 +103,15 @@ class Checkpoints:
         for variable, array in zip(self._variables, arrays, strict=True):
             if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
                 raise TrainingError(
-                    f"{variable.path} is not finite in epoch {state.epoch}, after step {len(state.losses)}. "
-                    "Lower the stage's learning_rate, or check the images."
+                    f"{self.name}: {variable.path} is not finite in epoch {state.epoch}, "
+                    f"after step {len(state.losses)}. Lower the stage's learning_rate, or check the images."
                 )
         self._last_save = time.monotonic()
         try:
             self._write(arrays, state)
             self._remove(*self._paths()[_KEPT:])
         except ArtifactError as error:
-            self._reporter.warn(f"Epoch {state.epoch}, step {len(state.losses)}: no checkpoint. {error}")
+            self._reporter.warn(f"{self.name}, epoch {state.epoch}, step {len(state.losses)}: no checkpoint. {error}")
 
     def restore(self) -> TrainingState | None:
         """Set the variables to those of the newest checkpoint that is whole.

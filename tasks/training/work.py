@@ -115,6 +115,7 @@ def _make_loop(
         ),
         steps_per_epoch=-(-train_split.examples // stage.batch_size),
         checkpoints=Checkpoints(
+            step.name,
             work.checkpoints,
             # The layers before the suffix stay as they were at the start.
             [*thawed.suffix.variables, *optimizer.variables],

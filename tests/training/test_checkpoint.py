@@ -23,7 +23,7 @@ def variables_of(*values: float) -> list[keras.Variable]:
 
 
 def checkpoints_in(folder: Path, variables: list[keras.Variable], output: io.StringIO | None = None) -> Checkpoints:
-    return Checkpoints(folder, variables, every=None, reporter=Reporter(output or io.StringIO()))
+    return Checkpoints("stage_one", folder, variables, every=None, reporter=Reporter(output or io.StringIO()))
 
 
 def state_after(epoch: int, losses: int = 0) -> TrainingState:
@@ -114,7 +114,7 @@ def test_what_is_not_finite_is_not_saved_and_the_one_before_it_stays(tmp_path: P
     checkpoints.save(state_after(1))
     before = list(tmp_path.iterdir())
     variables[1].assign(np.full((2, 3), value, np.float32))
-    with pytest.raises(TrainingError, match="v1 is not finite in epoch 2, after step 3"):
+    with pytest.raises(TrainingError, match="stage_one: v1 is not finite in epoch 2, after step 3"):
         checkpoints.save(state_after(2, losses=3))
     assert list(tmp_path.iterdir()) == before
 
