@@ -1,5 +1,6 @@
 """A Prefect server for the tests of the command, and a way to call the command as a user does."""
 
+import http
 import json
 import os
 import socket
@@ -14,6 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, urllib.error.HTTPError) and error.code == http.HTTPStatus.SERVICE_UNAVAILABLE
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Thaw:
             text=True,
         )
 
+    # The database of a server that many ask may be locked for a moment; Prefect's own clients ask again, too.
+    @retry(retry=retry_if_exception(_is_busy), stop=stop_after_delay(60), wait=wait_fixed(0.5), reraise=True)
     def api(self, path: str, body: dict[str, Any]) -> Any:
         request = urllib.request.Request(
             f"{self.environment['PREFECT_API_URL']}/{path}",

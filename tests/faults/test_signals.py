@@ -1,6 +1,5 @@
 """A run that is asked to end does so soon, with everything that it started, and Prefect does not show it as running."""
 
-import http
 import json
 import os
 import signal
@@ -8,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,20 +88,6 @@ def states_on_server(thaw: Thaw) -> set[str]:
     return {run["state_type"], *(task["state_type"] for task in tasks)}
 
 
-def patient_api(thaw: Thaw, path: str, body: dict[str, Any]) -> Any:
-    """Ask a server whose database may be locked for a moment, while many ask; its clients ask again, too."""
-
-    def ask() -> Any:
-        try:
-            return thaw.api(path, body)
-        except urllib.error.HTTPError as error:
-            if error.code != http.HTTPStatus.SERVICE_UNAVAILABLE:
-                raise
-            return None
-
-    return wait_for(ask, 30)
-
-
 def end(run: subprocess.Popen[str], send: Any) -> list[str]:
     """Send signals to a run; returns its last lines, once it and all that it started are gone."""
     children = psutil.Process(run.pid).children(recursive=True)
@@ -177,7 +161,7 @@ def test_a_served_run_that_is_cancelled_leaves_no_process(thaw: Thaw, tmp_path: 
     try:
         query = {"deployments": {"name": {"any_": ["cancelled"]}}}
         (deployment,) = wait_for(lambda: thaw.api("deployments/filter", query), 90)
-        run = patient_api(thaw, f"deployments/{deployment['id']}/create_flow_run", {})["id"]
+        run = thaw.api(f"deployments/{deployment['id']}/create_flow_run", {})["id"]
 
         def steps() -> list[psutil.Process]:
             children = psutil.Process(server.pid).children(recursive=True)
@@ -185,7 +169,7 @@ def test_a_served_run_that_is_cancelled_leaves_no_process(thaw: Thaw, tmp_path: 
 
         children = wait_for(steps, 120)
         time.sleep(3)
-        patient_api(thaw, f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+        thaw.api(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
 
         def state() -> str:
             (found,) = thaw.api("flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
