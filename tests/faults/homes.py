@@ -6,14 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tasks.artifacts.file_digests import MEMORY_NAME
 from tasks.artifacts.manifest import ArtifactRef, file_sha256
 from tasks.artifacts.store import ArtifactStore
 from tasks.publishing.registry import Registry
 
 # Their bytes hold times, or follow from files that do. What they say is compared where it can be.
-_WITH_TIMES = re.compile(
-    r"(artifacts/release/[0-9a-f]+|releases/[^/]+)/(model\.keras|saved_model/.+|SHA256SUMS)|file-digests.*"
-)
+_WITH_TIMES = re.compile(r"(artifacts/release/[0-9a-f]+|releases/[^/]+)/(model\.keras|saved_model/.+|SHA256SUMS)")
+# Locks stay, and whether the digest of a file is remembered depends on how old the file was.
+_NOT_COMPARED = ("locks/", MEMORY_NAME)
 _RELEASE_ARTIFACT = re.compile(r"artifacts/release/[0-9a-f]+")
 _UNEQUAL = {"seconds", "training_seconds", "time", "checksum"}  # the last is one of the others
 
@@ -58,7 +59,7 @@ def differences(home: Path, reference: Path) -> list[str]:
 
     Returns:
         A line for each file that is missing, left over or of other content, and for each release artifact that is not
-        whole. Locks are left out, and the bytes of model files, which hold times.
+        whole. Locks and the memory of digests are left out, and the bytes of model files, which hold times.
     """
     ours, theirs = _named(home), _named(reference)
     lines = [f"{name} is left over" for name in sorted(ours.keys() - theirs.keys())]
@@ -110,7 +111,7 @@ def _named(home: Path) -> dict[str, Path]:
     return {
         _RELEASE_ARTIFACT.sub(lambda match: ids.get(match[0], match[0]), name): path
         for name, path in names
-        if not name.startswith("locks/")
+        if not name.startswith(_NOT_COMPARED)
     }
 
 
