@@ -1,5 +1,7 @@
 """Settings and fixtures for all tests."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -11,6 +13,14 @@ __all__ = ["prefect_server", "thaw"]
 # costs it two seconds.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be heard: a shell without job control starts a command in the background with it ignored.
+
+    Processes that the tests start would inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
