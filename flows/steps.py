@@ -48,7 +48,7 @@ def with_all_after(names: Iterable[str]) -> frozenset[TaskName]:
 def ingest_step(recipe: Recipe, home: Path) -> IngestStep:
     """Ask for the dataset. Reads the source, because its content is part of the key."""
     dataset = recipe.dataset
-    return IngestStep(dataset=dataset, seed=recipe.seed, content=content_digest(dataset.source, FileDigests(home)))
+    return IngestStep(dataset=dataset, seed=recipe.seed, content=content_digest(dataset.source, home))
 
 
 def records_step(recipe: Recipe, dataset: ArtifactRef) -> RecordsStep:

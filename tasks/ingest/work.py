@@ -4,7 +4,6 @@ from typing import Any
 
 from pipeline_config.dataset_schema import SplitName
 from pipeline_config.errors import DatasetError
-from tasks.artifacts.file_digests import FileDigests
 from tasks.ingest.checks import check_classes, check_counts
 from tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
 from tasks.ingest.duplicates import drop_duplicates
@@ -29,12 +28,13 @@ def ingest(work: IngestWork, report: Reporter) -> dict[str, Any]:
         DatasetError: The source is not fit to train on; the message says what is wrong and what would be right.
     """
     config, seed = work.step.dataset, work.step.seed
-    source = open_source(config.source)
+    source = open_source(config.source, work.home)
+    source.fetch(report)
     classes = source.classes()
     check_classes(classes)
     plan = plan_splits(config.splits, source.splits())
     scanned, unreadable = scan_images(source, config.max_pixels, report)
-    if content_digest(config.source, FileDigests(work.home)) != work.step.content:
+    if content_digest(config.source, work.home) != work.step.content:
         raise DatasetError(
             "The images changed while they were being read. Expected the same files throughout. Run again."
         )

@@ -30,8 +30,10 @@ def write_records(work: RecordsWork, report: Reporter) -> dict[str, Any]:
         ArtifactError: The dataset is damaged, or a shard cannot be written.
     """
     dataset = read_dataset(ArtifactStore(work.home).open(work.step.dataset))
+    source = open_source(work.step.source, work.home)
+    source.fetch(report)  # it may be gone since it was ingested
     progress = ProgressCounter(report, len(dataset.images), "written")
-    writer = ShardWriter(open_source(work.step.source), work.step.records, work.folder, progress.advance)
+    writer = ShardWriter(source, work.step.records, work.folder, progress.advance)
     of_split = {split: [image for image in dataset.images if image.split == split] for split in SPLITS}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         index = RecordsIndex(

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tasks.artifacts import file_digests
-from tasks.artifacts.file_digests import FileDigests
 from tasks.ingest.sources import content_digest
 from tests.ingest.pictures import digest_afresh, directory
 
@@ -111,7 +110,7 @@ def test_after_any_edits_the_memory_says_what_reading_says(tmp_path, monkeypatch
         time.sleep(source.choice([0, 0, 0.005, 0.02, 0.05]))
         with monkeypatch.context() as patch:
             patch.setattr(file_digests, "_hash", watched)
-            remembered = content_digest(config, FileDigests(home))
+            remembered = content_digest(config, home)
         asked += sum(path.is_file() for path in folder.top.rglob("*"))
         assert remembered == digest_afresh(config)
     assert asked - read > 100  # that many files were not read

@@ -11,11 +11,12 @@ import numpy as np
 from PIL import Image
 
 from pipeline_config.dataset_schema import DatasetConfig, DirectorySource, Source, SplitsConfig
-from tasks.artifacts.file_digests import FileDigests
 from tasks.ingest.sources import content_digest
 from tasks.ingest.step import IngestStep, IngestWork
 from tasks.ingest.work import ingest
 from tasks.process import Reporter
+
+NO_HOME = Path("there is no such home")
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (20, 14), mode: str = "RGB") -> Image.Image:
@@ -88,7 +89,7 @@ def directory(folder: Path) -> DirectorySource:
 
 def digest_afresh(source: Source) -> str:
     """The digest of a source's content, without a memory of any file."""
-    return content_digest(source, FileDigests(Path("there is no such home")))
+    return content_digest(source, NO_HOME)
 
 
 def ingest_step(source: Source, *, seed: int = 0, splits: SplitsConfig | None = None, **settings: Any) -> IngestStep:

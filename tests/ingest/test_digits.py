@@ -5,13 +5,13 @@ from sklearn.datasets import load_digits
 
 from pipeline_config.dataset_schema import DigitsSource
 from tasks.ingest.sources import open_source
-from tests.ingest.pictures import decode, digest_afresh
+from tests.ingest.pictures import NO_HOME, decode, digest_afresh
 
 DIGITS = DigitsSource(kind="digits")
 
 
 def test_there_are_1797_images_of_ten_classes_in_one_split():
-    source = open_source(DIGITS)
+    source = open_source(DIGITS, NO_HOME)
     found = list(source.examples())
     assert source.splits() == {"train"}
     assert source.classes() == tuple("0123456789")
@@ -21,7 +21,7 @@ def test_there_are_1797_images_of_ten_classes_in_one_split():
 
 
 def test_the_pixels_are_those_of_the_library_scaled_to_bytes():
-    source = open_source(DIGITS)
+    source = open_source(DIGITS, NO_HOME)
     values = load_digits().images
     for index in (0, 1, 1796):
         pixels = decode(source.read_again(f"digits/{index:05d}"))
@@ -31,6 +31,6 @@ def test_the_pixels_are_those_of_the_library_scaled_to_bytes():
 
 
 def test_the_files_are_the_same_everywhere():
-    digest = hashlib.sha256(b"".join(example.read() for example in open_source(DIGITS).examples()))
+    digest = hashlib.sha256(b"".join(example.read() for example in open_source(DIGITS, NO_HOME).examples()))
     assert digest.hexdigest() == "99bc00270a852e7abb9392c880d71140b8db2985c1b9e6dd215edb3aa2bd7138"
     assert digest_afresh(DIGITS) == "359b45af53f73c0925abb55bd4ce513101a54116b6a5f99864a9cd26d75ea206"

@@ -4,16 +4,16 @@ import pytest
 
 from pipeline_config.errors import DatasetError
 from tasks.ingest.sources import open_source
-from tests.ingest.pictures import digest_afresh, directory, fill, jpeg
+from tests.ingest.pictures import NO_HOME, digest_afresh, directory, fill, jpeg
 
 
 def examples(folder):
-    return list(open_source(directory(folder)).examples())
+    return list(open_source(directory(folder), NO_HOME).examples())
 
 
 def test_class_folders_are_classes_of_one_split(tmp_path):
     fill(tmp_path, {"dogs": 2, "cats": 1})
-    source = open_source(directory(tmp_path))
+    source = open_source(directory(tmp_path), NO_HOME)
     assert source.splits() == {"train"}
     assert source.classes() == ("cats", "dogs")
     assert source.count() == 3
@@ -27,13 +27,13 @@ def test_class_folders_are_classes_of_one_split(tmp_path):
 
 def test_classes_are_in_code_point_order(tmp_path):
     fill(tmp_path, {"b": 1, "B": 1, "ä": 1, "10": 1, "9": 1})
-    assert open_source(directory(tmp_path)).classes() == ("10", "9", "B", "b", "ä")
+    assert open_source(directory(tmp_path), NO_HOME).classes() == ("10", "9", "B", "b", "ä")
 
 
 @pytest.mark.parametrize("name", ["validation", "valid", "val", "Validation", "VAL"])
 def test_folders_named_like_splits_are_splits(tmp_path, name):
     fill(tmp_path, {"train/cats": 1, "train/dogs": 1, f"{name}/cats": 1, f"{name}/dogs": 1})
-    source = open_source(directory(tmp_path))
+    source = open_source(directory(tmp_path), NO_HOME)
     assert source.splits() == {"train", "validation"}
     assert source.classes() == ("cats", "dogs")
     assert {(e.origin.split("/")[0], e.split) for e in source.examples()} == {("train", "train"), (name, "validation")}
@@ -61,7 +61,7 @@ def test_links_to_files_and_to_class_folders_are_followed(tmp_path):
     (tmp_path / "data" / "cats" / "link.jpg").symlink_to(tmp_path / "elsewhere" / "dogs" / "0000.jpg")
     (tmp_path / "data" / "dogs").symlink_to(tmp_path / "elsewhere" / "dogs")
     assert [e.origin for e in examples(tmp_path / "data")] == ["cats/0000.jpg", "cats/link.jpg", "dogs/0000.jpg"]
-    assert open_source(directory(tmp_path / "data")).read_again("cats/link.jpg") == jpeg(0)
+    assert open_source(directory(tmp_path / "data"), NO_HOME).read_again("cats/link.jpg") == jpeg(0)
 
 
 def test_a_missing_folder_a_file_and_an_empty_folder_are_errors(tmp_path):
@@ -146,4 +146,4 @@ def test_a_pipe_in_a_class_folder_keeps_nobody_waiting(tmp_path):
     os.mkfifo(tmp_path / "cats" / "pipe.jpg")
     digest_afresh(directory(tmp_path))
     with pytest.raises(OSError, match="Not a regular file"):
-        open_source(directory(tmp_path)).read_again("cats/pipe.jpg")
+        open_source(directory(tmp_path), NO_HOME).read_again("cats/pipe.jpg")

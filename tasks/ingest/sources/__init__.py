@@ -1,6 +1,7 @@
 """Where images come from: one module per kind of source, and the one place that knows them all."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pipeline_config.dataset_schema import Source
@@ -9,27 +10,28 @@ from tasks.ingest.sources.base import ImageSource
 from tasks.ingest.sources.digits import DigitsImages
 from tasks.ingest.sources.directory import DirectoryImages
 
-_KINDS: dict[str, Callable[[Any], ImageSource]] = {"digits": DigitsImages, "directory": DirectoryImages}
+_KINDS: dict[str, Callable[[Any, Path], ImageSource]] = {"digits": DigitsImages, "directory": DirectoryImages}
 
 
-def open_source(config: Source) -> ImageSource:
+def open_source(config: Source, home: Path) -> ImageSource:
     """Find the source that a recipe asks for.
 
     Args:
         config: The recipe's `dataset.source`.
+        home: The home folder, where a source keeps what it fetches.
 
     Returns:
-        The source; nothing of it has been read yet.
+        The source; nothing of it has been read or fetched yet.
     """
-    return _KINDS[config.kind](config)
+    return _KINDS[config.kind](config, home)
 
 
-def content_digest(config: Source, digests: FileDigests) -> str:
-    """Digest what a source holds now, so that a change of it changes the key of the dataset.
+def content_digest(config: Source, home: Path) -> str:
+    """Digest what a source holds now, so that a change of it changes the key of the dataset. Nothing is fetched.
 
     Args:
         config: The recipe's `dataset.source`.
-        digests: Knows the files that did not change since they were last read.
+        home: The home folder, which remembers the digests of files that did not change since they were last read.
 
     Returns:
         SHA-256, in hexadecimal.
@@ -37,4 +39,4 @@ def content_digest(config: Source, digests: FileDigests) -> str:
     Raises:
         DatasetError: The source is missing, or not laid out as expected.
     """
-    return open_source(config).content_digest(digests)
+    return open_source(config, home).content_digest(FileDigests(home))

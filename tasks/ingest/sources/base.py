@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pipeline_config.dataset_schema import SplitName
 from tasks.artifacts.file_digests import FileDigests
+from tasks.process import Reporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,18 @@ class RawExample:
 
 
 class ImageSource(Protocol):
-    """A place that has labelled images. Nothing is read before it is asked for."""
+    """A place that has labelled images, made from the recipe's `dataset.source` and the home folder.
+
+    Nothing is read before it is asked for. All methods but `content_digest` are called in a step's child process, after
+    `fetch`.
+    """
+
+    def fetch(self, report: Reporter) -> None:
+        """Bring what is elsewhere into the home folder, unless it is there already; a local source does nothing.
+
+        Args:
+            report: Takes the progress.
+        """
 
     def splits(self) -> frozenset[SplitName]:
         """List the splits that the source has by itself; a source without any calls all its images train."""
@@ -44,7 +56,10 @@ class ImageSource(Protocol):
         """Read one image by its origin, from any thread; raises OSError."""
 
     def content_digest(self, digests: FileDigests) -> str:
-        """Digest all that the source's examples depend on, without TensorFlow, as SHA-256 in hexadecimal.
+        """Digest all that the source's examples depend on, as SHA-256 in hexadecimal.
+
+        The flow's process asks for it: no TensorFlow, no network, and nothing that `fetch` brings. Of what is fetched,
+        the digest is that of what the recipe declares.
 
         Args:
             digests: For the files that the examples are read from, so that unchanged ones are not read again.

@@ -13,6 +13,7 @@ from pipeline_config.dataset_schema import DigitsSource, SplitName
 from pipeline_config.errors import DatasetError
 from tasks.artifacts.file_digests import FileDigests
 from tasks.ingest.sources.base import RawExample
+from tasks.process import Reporter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,13 +28,18 @@ _ENCODING = "8-bit grey PNG, not compressed, 1"  # part of the digest: another w
 class DigitsImages:
     """1,797 grey images of 8 × 8 pixels in ten classes, all in one split."""
 
-    def __init__(self, config: DigitsSource) -> None:
+    def __init__(self, config: DigitsSource, home: Path) -> None:
         """Prepare the source.
 
         Args:
             config: Has no settings.
+            home: Not used: the library holds all.
         """
+        del home
         self.config = config
+
+    def fetch(self, report: Reporter) -> None:
+        """Do nothing: the library is installed."""
 
     def splits(self) -> frozenset[SplitName]:
         """There is one split, train."""

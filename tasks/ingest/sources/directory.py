@@ -13,6 +13,7 @@ from pipeline_config.dataset_schema import DirectorySource, SplitName
 from pipeline_config.errors import DatasetError
 from tasks.artifacts.file_digests import FileDigests
 from tasks.ingest.sources.base import RawExample
+from tasks.process import Reporter
 
 # How folders of splits are called; capital letters make no difference.
 _SPLIT_FOLDERS: dict[str, SplitName] = {
@@ -41,13 +42,18 @@ class DirectoryImages:
     in the order of their names.
     """
 
-    def __init__(self, config: DirectorySource) -> None:
+    def __init__(self, config: DirectorySource, home: Path) -> None:
         """Prepare the source; the folder is not looked at yet.
 
         Args:
             config: Says where the folder is.
+            home: Not used: the images are read where they are.
         """
+        del home
         self.folder = Path(config.path)
+
+    def fetch(self, report: Reporter) -> None:
+        """Do nothing: the folder is on this machine."""
 
     def splits(self) -> frozenset[SplitName]:
         """List the splits that have a folder; without such folders, train."""
