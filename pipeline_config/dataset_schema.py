@@ -1,6 +1,6 @@
 """The recipe's `dataset` and `records` parts: where images come from, how they are split and stored."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -10,19 +10,43 @@ SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
-class DigitsSource(Strict):
+class SourceConfig(Strict):
+    """Base of every source.
+
+    Attributes:
+        not_in_key: Fields that say where the images are, or how much may be read, but not which images they are.
+    """
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset()
+
+    def of_this_machine(self) -> dict[str, str]:
+        """Say which fields name a place on this machine.
+
+        Returns:
+            For each of them what stands in its place in a release; with it, the source must be valid.
+        """
+        return {}
+
+
+class DigitsSource(SourceConfig):
     """scikit-learn's 1,797 handwritten digits, 8 × 8 pixels; they ship with the library."""
 
     kind: Literal["digits"]
 
 
-class DirectorySource(Strict):
+class DirectorySource(SourceConfig):
     """A folder of class folders, or of train, validation and test folders of class folders."""
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"path"})
 
     kind: Literal["directory"]
     path: str = Field(
         min_length=1, description="relative to the recipe's file, or to the current folder for a shipped one"
     )
+
+    def of_this_machine(self) -> dict[str, str]:
+        """The folder."""
+        return {"path": "images"}
 
 
 Source = Annotated[DigitsSource | DirectorySource, Field(discriminator="kind")]

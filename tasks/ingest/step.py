@@ -25,9 +25,10 @@ class IngestStep(Step):
     content: str
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields, but the content of the source in place of its path."""
+        """All fields, but the content of the source in place of where it is."""
         document = super().depends_on()
-        document["dataset"]["source"].pop("path", None)
+        for field in self.dataset.source.not_in_key:
+            del document["dataset"]["source"][field]
         return document
 
 

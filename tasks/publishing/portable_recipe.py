@@ -5,8 +5,7 @@ from typing import Any
 from pipeline_config.schema import Recipe
 from pipeline_config.yaml_dialect import write_yaml
 
-# What stands in the place of a path, so that the recipe can still be read, and be run with --data and --weights.
-IMAGES_PLACEHOLDER = "images"
+# What stands in the place of a path, so that the recipe can still be read, and be run with --weights.
 WEIGHTS_PLACEHOLDER = "backbone.weights.h5"
 
 
@@ -20,8 +19,7 @@ def portable_recipe(recipe: Recipe) -> dict[str, Any]:
         A JSON document that is a valid recipe.
     """
     document = recipe.model_dump(mode="json", by_alias=True, exclude={"schedule", "execution"})
-    if "path" in document["dataset"]["source"]:
-        document["dataset"]["source"]["path"] = IMAGES_PLACEHOLDER
+    document["dataset"]["source"] |= recipe.dataset.source.of_this_machine()
     if recipe.model.weights not in (None, "imagenet"):
         document["model"]["weights"] = WEIGHTS_PLACEHOLDER
     return document
@@ -37,7 +35,7 @@ def recipe_yaml(recipe: Recipe) -> str:
         YAML, opened by a comment that says how to run it.
     """
     document = portable_recipe(recipe)
-    options = " --data DIR" if "path" in document["dataset"]["source"] else ""
+    options = " --data DIR" if recipe.dataset.source.of_this_machine() else ""
     options += " --weights FILE" if document["model"]["weights"] == WEIGHTS_PLACEHOLDER else ""
     comment = f"# The recipe that made this release, with every default filled in.   thaw run recipe.yaml{options}\n"
     return comment + write_yaml(document)
