@@ -1,13 +1,18 @@
 """The recipe's `dataset` and `records` parts: where images come from, how they are split and stored."""
 
+import re
+from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from pipeline_config.strict import Strict
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class SourceConfig(Strict):
@@ -49,7 +54,73 @@ class DirectorySource(SourceConfig):
         return {"path": "images"}
 
 
-Source = Annotated[DigitsSource | DirectorySource, Field(discriminator="kind")]
+class ArchiveSource(SourceConfig):
+    """A zip or tar file that is downloaded; in it a folder as `DirectorySource` has it."""
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"url", "max_members", "max_gigabytes"})
+
+    kind: Literal["archive"]
+    url: str
+    sha256: str
+    subdirectory: str | None = None
+    max_members: int = Field(default=500_000, ge=1)
+    max_gigabytes: float = Field(default=20, gt=0, description="10^9 bytes: of the file, and of its members together")
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https", "file"):
+            raise ValueError("must begin with https://, http:// or file://")
+        if parts.scheme != "file" and not parts.hostname:
+            raise ValueError("must name a host, as in https://example.com/images.zip")
+        if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path):
+            raise ValueError("must name a file of this machine, as in file:///data/images.zip")
+        if parts.username is not None or parts.password is not None:
+            # The sentence holds "Received" so that what was written is not repeated.
+            raise ValueError("must not hold a user name or a password, as releases state it. Received: one that does")
+        if not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("must be plain ASCII without spaces; write other characters as %20 and the like")
+        return url
+
+    @field_validator("sha256")
+    @classmethod
+    def _check_sha256(cls, sha256: str) -> str:
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError("must be 64 digits, 0 to 9 and a to f, as sha256sum prints them")
+        return sha256
+
+    @field_validator("subdirectory")
+    @classmethod
+    def _check_subdirectory(cls, subdirectory: str | None) -> str | None:
+        if subdirectory is not None:
+            path = PurePosixPath(subdirectory)
+            if not path.parts or path.is_absolute() or ".." in path.parts:
+                raise ValueError("must be the path of a folder in the archive, such as images/all")
+        return subdirectory
+
+    def of_this_machine(self) -> dict[str, str]:
+        """The URL, if it is that of a file."""
+        return {"url": "file:///images.zip"} if urlsplit(self.url).scheme == "file" else {}
+
+
+class CsvSource(SourceConfig):
+    """A table of paths and labels, as comma-separated values with a line of column names."""
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"path", "path_column", "label_column", "split_column"})
+
+    kind: Literal["csv"]
+    path: str = Field(min_length=1)
+    path_column: str = Field(min_length=1)
+    label_column: str = Field(min_length=1)
+    split_column: str | None = Field(default=None, min_length=1)
+
+    def of_this_machine(self) -> dict[str, str]:
+        """The table, and so the folder with the images."""
+        return {"path": "images.csv"}
+
+
+Source = Annotated[DigitsSource | DirectorySource | ArchiveSource | CsvSource, Field(discriminator="kind")]
 
 
 class Cut(Strict):

@@ -10,6 +10,7 @@ from typing import Any, Never
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from pipeline_config.dataset_schema import CsvSource, DirectorySource
 from pipeline_config.errors import RecipeError
 from pipeline_config.schema import Recipe
 from pipeline_config.strict import nearest
@@ -174,7 +175,7 @@ def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
     source, model = recipe.dataset.source, recipe.model
-    if source.kind == "directory":
+    if isinstance(source, DirectorySource | CsvSource):
         source = source.model_copy(update={"path": _absolute(source.path, folder, "dataset.source.path")})
     if model.weights not in (None, "imagenet"):
         model = model.model_copy(update={"weights": _absolute(str(model.weights), folder, "model.weights")})

@@ -11,17 +11,19 @@ _SECONDS_BETWEEN_LINES = 0.5
 class ProgressCounter:
     """Counts finished items, from any thread, and says so about twice a second."""
 
-    def __init__(self, report: Reporter, total: int, verb: str) -> None:
+    def __init__(self, report: Reporter, total: int, verb: str, noun: str = "images") -> None:
         """Start at zero.
 
         Args:
             report: Where progress is reported.
             total: Number of items.
             verb: What is done to them, such as "checked".
+            noun: What they are.
         """
         self._report = report
         self._total = total
         self._verb = verb
+        self._noun = noun
         self._done = 0
         self._next_line = 0.0
         self._lock = threading.Lock()
@@ -34,4 +36,4 @@ class ProgressCounter:
             if now < self._next_line and self._done < self._total:
                 return
             self._next_line = now + _SECONDS_BETWEEN_LINES
-            self._report.progress(self._done / self._total, f"{self._done} of {self._total} images {self._verb}")
+            self._report.progress(self._done / self._total, f"{self._done} of {self._total} {self._noun} {self._verb}")

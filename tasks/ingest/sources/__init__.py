@@ -6,11 +6,18 @@ from typing import Any
 
 from pipeline_config.dataset_schema import Source
 from tasks.artifacts.file_digests import FileDigests
+from tasks.ingest.sources.archive import ArchiveImages
 from tasks.ingest.sources.base import ImageSource
+from tasks.ingest.sources.csv_file import CsvImages
 from tasks.ingest.sources.digits import DigitsImages
 from tasks.ingest.sources.directory import DirectoryImages
 
-_KINDS: dict[str, Callable[[Any, Path], ImageSource]] = {"digits": DigitsImages, "directory": DirectoryImages}
+_KINDS: dict[str, Callable[[Any, Path], ImageSource]] = {
+    "archive": ArchiveImages,
+    "csv": CsvImages,
+    "digits": DigitsImages,
+    "directory": DirectoryImages,
+}
 
 
 def open_source(config: Source, home: Path) -> ImageSource:

@@ -1,12 +1,24 @@
 """What every source of images offers, whatever kind it is."""
 
+import errno
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from pipeline_config.dataset_schema import SplitName
 from tasks.artifacts.file_digests import FileDigests
 from tasks.process import Reporter
+
+# How folders and columns name splits; capital letters make no difference.
+SPLIT_NAMES: dict[str, SplitName] = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +88,34 @@ def one_line(origin: str) -> str:
         The origin itself, or an escaped form where it holds a line break or the like.
     """
     return origin if origin.isprintable() else repr(origin)
+
+
+def read_regular_file(path: Path) -> bytes:
+    """Read a file, and nothing that is not one: a pipe would keep its reader waiting.
+
+    Args:
+        path: The file; links are followed.
+
+    Returns:
+        Its content.
+
+    Raises:
+        OSError: It is missing, not readable, or not a regular file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file")
+    return path.read_bytes()
+
+
+def content_word(content: str | OSError) -> str:
+    """Write what is known of a file's content into a digest of many files.
+
+    Args:
+        content: SHA-256, or why the file cannot be read.
+
+    Returns:
+        The same word for the same content or reason, on every machine.
+    """
+    if isinstance(content, OSError):
+        return f"cannot be read: {errno.errorcode.get(content.errno or 0, 'unknown')}"
+    return content

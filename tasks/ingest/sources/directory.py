@@ -1,6 +1,5 @@
 """A folder of class folders, or of train, validation and test folders of class folders."""
 
-import errno
 import functools
 import hashlib
 import os
@@ -12,17 +11,9 @@ from typing import NamedTuple
 from pipeline_config.dataset_schema import DirectorySource, SplitName
 from pipeline_config.errors import DatasetError
 from tasks.artifacts.file_digests import FileDigests
-from tasks.ingest.sources.base import RawExample
+from tasks.ingest.sources.base import SPLIT_NAMES, RawExample, content_word, read_regular_file
 from tasks.process import Reporter
 
-# How folders of splits are called; capital letters make no difference.
-_SPLIT_FOLDERS: dict[str, SplitName] = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
 # What file managers and archivers leave behind; so does everything whose name begins with a dot.
 _LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")
 _LAYOUTS = "class folders with images, or train, validation and test folders of class folders"
@@ -84,10 +75,7 @@ class DirectoryImages:
         Raises:
             OSError: It is missing, not readable, or not a regular file.
         """
-        path = self.folder / origin
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would keep its reader waiting
-            raise OSError(errno.EINVAL, "Not a regular file")
-        return path.read_bytes()
+        return read_regular_file(self.folder / origin)
 
     def content_digest(self, digests: FileDigests) -> str:
         """Digest the path and the content of every file.
@@ -102,7 +90,7 @@ class DirectoryImages:
         folder = str(self.folder)
         contents = digests.sha256_of([f"{folder}{os.sep}{file.origin}" for file in self._files])
         for file, content in zip(self._files, contents, strict=True):
-            digest.update(f"{file.origin}\0{_word(content)}\n".encode())
+            digest.update(f"{file.origin}\0{content_word(content)}\n".encode())
         return digest.hexdigest()
 
     @functools.cached_property
@@ -116,7 +104,7 @@ class DirectoryImages:
         folders = _folders_in(self.folder)
         if not folders:
             raise DatasetError(f"{self.folder} has no folders in it. Expected {_LAYOUTS}.")
-        named = [(folder, _SPLIT_FOLDERS[folder.name.lower()]) for folder in folders if _is_split(folder)]
+        named = [(folder, SPLIT_NAMES[folder.name.lower()]) for folder in folders if _is_split(folder)]
         if not named:
             return [(self.folder, "train")]
         if len(named) < len(folders):
@@ -150,18 +138,12 @@ class DirectoryImages:
                 yield _File(origin, folder.name, split)
 
 
-def _word(content: str | OSError) -> str:
-    if isinstance(content, OSError):
-        return f"cannot be read: {errno.errorcode.get(content.errno or 0, 'unknown')}"
-    return content
-
-
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _LITTER
 
 
 def _is_split(folder: Path) -> bool:
-    return folder.name.lower() in _SPLIT_FOLDERS
+    return folder.name.lower() in SPLIT_NAMES
 
 
 def _folders_in(folder: Path) -> list[Path]:
