@@ -73,7 +73,7 @@ class ArchiveSource(SourceConfig):
         if parts.scheme not in ("http", "https", "file"):
             raise ValueError("must begin with https://, http:// or file://")
         if parts.scheme != "file" and not parts.hostname:
-            raise ValueError("must name a host, as in https://example.com/images.zip")
+            raise ValueError("must name a host, as in https://host/images.zip")
         if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path):
             raise ValueError("must name a file of this machine, as in file:///data/images.zip")
         if parts.username is not None or parts.password is not None:

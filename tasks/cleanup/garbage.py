@@ -23,6 +23,7 @@ Kind = Literal[
     "key record",
     "artifact",
     "checkpoint",
+    "download",
     "cut short",
     "quarantine",
     "temporary file",
@@ -114,7 +115,7 @@ def _artifacts(inventory: Inventory, kept: Kept) -> Iterator[Garbage]:
 
 
 def _untouched(home: Path, limits: Limits) -> Iterator[Garbage]:
-    kinds: dict[Kind, str] = {"checkpoint": "checkpoints", "cut short": "building"}
+    kinds: dict[Kind, str] = {"checkpoint": "checkpoints", "download": "downloads", "cut short": "building"}
     for kind, folder in kinds.items():
         for path in entries(home / folder, "*"):
             if measure(path).modified <= limits.young_after:

@@ -106,6 +106,7 @@ def test_old_unfinished_and_set_aside_things_go_and_locks_stay(home):
     champion = homes.run(home, "digits", "champion", 0.9)
     for folder in ("building", "checkpoints", "quarantine/stage", "quarantine/releases"):
         write(home / folder / (KEY if "q" not in folder else f"{KEY[:12]}.1") / "file")
+    write(home / "downloads" / f"{KEY}.part")
     write(home / "trash" / ("0" * 32) / "file")
     write(home / "keys" / f".{KEY}.json.tmp")
     write(home / "quarantine" / "keys" / f"{KEY}.json.1")
@@ -115,11 +116,20 @@ def test_old_unfinished_and_set_aside_things_go_and_locks_stay(home):
     assert homes.files_in(home) == before
     # What is set aside is as old as its renaming, and that no clock of a test can change.
     collected = collect_garbage(home, Limits(0, young_after=time.time() + 60), dry_run=False)
-    assert kinds_of(collected) == ["checkpoint", "cut short", *["quarantine"] * 3, "temporary file", "trash"]
-    assert collected.bytes == 7000
+    assert kinds_of(collected) == [
+        "checkpoint",
+        "download",
+        "cut short",
+        *["quarantine"] * 3,
+        "temporary file",
+        "trash",
+    ]
+    assert collected.bytes == 8000
     assert kinds_of(dry) == kinds_of(collected)
     assert [path for path in sorted((home / "locks").iterdir()) if path.name != "in-use.lock"] == locks
-    assert not any(path.is_file() for folder in ("building", "checkpoints") for path in (home / folder).rglob("*"))
+    assert not any(
+        path.is_file() for folder in ("building", "checkpoints", "downloads") for path in (home / folder).rglob("*")
+    )
     assert champion.is_up_to_date(home)
 
 
@@ -132,7 +142,7 @@ def test_a_folder_that_is_no_home_is_not_touched(tmp_path):
     names = [
         "artifacts/wheels/thaw-1.0.whl", "building/house.txt", "checkpoints/epoch-1/weights.h5", "keys/id.json",
         "keys/.id.json.tmp", "quarantine/virus/sample.1", "releases/v1.0/SHA256SUMS", "runs/2024.json",
-        "trash/letter.txt", "trash/abc/letter.txt", "prefect-results/result",
+        "downloads/film.part", "trash/letter.txt", "trash/abc/letter.txt", "prefect-results/result",
     ]  # fmt: skip
     for name in names:
         write(tmp_path / name)

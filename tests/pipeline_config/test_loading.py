@@ -9,7 +9,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline_config.dataset_schema import Cut, DirectorySource
+from pipeline_config.dataset_schema import CsvSource, Cut, DirectorySource
 from pipeline_config.errors import RecipeError
 from pipeline_config.loading import load_recipe, parse_recipe, recipe_summary, shipped_recipes
 from pipeline_config.stage_schema import FromLayer
@@ -89,7 +89,7 @@ def test_recipe_with_every_kind_of_setting_survives_json_and_yaml(tmp_path):
             "stage_two.augment=[]",
             "dataset.splits.validation={from: test, fraction: 0.5}",
             "dataset.splits.test=test",
-            "dataset.source.path='1e5'",
+            "dataset.source={kind: directory, path: '1e5'}",
             "schedule={cron: 0 3 * * 1, timezone: Europe/Paris}",
         ),
     )
@@ -151,24 +151,33 @@ def test_paths_of_a_recipe_file_are_relative_to_it(recipe_file, tmp_path, monkey
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     recipe_file(("imagenet", "weights/mine.h5"))
-    recipe = load_recipe("../mine.yaml")
+    recipe = load_recipe("../mine.yaml", ("dataset.source={kind: directory, path: photos}",))
     assert isinstance(recipe.dataset.source, DirectorySource)
     assert Path(recipe.dataset.source.path).is_absolute()
-    assert Path(recipe.dataset.source.path).resolve() == tmp_path.resolve() / "cats_and_dogs_filtered"
+    assert Path(recipe.dataset.source.path).resolve() == tmp_path.resolve() / "photos"
     assert Path(recipe.model.weights or "").resolve() == tmp_path.resolve() / "weights" / "mine.h5"
 
 
 def test_paths_of_a_shipped_recipe_are_relative_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    recipe = load_recipe("cats_dogs", ("dataset.source.path=my/images",))
+    recipe = load_recipe("cats_dogs", ("dataset.source={kind: directory, path: my/images}",))
     assert isinstance(recipe.dataset.source, DirectorySource)
     assert Path(recipe.dataset.source.path) == Path.cwd() / "my" / "images"
     assert recipe.model.weights == "imagenet"
 
 
+def test_path_of_a_table_is_relative_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe("digits", ("dataset.source={kind: csv, path: a.csv, path_column: a, label_column: b}",))
+    assert isinstance(recipe.dataset.source, CsvSource)
+    assert Path(recipe.dataset.source.path) == Path.cwd() / "a.csv"
+
+
 def test_absolute_paths_and_home_folders_stay_what_they_are(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    recipe = load_recipe("cats_dogs", ("dataset.source.path=~/images", f"model.weights={tmp_path}/w.h5"))
+    recipe = load_recipe(
+        "cats_dogs", ("dataset.source={kind: directory, path: ~/images}", f"model.weights={tmp_path}/w.h5")
+    )
     assert isinstance(recipe.dataset.source, DirectorySource)
     assert recipe.dataset.source.path == str(tmp_path / "home" / "images")
     assert recipe.model.weights == str(tmp_path / "w.h5")
@@ -209,7 +218,7 @@ def test_later_override_wins():
 
 
 def test_value_may_hold_an_equals_sign():
-    recipe = load_recipe("cats_dogs", ("dataset.source.path=/a=b/c",))
+    recipe = load_recipe("cats_dogs", ("dataset.source={kind: directory, path: /a=b/c}",))
     assert isinstance(recipe.dataset.source, DirectorySource)
     assert recipe.dataset.source.path == "/a=b/c"
 
@@ -239,7 +248,7 @@ def test_data_and_weights_are_relative_to_the_current_folder_even_for_a_recipe_e
 
 
 def test_data_wins_over_an_override_of_the_source():
-    recipe = load_recipe("cats_dogs", ("dataset.source.path=/a",), data=Path("/b"))
+    recipe = load_recipe("cats_dogs", ("dataset.source={kind: directory, path: /a}",), data=Path("/b"))
     assert recipe.dataset.source == DirectorySource(kind="directory", path="/b")
 
 
@@ -285,6 +294,6 @@ def test_any_seed_survives(seed):
 @given(st.text(min_size=1, alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])))
 def test_any_path_survives_an_override_in_quotes(path):
     assume(not path.startswith("~"))
-    recipe = load_recipe("cats_dogs", (f"dataset.source.path={json.dumps(path)}",))
+    recipe = load_recipe("cats_dogs", (f"dataset.source={{kind: directory, path: {json.dumps(path)}}}",))
     assert isinstance(recipe.dataset.source, DirectorySource)
     assert recipe.dataset.source.path == str(Path.cwd() / path)

@@ -8,6 +8,12 @@ from pipeline_config.loading import load_recipe, parse_recipe
 BACKBONES = "SmallCNN, MobileNetV2, ResNet50V2, EfficientNetB0"
 CROP_PAIR = "[{name: random_resized_crop, area: [0.5, 0.1]}]"
 
+
+def archive(url: str = "https://host/b.zip", sha256: str = "0" * 64, subdirectory: str = "x") -> str:
+    """An override that asks for an archive."""
+    return f"dataset.source={{kind: archive, url: '{url}', sha256: '{sha256}', subdirectory: '{subdirectory}'}}"
+
+
 # An override of the digits recipe, and what its error must contain; the first part is how the error must begin.
 WRONG = {
     # keys
@@ -32,6 +38,8 @@ WRONG = {
     "stage_one.optimizer={learning_rate: 1}": ["stage_one.optimizer.name is missing."],
     "dataset.source={}": ["dataset.source.kind is missing."],
     "dataset.source={kind: directory}": ["dataset.source.path is missing."],
+    "dataset.source={kind: csv, path: a.csv, label_column: b}": ["dataset.source.path_column is missing."],
+    "dataset.source={kind: archive, url: 'https://host/b.zip'}": ["dataset.source.sha256 is missing."],
     "augment=[{}]": ["augment.0.name is missing."],
     "stage_one={}": ["stage_one.train is missing.", "stage_one.epochs is missing.", "stage_one.optimizer is missing."],
     "augment=[{name: random_resized_crop, area: [0.5]}]": ["augment.0.area.1 is missing."],
@@ -126,6 +134,22 @@ WRONG = {
     "dataset.source={kind: directory, path: ~nosuchuser/images}": [
         "dataset.source.path: '~nosuchuser/images' names no"
     ],
+    # archives
+    archive("ftp://host/b.zip"): [
+        "dataset.source.url: ",
+        "https://, http:// or file://",
+        "'ftp://host/b.zip'",
+    ],
+    archive("b.zip"): ["dataset.source.url: ", "https://, http:// or file://"],
+    archive("https:///b.zip"): ["dataset.source.url: ", "must name a host"],
+    archive("file://server/b.zip"): ["dataset.source.url: ", "a file of this machine"],
+    archive("https://host/b c.zip"): ["dataset.source.url: ", "without spaces"],
+    archive("https://me:word@host/b.zip"): ["dataset.source.url: ", "must not hold a user name or a password"],
+    archive(sha256="0" * 63): ["dataset.source.sha256: ", "64 digits", "0 to 9 and a to f"],
+    archive(sha256="F" * 64): ["dataset.source.sha256: ", "64 digits"],
+    archive(subdirectory="../x"): ["dataset.source.subdirectory: ", "a folder in the archive", "'../x'"],
+    archive(subdirectory="/x"): ["dataset.source.subdirectory: ", "a folder in the archive"],
+    archive(subdirectory="."): ["dataset.source.subdirectory: ", "a folder in the archive"],
     "model.weights=~nosuchuser/w.h5": ["model.weights: '~nosuchuser/w.h5' names no home folder"],
 }
 
