@@ -60,6 +60,7 @@ class _Transfer:
     def __init__(self, url: str, sha256: str, part: Path, max_bytes: int, report: Reporter) -> None:
         self._url, self._sha256, self._part, self._max_bytes, self._report = url, sha256, part, max_bytes, report
         self._name = url.partition("?")[0]  # what follows may be a signature, which no log should hold
+        self._opener = urllib.request.build_opener()  # follows redirects, and reads the environment's proxies now
         self._hash = hashlib.sha256()
         self._received = 0
         self._total: int | None = None
@@ -111,7 +112,7 @@ class _Transfer:
                 headers["If-Range"] = self._version  # whole and from the beginning, if it is another file by now
         request = urllib.request.Request(self._url, headers=headers)  # noqa: S310 (the recipe allows three schemes)
         try:
-            return urllib.request.urlopen(request, timeout=_SECONDS_OF_SILENCE)  # noqa: S310
+            return self._opener.open(request, timeout=_SECONDS_OF_SILENCE)
         except urllib.error.HTTPError as error:
             with error:
                 self._refuse(error)
