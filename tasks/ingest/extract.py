@@ -220,6 +220,8 @@ def _tar_members(tar: tarfile.TarFile, stream: "_Bounded") -> Iterator[_Member]:
     end = stream.read(_BLOCK)
     if end.strip(b"\0") or len(end) < _BLOCK:
         raise tarfile.ReadError("it ends in the middle")
+    while stream.read(_CHUNK):
+        pass  # to the end of the compressed file, where its checksum is
 
 
 def _tar_problem(info: tarfile.TarInfo) -> str | None:
@@ -242,7 +244,7 @@ class _Bounded(io.BufferedIOBase):
     def __init__(self, stream: Any, limits: Limits) -> None:
         self._stream = stream
         self._limits = limits
-        self._most = limits.bytes + limits.members * _BYTES_BESIDE_A_MEMBER
+        self._most = limits.bytes + limits.members * _BYTES_BESIDE_A_MEMBER + _CHUNK  # and padding at the end
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= _CHUNK:  # the library reads a member's extended header whole

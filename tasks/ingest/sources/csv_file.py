@@ -111,19 +111,19 @@ class CsvImages:
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Go through the rows that are not blank, with their numbers; the names of the columns are row 1."""
+        number = 0
         try:
             with self.table.open(encoding="utf-8-sig", newline="") as file:  # -sig: spreadsheets write a mark in front
-                for number, cells in enumerate(csv.reader(file, skipinitialspace=True, strict=True), start=1):
+                for cells in csv.reader(file, skipinitialspace=True, strict=True):
+                    number += 1
                     if cells:
                         yield number, cells
         except UnicodeDecodeError as error:
             raise DatasetError(f"{self.table} is not UTF-8: {error}. Save it as UTF-8.") from error
-        except OSError as error:
-            raise DatasetError(
-                f"{self.table}: {error.strerror or error}. Expected a file of comma-separated values."
-            ) from error
         except csv.Error as error:
-            raise DatasetError(f"{self.table} is not a file of comma-separated values: {error}.") from error
+            raise DatasetError(f"{self.table}, row {number + 1}: {error}. Expected comma-separated values.") from error
+        except OSError as error:
+            raise DatasetError(f"{self.table}: {error.strerror or error}. Expected comma-separated values.") from error
 
     def _columns(self, names: list[str]) -> _Columns:
         names = [name.strip() for name in names]

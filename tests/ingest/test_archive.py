@@ -1,0 +1,240 @@
+"""The archive as a source: fetched once, checked before each use, and never for a plan."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from flows import steps
+from pipeline_config.dataset_schema import ArchiveSource
+from pipeline_config.errors import DatasetError, DownloadError
+from pipeline_config.yaml_dialect import write_yaml
+from tasks.cleanup.collect import collect_garbage
+from tasks.cleanup.kept import Limits
+from tasks.ingest import download, progress
+from tasks.ingest.sources import content_digest, open_source
+from tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
+from tests.ingest.archives import HOSTILE, pack, sha256
+from tests.ingest.file_server import FileServer, cut, fail
+from tests.ingest.pictures import NO_HOME, Recorder, directory, fill, jpeg, run_ingest
+from tests.support import build_records, small_recipe
+
+FORK = multiprocessing.get_context("fork")
+FILES = {f"photos/{name}/{seed:03}.jpg": jpeg(seed) for seed in range(60) for name in (("cats", "dogs")[seed % 2],)}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(download, "_FIRST_PAUSE", 0.001)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server(tmp_path):
+    content = pack(tmp_path / "x.tar.gz", FILES, "tar.gz").read_bytes()
+    with FileServer(content).running() as running:
+        yield running
+
+
+@pytest.fixture
+def config(server):
+    return ArchiveSource(kind="archive", url=server.url, sha256=server.sha256, subdirectory="photos")
+
+
+def fetch(config, home, report=None):
+    source = open_source(config, home)
+    source.fetch(report or Recorder())
+    return source
+
+
+def unpacked(home):
+    (folder,) = (home / "artifacts" / "archive").iterdir()
+    return folder
+
+
+def test_images_are_those_of_the_folder_in_it(config, server, tmp_path):
+    source = fetch(config, tmp_path / "home")
+    assert source.splits() == {"train"}
+    assert source.classes() == ("cats", "dogs")
+    assert source.count() == 60
+    first = next(source.examples())
+    assert (first.origin, first.class_name) == ("cats/000.jpg", "cats")
+    assert first.read() == source.read_again("cats/000.jpg") == jpeg(0)
+
+
+def test_dataset_is_that_of_the_same_images_in_a_folder(config, tmp_path):
+    for name, content in FILES.items():
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_bytes(content)
+    from_archive = run_ingest(config, tmp_path / "one" / "out")
+    assert from_archive == run_ingest(directory(tmp_path / "data" / "photos"), tmp_path / "two" / "out")
+    for name in ("manifest.parquet", "dataset.json"):
+        assert (tmp_path / "one" / "out" / name).read_bytes() == (tmp_path / "two" / "out" / name).read_bytes()
+
+
+def test_it_is_fetched_once_for_all_steps_and_the_archive_is_not_kept(config, server, tmp_path):
+    home = tmp_path / "home"
+    recipe = small_recipe(tmp_path, dataset={"source": config.model_dump()})
+    build_records(home, recipe)
+    assert len(server.requests) == 1
+    assert list((home / "downloads").iterdir()) == []
+    build_records(home, recipe.model_copy(update={"seed": 9}))
+    assert len(server.requests) == 1
+
+
+def test_files_that_went_after_ingest_are_fetched_again_for_the_records(config, server, tmp_path):
+    home, recipe = tmp_path / "home", small_recipe(tmp_path, dataset={"source": config.model_dump()})
+    build_records(home, recipe)
+    shutil.rmtree(home / "artifacts" / "records")
+    shutil.rmtree(home / "artifacts" / "archive")
+    build_records(home, recipe)
+    assert len(server.requests) == 2
+
+
+def test_a_flipped_bit_in_an_unpacked_file_is_noticed(config, server, tmp_path):
+    fetch(config, tmp_path)
+    image = unpacked(tmp_path) / "files" / "photos" / "cats" / "000.jpg"
+    image.write_bytes(image.read_bytes()[:-1] + b"\0")
+    report = Recorder()
+    assert fetch(config, tmp_path, report).read_again("cats/000.jpg") == jpeg(0)
+    (warning,) = report.told("warning")
+    assert f"{image} was altered" in warning
+    assert len(server.requests) == 2
+
+
+def test_the_key_is_what_is_declared_and_not_where_it_is(config, tmp_path):
+    recipe = small_recipe(tmp_path, dataset={"source": config.model_dump()})
+
+    def key(**changes):
+        source = config.model_copy(update=changes)
+        dataset = recipe.dataset.model_copy(update={"source": source})
+        return steps.ingest_step(recipe.model_copy(update={"dataset": dataset}), tmp_path / "home").key
+
+    same = {key(), key(url="file:///elsewhere.zip"), key(max_members=7), key(max_gigabytes=0.5)}
+    assert len(same) == 1
+    assert len({key(), key(sha256="0" * 64), key(subdirectory=None), key(subdirectory="photos/cats")}) == 4
+
+
+def test_a_plan_asks_no_network_and_makes_nothing(config, server, tmp_path):
+    recipe = small_recipe(tmp_path, dataset={"source": config.model_dump()})
+    (tmp_path / "r.yaml").write_text(write_yaml(recipe.model_dump(mode="json", by_alias=True)))
+    command = [sys.executable, "-m", "flows.cli", "plan", str(tmp_path / "r.yaml"), "--home", str(tmp_path / "home")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "ingest" in done.stdout
+    assert server.requests == []
+    assert not (tmp_path / "home").exists()
+    assert content_digest(config, NO_HOME) == config.sha256
+
+
+def test_two_processes_at_once_download_once(config, server, tmp_path):
+    barrier, answers = FORK.Barrier(2), FORK.Queue()
+
+    def run():
+        barrier.wait(20)
+        answers.put(fetch(config, tmp_path).count())
+
+    children = [FORK.Process(target=run) for _ in range(2)]
+    for child in children:
+        child.start()
+    assert [answers.get(timeout=20) for _ in children] == [60, 60]
+    for child in children:
+        child.join(20)
+    assert len(server.requests) == 1
+
+
+def test_killed_while_it_unpacks_nothing_is_half_there_and_nothing_is_downloaded_again(config, server, tmp_path):
+    class Stopper(Recorder):
+        def progress(self, done, text):
+            if "10 of 60 files" in text:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def run():
+        progress._SECONDS_BETWEEN_LINES = 0.0  # a line for each file
+        fetch(config, tmp_path, Stopper())
+
+    child = FORK.Process(target=run)
+    child.start()
+    child.join(20)
+    assert child.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "artifacts").exists()
+    assert fetch(config, tmp_path).count() == 60
+    assert len(server.requests) == 1
+    assert list((tmp_path / "building").iterdir()) == list((tmp_path / "downloads").iterdir()) == []
+
+
+def test_a_download_that_was_given_up_is_gone_on_with_by_the_next_run(config, server, tmp_path):
+    server.plan += [cut(1000), *[fail(503)] * 5]
+    with pytest.raises(DownloadError, match="503"):
+        fetch(config, tmp_path)
+    assert not (tmp_path / "artifacts").exists()
+    assert fetch(config, tmp_path).count() == 60
+    assert server.ranges[-1] == "bytes=1000-"
+
+
+@pytest.mark.parametrize("name", ["way out by .., tar", "larger than it states", "symbolic link, zip"])
+def test_of_a_hostile_archive_nothing_is_left_but_the_archive(tmp_path, name):
+    archive = tmp_path / "hostile"
+    HOSTILE[name][0](archive)
+    config = ArchiveSource(kind="archive", url=archive.as_uri(), sha256=sha256(archive))
+    with pytest.raises(DatasetError, match="refused"):
+        fetch(config, tmp_path / "home")
+    files = {path for path in (tmp_path / "home").rglob("*") if path.is_file() and path.suffix != ".lock"}
+    assert files == {tmp_path / "home" / "downloads" / f"{sha256(archive)}.part"}
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "hostile"}
+
+
+def test_a_manifest_in_an_archive_is_a_file_like_others(tmp_path):
+    archive = pack(tmp_path / "x.zip", {**FILES, "manifest.json": b"{}"})
+    config = ArchiveSource(kind="archive", url=archive.as_uri(), sha256=sha256(archive), subdirectory="photos")
+    assert fetch(config, tmp_path / "home").count() == fetch(config, tmp_path / "home").count() == 60
+    assert (unpacked(tmp_path / "home") / "files" / "manifest.json").read_bytes() == b"{}"
+
+
+def test_a_subdirectory_that_is_not_there_is_an_error_that_names_those_that_are(config, tmp_path):
+    wrong = config.model_copy(update={"subdirectory": "photo"})
+    with pytest.raises(DatasetError, match=r"has no folder 'photo'\. Its folders: photos\."):
+        fetch(wrong, tmp_path)
+
+
+def test_a_release_states_an_address_and_no_path(config, tmp_path):
+    recipe = small_recipe(tmp_path, dataset={"source": config.model_dump()})
+    assert portable_recipe(recipe)["dataset"]["source"] == config.model_dump()
+    assert "--data" not in recipe_yaml(recipe)
+    local = config.model_copy(update={"url": (tmp_path / "x.tar.gz").as_uri()})
+    recipe = small_recipe(tmp_path, dataset={"source": local.model_dump()})
+    assert str(tmp_path) not in recipe_yaml(recipe)
+    assert "thaw run recipe.yaml --data DIR" in recipe_yaml(recipe)
+
+
+def test_unpacking_marks_its_use(config, tmp_path):
+    fetch(config, tmp_path)
+    (key,) = (tmp_path / "keys").iterdir()
+    os.utime(key, (1, 1))
+    fetch(config, tmp_path)
+    assert key.stat().st_mtime == pytest.approx(time.time(), abs=60)
+
+
+def test_files_of_an_archive_that_nobody_used_for_long_are_garbage(config, server, tmp_path):
+    fetch(config, tmp_path)
+    assert collect_garbage(tmp_path, Limits(0, young_after=time.time() - 3600), dry_run=False).garbage == []
+    gone = collect_garbage(tmp_path, Limits(0, young_after=time.time() + 3600), dry_run=False).garbage
+    assert [item.kind for item in gone] == ["key record", "artifact"]
+    assert fetch(config, tmp_path).count() == 60
+    assert len(server.requests) == 2
+
+
+def test_split_folders_in_an_archive(tmp_path):
+    fill(tmp_path / "data", {"train/a": 3, "train/b": 3, "val/a": 2, "val/b": 2})
+    files = {p.relative_to(tmp_path / "data").as_posix(): p.read_bytes() for p in (tmp_path / "data").rglob("*.jpg")}
+    archive = pack(tmp_path / "x.zip", files)
+    source = fetch(ArchiveSource(kind="archive", url=archive.as_uri(), sha256=sha256(archive)), tmp_path / "home")
+    assert source.splits() == {"train", "validation"}
+    assert source.count() == 10
