@@ -1,6 +1,7 @@
 """The recipe's `dataset` and `records` parts: where images come from, how they are split and stored."""
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -120,7 +121,99 @@ class CsvSource(SourceConfig):
         return {"path": "images.csv"}
 
 
-Source = Annotated[DigitsSource | DirectorySource | ArchiveSource | CsvSource, Field(discriminator="kind")]
+def _places_form(value: Any) -> str:
+    if isinstance(value, dict):
+        return "mapping_form"
+    return "list_form" if isinstance(value, list) else "name_form"
+
+
+Place = Annotated[str, Field(min_length=1)]
+PlaceList = Annotated[list[Place], Field(min_length=1)]
+Places = Annotated[
+    Annotated[Place, Tag("name_form")] | Annotated[PlaceList, Tag("list_form")], Discriminator(_places_form)
+]
+PlacesOfSplits = Annotated[dict[SplitName, Places], Field(min_length=1)]
+
+
+_SECRET = re.compile(r"^\w+://[^/]*@")
+
+
+def _places_in(places: str | list[str] | Mapping[SplitName, str | list[str]]) -> list[str]:
+    if isinstance(places, Mapping):
+        return [place for of_split in places.values() for place in _places_in(of_split)]
+    return places if isinstance(places, list) else [places]
+
+
+def _is_local(place: str) -> bool:
+    return "://" not in place or place.startswith("file:")
+
+
+class ParquetSource(SourceConfig):
+    """Rows of Parquet files, here or in an object store: an encoded image in one column, its label in another."""
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    kind: Literal["parquet"]
+    path: Annotated[
+        Annotated[Place, Tag("name_form")]
+        | Annotated[PlaceList, Tag("list_form")]
+        | Annotated[PlacesOfSplits, Tag("mapping_form")],
+        Discriminator(_places_form),
+    ] = Field(description="a file or a glob, local or s3:// or gs://; a list of them; or a mapping of splits to either")
+    image_column: str = Field(default="image", min_length=1, description="bytes, or a struct with a field bytes")
+    label_column: str = Field(default="label", min_length=1, description="integers, which need names, or strings")
+    names: list[str] | None = Field(
+        default=None, min_length=1, description="class names in the order of the labels; null: from the files"
+    )
+    split_column: str | None = Field(default=None, min_length=1, description="strings, named as folders of splits are")
+
+    def of_this_machine(self) -> dict[str, str]:
+        """The files, unless all are in an object store."""
+        return {"path": "images.parquet"} if any(_is_local(place) for place in _places_in(self.path)) else {}
+
+    @model_validator(mode="after")
+    def _check_secrets(self) -> Self:
+        # A recipe is kept, shown and released.
+        if any(_SECRET.match(place) for place in _places_in(self.path)):
+            raise ValueError("path must hold no keys of an object store. Give them by the environment.")
+        return self
+
+    @model_validator(mode="after")
+    def _check_splits_and_names(self) -> Self:
+        if self.split_column is not None and isinstance(self.path, dict):
+            raise ValueError("split_column has no use where path names the splits. Leave out one of the two.")
+        if self.names is not None and len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise ValueError(f"names must differ from each other. Received {twice!r} twice.")
+        return self
+
+
+class TfdsSource(SourceConfig):
+    """A data set of tensorflow-datasets, prepared already or downloaded and prepared by it."""
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"data_dir"})
+
+    kind: Literal["tfds"]
+    name: str = Field(pattern=r"^[a-z]\w*(/[\w.+-]+)?$", description="such as tf_flowers, or name/config")
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$", description="such as 3.0.1")
+    splits: dict[SplitName, Annotated[str, Field(min_length=1)]] = Field(
+        min_length=1, description="for each split, what it is made of, in TFDS's words, such as train[:90%]"
+    )
+    data_dir: str | None = Field(
+        default=None, min_length=1, description="where it is prepared; null: downloaded into the home folder"
+    )
+    image_feature: str = Field(default="image", min_length=1)
+    label_feature: str = Field(default="label", min_length=1)
+
+    def of_this_machine(self) -> dict[str, str]:
+        """The folder of prepared data sets, if the recipe names one."""
+        return {} if self.data_dir is None else {"data_dir": "tensorflow_datasets"}
+
+
+Source = Annotated[
+    DigitsSource | DirectorySource | ArchiveSource | CsvSource | ParquetSource | TfdsSource,
+    Field(discriminator="kind"),
+]
 
 
 class Cut(Strict):

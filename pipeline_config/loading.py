@@ -17,7 +17,7 @@ from pipeline_config.strict import nearest
 from pipeline_config.yaml_dialect import read_yaml
 
 # Parts of a pydantic error's location that name a member of a union, not a key of the recipe.
-_UNION_MEMBER = re.compile(r"^(str|int|float|bool|\w+_form|literal\[.*|dict\[.*)$")
+_UNION_MEMBER = re.compile(r"^(str|int|float|bool|\w+_form|literal\[.*|dict\[.*|\[key\])$")
 
 
 def shipped_recipes() -> dict[str, Traversable]:
@@ -177,9 +177,21 @@ def _absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
     source, model = recipe.dataset.source, recipe.model
     if isinstance(source, DirectorySource | CsvSource):
         source = source.model_copy(update={"path": _absolute(source.path, folder, "dataset.source.path")})
+    elif source.kind == "parquet":
+        source = source.model_copy(update={"path": _absolute_places(source.path, folder, "dataset.source.path")})
+    elif source.kind == "tfds" and source.data_dir is not None:
+        source = source.model_copy(update={"data_dir": _absolute(source.data_dir, folder, "dataset.source.data_dir")})
     if model.weights not in (None, "imagenet"):
         model = model.model_copy(update={"weights": _absolute(str(model.weights), folder, "model.weights")})
     return recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"source": source}), "model": model})
+
+
+def _absolute_places(places: Any, folder: Path, key: str) -> Any:
+    if isinstance(places, dict):
+        return {name: _absolute_places(place, folder, f"{key}.{name}") for name, place in places.items()}
+    if isinstance(places, list):
+        return [_absolute_places(place, folder, f"{key}.{number}") for number, place in enumerate(places)]
+    return places if "://" in places else _absolute(places, folder, key)
 
 
 def _absolute(path: str, folder: Path, key: str) -> str:

@@ -11,12 +11,16 @@ from tasks.ingest.sources.base import ImageSource
 from tasks.ingest.sources.csv_file import CsvImages
 from tasks.ingest.sources.digits import DigitsImages
 from tasks.ingest.sources.directory import DirectoryImages
+from tasks.ingest.sources.parquet import ParquetImages
+from tasks.ingest.sources.tfds import TfdsImages
 
 _KINDS: dict[str, Callable[[Any, Path], ImageSource]] = {
     "archive": ArchiveImages,
     "csv": CsvImages,
     "digits": DigitsImages,
     "directory": DirectoryImages,
+    "parquet": ParquetImages,
+    "tfds": TfdsImages,
 }
 
 
