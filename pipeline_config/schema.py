@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline_config.augment_schema import Augmentations
 from pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
-from pipeline_config.stage_schema import StageConfig
+from pipeline_config.stage_schema import StageConfig, StageStart
 from pipeline_config.strict import Strict, nearest
 
 BACKBONES = (
@@ -28,13 +28,20 @@ BACKBONES = (
 
 
 class ModelConfig(Strict):
-    """The network: a backbone, global average pooling, dropout, and one dense layer with an output per class."""
+    """The network: a backbone, global average pooling, dropout, and one dense layer with an output per class.
+
+    With `head_batch_norm` there is a BatchNormalization between the pooling and the dropout.
+    """
 
     backbone: str
     weights: str | None = Field(
         default=None, description="null (from scratch), imagenet, or the path of a Keras weights file"
     )
+    head_batch_norm: bool = Field(default=False, description="normalize the pooled features before the dropout")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="share of pooled features dropped in training")
+    drop_connect_rate: float | None = Field(
+        default=None, ge=0, lt=1, description="EfficientNet only: share of images that skip the last block in training"
+    )
 
     @field_validator("backbone")
     @classmethod
@@ -48,7 +55,9 @@ class ModelConfig(Strict):
         return backbone
 
     @model_validator(mode="after")
-    def _check_weights(self) -> Self:
+    def _check_backbone_has_all(self) -> Self:
+        if self.drop_connect_rate is not None and not self.backbone.startswith("EfficientNet"):
+            raise ValueError(f"drop_connect_rate is for EfficientNets. {self.backbone} has none; leave it out.")
         if self.backbone == "SmallCNN" and self.weights == "imagenet":
             raise ValueError("SmallCNN has no ImageNet weights. Use weights: null or the path of a weights file.")
         return self
@@ -133,7 +142,10 @@ class Recipe(Strict):
     @model_validator(mode="after")
     def _resolve_stages(self) -> Self:
         # After this a stage says by itself all that its result depends on, and both stages are treated alike.
-        fresh = self.model.weights is None
-        object.__setattr__(self, "stage_one", self.stage_one.resolve(self.augment, starts_fresh=fresh))
-        object.__setattr__(self, "stage_two", self.stage_two.resolve(self.augment, starts_fresh=False))
+        start_one = StageStart(
+            random_backbone=self.model.weights is None, random_head=True, head_batch_norm=self.model.head_batch_norm
+        )
+        start_two = StageStart(random_backbone=False, random_head=False, head_batch_norm=self.model.head_batch_norm)
+        for name, start in (("stage_one", start_one), ("stage_two", start_two)):
+            object.__setattr__(self, name, getattr(self, name).resolve(self.augment, start, name))
         return self

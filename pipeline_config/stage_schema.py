@@ -1,15 +1,18 @@
 """The recipe's `stage_one` and `stage_two`: what learns, for how long, and how."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from pipeline_config.augment_schema import Augmentation, Augmentations
+from pipeline_config.augment_schema import Augmentation, Augmentations, CenterCrop
 from pipeline_config.strict import Strict, nearest
 
 BatchNormMode = Literal["frozen", "affine", "statistics", "train"]
 Metric = Literal["val_loss", "val_accuracy"]
+# Of Inception and the FixRes paper: resized to 256, cropped to 224. Random crops show objects larger than they are.
+EVALUATION_RESIZE_RATIO = 256 / 224
 TRAIN_WORDS = ("all", "head", "last_batch_norm")
 _TRAIN_FORMS = "all, head, last_batch_norm, {from_layer: index or name} or {last_blocks: number}"
 
@@ -112,13 +115,31 @@ class EarlyStopping(Strict):
     min_delta: float = Field(default=0, ge=0, description="smallest change that counts as an improvement")
 
 
+@dataclass(frozen=True)
+class StageStart:
+    """What a stage starts from, as far as its defaults depend on it.
+
+    Attributes:
+        random_backbone: Whether the backbone's weights are random, rather than pretrained or trained by stage one.
+        random_head: Whether the weights after the backbone are random.
+        head_batch_norm: Whether there is a BatchNormalization after the backbone.
+    """
+
+    random_backbone: bool
+    random_head: bool
+    head_batch_norm: bool
+
+
 class StageConfig(Strict):
     """One stage of training. Both stages are the same function with different settings."""
 
     resolution: int | None = Field(default=None, ge=8, description="pixels; the backbone's own where it is not given")
     train: Train
     batch_norm: BatchNormMode | None = Field(default=None, description="how thawed BatchNormalization layers behave")
-    epochs: int = Field(ge=1)
+    head_batch_norm: BatchNormMode | None = Field(
+        default=None, description="how the BatchNormalization of model.head_batch_norm behaves"
+    )
+    epochs: int = Field(ge=0, description="0 keeps the weights that the stage starts from")
     batch_size: int = Field(default=32, ge=1, description="images a step, over all devices")
     optimizer: Optimizer
     schedule: LearningRateSchedule = LearningRateSchedule()
@@ -130,6 +151,11 @@ class StageConfig(Strict):
     early_stopping: EarlyStopping | None = None
     keep: Literal["last", "best"] = Field(default="last", description="which epoch's weights the stage ends with")
     augment: Augmentations | None = Field(default=None, description="in place of the recipe's `augment`")
+    resize_ratio: float | None = Field(
+        default=None,
+        ge=1,
+        description="evaluation resizes to this times the resolution and crops: center_crop's fraction is its inverse",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -149,26 +175,47 @@ class StageConfig(Strict):
             )
         return self
 
-    def resolve(self, augment: Sequence[Augmentation], *, starts_fresh: bool) -> "StageConfig":
+    def resolve(self, augment: Sequence[Augmentation], start: StageStart, name: str) -> "StageConfig":
         """Fill in what the stage takes from the rest of the recipe, so that it depends on nothing else.
 
         Args:
             augment: The recipe's own list, used where the stage has none.
-            starts_fresh: Whether the stage's weights are random rather than pretrained or trained by stage one.
+            start: What the stage starts from.
+            name: The stage's, for messages.
 
         Returns:
-            The same stage with `batch_norm` and `augment` stated.
+            The same stage with all defaults stated that depend on the rest of the recipe.
+
+        Raises:
+            ValueError: The stage sets something that the model does not have.
         """
+        if self.head_batch_norm is not None and not start.head_batch_norm:
+            raise ValueError(f"{name}.head_batch_norm has no effect without model.head_batch_norm: true. Leave it out.")
+        batch_norm = self.batch_norm or self._default_batch_norm(start)
+        head_mode = self.head_batch_norm or ("train" if start.random_head else batch_norm)
         return self.model_copy(
             update={
-                "batch_norm": self.batch_norm or self._default_batch_norm(starts_fresh),
-                "augment": list(augment) if self.augment is None else self.augment,
+                "batch_norm": batch_norm,
+                "head_batch_norm": head_mode if start.head_batch_norm else None,
+                "augment": self._with_center_crop(list(augment) if self.augment is None else self.augment, name),
+                "resize_ratio": None,  # it is a center_crop now
             }
         )
 
-    def _default_batch_norm(self, starts_fresh: bool) -> BatchNormMode:
+    def _with_center_crop(self, augment: list[Augmentation], name: str) -> list[Augmentation]:
+        names = {operation.name for operation in augment}
+        ratio = self.resize_ratio
+        if "center_crop" in names:
+            if ratio is not None:
+                raise ValueError(f"{name}.resize_ratio and center_crop say the same thing. Leave out one of the two.")
+            return augment
+        if ratio is None and "random_resized_crop" in names:
+            ratio = EVALUATION_RESIZE_RATIO
+        return augment if ratio is None else [*augment, CenterCrop(name="center_crop", fraction=1 / ratio)]
+
+    def _default_batch_norm(self, start: StageStart) -> BatchNormMode:
         if self.train == "last_batch_norm":
             return "statistics"  # what the FixRes paper's code does; see the recipe's documentation
-        if starts_fresh and self.train != "head":
+        if start.random_backbone and self.train != "head":
             return "train"
         return "frozen"

@@ -51,9 +51,28 @@ def small_cnn(*, include_top: bool, weights: None, input_shape: tuple[int, int, 
     return keras.Model(inputs, x, name=name)
 
 
+def with_drop_connect_rate(backbone: keras.Model, rate: float) -> keras.Model:
+    """Build an EfficientNet anew with another rate of stochastic depth, which keras.applications does not offer.
+
+    Args:
+        backbone: An EfficientNet; its weights are not copied.
+        rate: The share of images, 0 ≤ rate < 1, for which the last block is skipped in training. Earlier blocks are
+            skipped less often, in proportion to their depth, the first one never.
+
+    Returns:
+        The same network with random weights.
+    """
+    config = backbone.get_config()
+    for layer in config["layers"]:
+        if layer["class_name"] == "Dropout":
+            layer["config"]["rate"] *= rate / _DEFAULT_DROP_CONNECT_RATE
+    return keras.Model.from_config(config)
+
+
 _PLUS_MINUS_ONE = {"scale": 1 / 127.5, "offset": -1.0}
 _RAW = {"scale": 1.0, "offset": 0.0}
 _EFFICIENT_NET_BLOCK = re.compile(r"^(block\d+[a-z])_")
+_DEFAULT_DROP_CONNECT_RATE = 0.2  # of keras.applications
 # The compound scaling of Tan and Le, 2019, as keras.applications publishes it.
 _EFFICIENT_NET_RESOLUTIONS = (224, 240, 260, 300, 380, 456, 528, 600)
 

@@ -1,4 +1,4 @@
-"""The classifier: preprocessing, backbone, pooling, dropout, one dense layer, softmax."""
+"""The classifier: preprocessing, backbone, pooling, BatchNormalization if asked for, dropout, dense layer, softmax."""
 
 import hashlib
 import warnings
@@ -11,10 +11,11 @@ from keras import layers
 
 from pipeline_config.errors import DownloadError, RecipeError
 from pipeline_config.schema import ModelConfig
-from tasks.training.backbones import BACKBONES
+from tasks.training.backbones import BACKBONES, with_drop_connect_rate
 
 BACKBONE_NAME = "backbone"
 POOLING_NAME = "pooling"
+HEAD_BATCH_NORM_NAME = "head_batch_norm"
 LOGITS_NAME = "logits"
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)  # of the channels, images in [0, 1]; as keras.applications has it
 
@@ -41,8 +42,12 @@ def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pret
     inputs = keras.Input((resolution, resolution, 3), name="images")
     x = layers.Rescaling(backbone.scale, backbone.offset, name="rescaling")(inputs)
     trunk = _construct(config, resolution, weights=None)
+    if config.drop_connect_rate is not None:
+        trunk = with_drop_connect_rate(trunk, config.drop_connect_rate)
     x = trunk(x)
     x = layers.GlobalAveragePooling2D(name=POOLING_NAME)(x)
+    if config.head_batch_norm:
+        x = layers.BatchNormalization(name=HEAD_BATCH_NORM_NAME)(x)
     x = layers.Dropout(config.dropout, name="dropout")(x)
     x = layers.Dense(classes, name=LOGITS_NAME, dtype="float32")(x)
     probabilities = layers.Softmax(name="probabilities", dtype="float32")(x)
@@ -135,6 +140,18 @@ def backbone_of(model: keras.Model) -> keras.Model:
         The nested model.
     """
     return model.get_layer(BACKBONE_NAME)
+
+
+def head_batch_norm_of(model: keras.Model) -> layers.BatchNormalization | None:
+    """Find the BatchNormalization after the backbone.
+
+    Args:
+        model: Made by `build_classifier`, or loaded again.
+
+    Returns:
+        The layer; None where the recipe has no `model.head_batch_norm`.
+    """
+    return next((layer for layer in model.layers if layer.name == HEAD_BATCH_NORM_NAME), None)
 
 
 def weights_sha256(arrays: Sequence[np.ndarray]) -> str:

@@ -13,10 +13,10 @@ import keras
 from keras import layers
 
 from pipeline_config.errors import RecipeError
-from pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig
+from pipeline_config.stage_schema import BatchNormMode, FromLayer, LastBlocks, StageConfig
 from pipeline_config.strict import nearest
 from tasks.training.backbones import BACKBONES
-from tasks.training.model import LOGITS_NAME, POOLING_NAME, backbone_of
+from tasks.training.model import LOGITS_NAME, POOLING_NAME, backbone_of, head_batch_norm_of
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ def thaw(model: keras.Model, stage: StageConfig, backbone_name: str) -> Thawed:
     mode = stage.batch_norm or "frozen"
     variables: list[keras.Variable] = []
     for layer in backbone.layers:
-        learns = layer in thawed
         if isinstance(layer, layers.BatchNormalization):
-            layer.trainable = learns and mode in ("statistics", "train")
-            variables += _affine_variables(layer) if learns and mode in ("affine", "train") else []
-        elif learns:
+            variables += _thaw_batch_norm(layer, mode if layer in thawed else "frozen")
+        elif layer in thawed:
             variables += [variable for variable in layer.weights if variable.trainable]
+    if (head_batch_norm := head_batch_norm_of(model)) is not None:
+        variables += _thaw_batch_norm(head_batch_norm, stage.head_batch_norm or "frozen")
     variables += model.get_layer(LOGITS_NAME).weights
     prefix, suffix = _split(model, backbone, thawed)
     return Thawed(prefix, suffix, variables, warnings)
@@ -72,12 +72,15 @@ def make_ordinary(model: keras.Model) -> None:
     Args:
         model: A classifier; every layer becomes trainable.
     """
-    for layer in backbone_of(model).layers:
+    for layer in [*backbone_of(model).layers, *model.layers]:
         layer.trainable = True
 
 
-def _affine_variables(layer: layers.BatchNormalization) -> list[keras.Variable]:
-    return [variable for variable in (layer.gamma, layer.beta) if variable is not None]
+def _thaw_batch_norm(layer: layers.BatchNormalization, mode: BatchNormMode) -> list[keras.Variable]:
+    """Set a layer to a mode, and give the variables that then get gradients."""
+    layer.trainable = mode in ("statistics", "train")
+    learns = mode in ("affine", "train")
+    return [variable for variable in (layer.gamma, layer.beta) if variable is not None] if learns else []
 
 
 def _thawed_layers(

@@ -13,7 +13,7 @@ from pipeline_config.augment_schema import Augmentation, RandomFlip, RandomRotat
 from pipeline_config.dataset_schema import DigitsSource, RecordsConfig
 from pipeline_config.errors import ArtifactError, DatasetError, TrainingError
 from pipeline_config.schema import EvaluateConfig, ModelConfig
-from pipeline_config.stage_schema import Adam, FromLayer, LastBlocks, StageConfig
+from pipeline_config.stage_schema import Adam, FromLayer, LastBlocks, StageConfig, StageStart
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.store import ArtifactStore, write_json
 from tasks.evaluation.step import EvaluateStep, EvaluateWork
@@ -137,7 +137,8 @@ def make_settings(train):
         RandomFlip(name="random_flip"),
         RandomRotation(name="random_rotation", factor=0.1),
     ]
-    return stage.resolve(operations, starts_fresh=True)
+    start = StageStart(random_backbone=True, random_head=True, head_batch_norm=False)
+    return stage.resolve(operations, start, "stage_one")
 
 
 def build_home(home, counts=COUNTS, slope=3.0):

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline_config.dataset_schema import Cut
-from pipeline_config.loading import load_recipe
+from pipeline_config.loading import load_recipe, parse_recipe
 from pipeline_config.settings import Settings
 from pipeline_config.strict import nearest
 
@@ -32,6 +32,41 @@ def test_head_alone_leaves_batch_norm_frozen_even_from_scratch():
 def test_last_batch_norm_adapts_its_statistics():
     overrides = (f"stage_two={STAGE.format(train='last_batch_norm')}",)
     assert load_recipe("cats_dogs", overrides).stage_two.batch_norm == "statistics"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ((), ("train", "frozen")),
+        (("stage_two.batch_norm=affine",), ("train", "affine")),
+        (("stage_one.head_batch_norm=frozen", "stage_two.head_batch_norm=train"), ("frozen", "train")),
+    ],
+)
+def test_the_heads_batch_norm_trains_where_it_is_new_and_follows_batch_norm_after(overrides, expected):
+    recipe = load_recipe("cats_dogs", ("model.head_batch_norm=true", *overrides))
+    assert (recipe.stage_one.head_batch_norm, recipe.stage_two.head_batch_norm) == expected
+
+
+def test_without_a_batch_norm_in_the_head_its_mode_is_nothing():
+    assert load_recipe("cats_dogs").stage_one.head_batch_norm is None
+
+
+@pytest.mark.parametrize(
+    ("augment", "ratio", "fraction"),
+    [
+        ("[]", None, None),
+        ("[{name: random_resized_crop}]", None, 224 / 256),
+        ("[{name: random_resized_crop}]", 1.0, 1.0),
+        ("[{name: random_resized_crop}, {name: center_crop, fraction: 0.5}]", None, 0.5),
+        ("[{name: random_flip}]", 1.75, 1 / 1.75),
+    ],
+)
+def test_evaluation_crops_what_training_leaves_out_or_what_the_ratio_says(augment, ratio, fraction):
+    overrides = (f"augment={augment}", f"stage_two.resize_ratio={'null' if ratio is None else ratio}")
+    recipe = load_recipe("cats_dogs", overrides)
+    crops = [operation for operation in recipe.stage_two.augment or [] if operation.name == "center_crop"]
+    assert [crop.fraction for crop in crops] == ([] if fraction is None else [fraction])
+    assert parse_recipe(recipe.model_dump(mode="json", by_alias=True)) == recipe
 
 
 def test_stated_batch_norm_is_kept():

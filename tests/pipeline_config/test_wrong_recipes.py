@@ -65,7 +65,8 @@ WRONG = {
     # ranges
     "seed=-1": ["seed: ", "greater than or equal to 0", "Received: -1."],
     "seed=2147483648": ["seed: ", "less than 2147483648", "Received: 2147483648."],
-    "stage_two.epochs=0": ["stage_two.epochs: ", "greater than or equal to 1", "Received: 0."],
+    "stage_two.epochs=-1": ["stage_two.epochs: ", "greater than or equal to 0", "Received: -1."],
+    "stage_two.resize_ratio=0.9": ["stage_two.resize_ratio: ", "greater than or equal to 1", "Received: 0.9."],
     "model.dropout=1": ["model.dropout: ", "less than 1", "Received: 1."],
     "augment.0.factor=0.9": ["augment.0.factor: ", "less than or equal to 0.5", "Received: 0.9."],
     "stage_one.optimizer.learning_rate=.inf": ["stage_one.optimizer.learning_rate: ", "finite", "Received: inf."],
@@ -96,6 +97,14 @@ WRONG = {
     "schedule={cron: 0 3 * * *, timezone: Europe/Pariss}": ["schedule.timezone: ", "Nearest: Europe/Paris."],
     # combinations
     "model.weights=imagenet": ["model: SmallCNN has no ImageNet weights."],
+    "model.drop_connect_rate=0.4": ["model: drop_connect_rate is for EfficientNets. SmallCNN has none;"],
+    "stage_one.head_batch_norm=train": [
+        "The recipe: stage_one.head_batch_norm has no effect without model.head_batch_norm: true."
+    ],
+    "stage_two={train: all, resize_ratio: 1.2, augment: [{name: center_crop}], epochs: 1,"
+    " optimizer: {name: adam, learning_rate: 1}}": [
+        "The recipe: stage_two.resize_ratio and center_crop say the same thing."
+    ],
     "dataset.splits.test={from: test, fraction: 0.1}": ["dataset.splits: test cannot be cut from itself."],
     "dataset.splits={validation: {from: train, fraction: 0.5}, test: {from: train, fraction: 0.6}}": [
         "dataset.splits: validation and test take 1.1 of train together"
@@ -181,7 +190,7 @@ def test_one_mistake_in_a_union_is_complained_about_once():
 
 def test_several_mistakes_are_all_named():
     with pytest.raises(RecipeError) as caught:
-        load_recipe("digits", ("seed=-1", "stage_two.epochs=0", "model.dropout=2"))
+        load_recipe("digits", ("seed=-1", "stage_two.epochs=-1", "model.dropout=2"))
     for path in ("seed", "stage_two.epochs", "model.dropout"):
         assert f"{path}: " in str(caught.value)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,9 +16,11 @@ from tasks.training.backbones import BACKBONES
 from tasks.training.model import backbone_of, build_classifier, weights_sha256
 
 
-def build(backbone: str, resolution: int = 32, weights: str | None = None, *, pretrained: bool = True) -> keras.Model:
+def build(
+    backbone: str, resolution: int = 32, weights: str | None = None, *, pretrained: bool = True, **settings: Any
+) -> keras.Model:
     keras.utils.set_random_seed(0)
-    config = ModelConfig(backbone=backbone, weights=weights)
+    config = ModelConfig(backbone=backbone, weights=weights, **settings)
     return build_classifier(config, classes=3, resolution=resolution, pretrained=pretrained)
 
 
@@ -111,6 +114,28 @@ def test_weights_that_cannot_be_downloaded_are_an_error_that_may_pass(monkeypatc
     monkeypatch.setattr(efficientnet.file_utils, "get_file", fail)
     with pytest.raises(DownloadError, match="no route to host"):
         build("EfficientNetB0", weights="imagenet")
+
+
+def drop_rates(model: keras.Model) -> list[float]:
+    return [layer.rate for layer in backbone_of(model).layers if isinstance(layer, keras.layers.Dropout)]
+
+
+def test_drop_connect_rate_grows_with_depth_to_just_below_the_rate_that_is_asked_for() -> None:
+    usual, stronger = drop_rates(build("EfficientNetB0")), drop_rates(build("EfficientNetB0", drop_connect_rate=0.4))
+    np.testing.assert_allclose(stronger, np.multiply(usual, 2))
+    assert stronger == sorted(stronger)
+    assert max(stronger) == pytest.approx(0.4 * 14 / 16)  # the last block with a shortcut is number 14 of 0 to 15
+    assert set(drop_rates(build("EfficientNetB0", drop_connect_rate=0.0))) == {0.0}
+
+
+def test_drop_connect_rate_keeps_pretrained_weights(published: Path) -> None:
+    models = [build("EfficientNetB0", weights=str(published), drop_connect_rate=rate) for rate in (None, 0.4)]
+    np.testing.assert_array_equal(*(backbone_of(model).predict(photos(), verbose=0) for model in models))
+
+
+def test_the_head_normalizes_pooled_features_before_it_drops_some() -> None:
+    names = [layer.name for layer in build("SmallCNN", head_batch_norm=True).layers]
+    assert names[-5:] == ["pooling", "head_batch_norm", "dropout", "logits", "probabilities"]
 
 
 def test_the_digest_of_weights_depends_on_values_shapes_and_types() -> None:

@@ -22,9 +22,12 @@ def stage(**settings: Any) -> StageConfig:
     return StageConfig.model_validate(document)
 
 
-def classifier(backbone: str = "SmallCNN", resolution: int = 16, classes: int = 3) -> keras.Model:
+def classifier(
+    backbone: str = "SmallCNN", resolution: int = 16, classes: int = 3, *, head_batch_norm: bool = False
+) -> keras.Model:
     keras.utils.set_random_seed(0)
-    model = build_classifier(ModelConfig(backbone=backbone), classes=classes, resolution=resolution, pretrained=True)
+    config = ModelConfig(backbone=backbone, head_batch_norm=head_batch_norm)
+    model = build_classifier(config, classes=classes, resolution=resolution, pretrained=True)
     for layer in backbone_of(model).layers:
         if isinstance(layer, layers.BatchNormalization):
             # Statistics as after some training, so that normalizing with them differs from normalizing with a batch.
@@ -105,6 +108,39 @@ def test_mobilenet_has_the_tutorials_numbers_of_tensors_and_parameters() -> None
     thawed = thaw(model, stage(train=FromLayer(from_layer=100), batch_norm="affine"), "MobileNetV2")
     assert len(thawed.variables) == 56
     assert sum(int(np.prod(variable.shape)) for variable in thawed.variables) == 1_862_721 + 1_281
+
+
+def test_efficient_net_has_the_tutorials_numbers_of_parameters() -> None:
+    # 120 classes from scratch, as `include_top=True` has it: global average pooling, dropout and a dense layer.
+    model = classifier("EfficientNetB0", 32, classes=120)
+    assert model.count_params() == 4_203_291
+    thawed = thaw(model, stage(train="all", batch_norm="train"), "EfficientNetB0")
+    assert 4_203_291 - sum(int(np.prod(variable.shape)) for variable in thawed.variables) == 42_023
+
+
+def test_the_last_block_is_what_the_tutorial_thaws_with_its_last_20_layers() -> None:
+    # 16 layers of the backbone and the four of its head: pooling, BatchNormalization, dropout, classifier.
+    model = classifier("EfficientNetB0", 32, classes=120, head_batch_norm=True)
+    thawed = thaw(model, stage(train=LastBlocks(last_blocks=1)), "EfficientNetB0")
+    last = [layer for layer in backbone_of(model).layers[-16:] if not isinstance(layer, layers.BatchNormalization)]
+    expected = [variable.path for layer in last for variable in layer.weights] + ["logits/kernel", "logits/bias"]
+    assert [variable.path for variable in thawed.variables] == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "learns", "adapts"),
+    [(None, False, False), ("affine", True, False), ("statistics", False, True), ("train", True, True)],
+)
+def test_the_heads_batch_norm_has_a_mode_of_its_own(mode: str | None, learns: bool, adapts: bool) -> None:
+    model = classifier(head_batch_norm=True)
+    layer = model.get_layer("head_batch_norm")
+    before = [*layer.get_weights(), *backbone_of(model).get_weights()]
+    take_steps(model, stage(train="head", head_batch_norm=mode))
+    moved = changed(before, [*layer.get_weights(), *backbone_of(model).get_weights()])
+    assert moved[:4] == [learns, learns, adapts, adapts]
+    assert not any(moved[4:])
+    make_ordinary(model)
+    assert layer.trainable
 
 
 def test_from_layer_inside_a_block_with_a_shortcut_warns_and_names_its_first_layer() -> None:

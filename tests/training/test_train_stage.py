@@ -13,7 +13,7 @@ from pipeline_config.errors import RecipeError, TrainingError
 from pipeline_config.schema import Recipe
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.store import ArtifactStore
-from tasks.training.model import weights_sha256
+from tasks.training.model import build_classifier, weights_sha256
 from tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
 from tasks.training.step import TrainWork
 from tasks.training.work import class_weights, train_stage
@@ -88,6 +88,35 @@ def test_stage_two_works_at_another_resolution(place: Path) -> None:
     two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
     assert facts_of(store, two).resolution == 24
     assert load_classifier(store.open(two)).input_shape == (None, 24, 24, 3)
+
+
+def test_a_stage_of_no_epochs_keeps_and_measures_what_it_starts_from(place: Path) -> None:
+    store, one, recipe, records = train_one(place, stage_two=one_stage(epochs=0, resolution=24))
+    two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
+    facts = facts_of(store, two)
+    assert (facts.epochs, facts.resolution) == (0, 24)
+    assert facts.weights_sha256 == facts_of(store, one).weights_sha256
+    assert (facts.val_loss, facts.val_accuracy) == (facts.before.val_loss, facts.before.val_accuracy)
+
+
+def test_the_heads_batch_norm_learns_in_stage_one_and_is_frozen_in_stage_two(place: Path) -> None:
+    settings = one_stage(train="head", epochs=1)
+    store, one, recipe, records = train_one(
+        place,
+        model={"backbone": "SmallCNN", "head_batch_norm": True},
+        stage_one=settings,
+        stage_two=settings,
+    )
+    two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
+    fresh, first, second = (
+        model.get_layer("head_batch_norm").get_weights()
+        for model in (
+            build_classifier(recipe.model, classes=2, resolution=16, pretrained=False),
+            *(load_classifier(store.open(ref)) for ref in (one, two)),
+        )
+    )
+    assert not any(np.array_equal(old, new) for old, new in zip(fresh, first, strict=True))
+    assert all(np.array_equal(old, new) for old, new in zip(first, second, strict=True))
 
 
 def test_the_loaded_model_has_the_recorded_weights_and_gives_probabilities(place: Path) -> None:
