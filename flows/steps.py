@@ -66,6 +66,8 @@ def stage_one_step(recipe: Recipe, home: Path, records: ArtifactRef) -> TrainSte
         stage=recipe.stage_one,
         seed=recipe.seed,
         deterministic=recipe.deterministic,
+        precision=recipe.precision,
+        devices=recipe.devices,
     )
 
 
@@ -79,6 +81,8 @@ def stage_two_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef)
         stage=recipe.stage_two,
         seed=recipe.seed,
         deterministic=recipe.deterministic,
+        precision=recipe.precision,
+        devices=recipe.devices,
     )
 
 

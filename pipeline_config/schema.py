@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
 from cronsim import CronSim, CronSimError
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from pipeline_config.augment_schema import Augmentations
 from pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
@@ -61,6 +61,29 @@ class ModelConfig(Strict):
         if self.backbone == "SmallCNN" and self.weights == "imagenet":
             raise ValueError("SmallCNN has no ImageNet weights. Use weights: null or the path of a weights file.")
         return self
+
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+def _devices_form(value: object) -> str:
+    # Names the member of the union that the value means, so that its complaint is the only one that is shown.
+    return "list_form" if isinstance(value, list | tuple) else "word_form"
+
+
+def _check_device_numbers(numbers: list[int]) -> list[int]:
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"must name each GPU once. Received: {numbers}.")
+    return numbers
+
+
+Devices = Annotated[
+    Annotated[Literal["auto", "cpu"], Tag("word_form")]
+    | Annotated[
+        list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_check_device_numbers), Tag("list_form")
+    ],
+    Discriminator(_devices_form),
+]
 
 
 class EvaluateConfig(Strict):
@@ -128,6 +151,8 @@ class Recipe(Strict):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
     seed: int = Field(default=0, ge=0, lt=2**31)
     deterministic: bool = Field(default=True, description="the same weights from every run, also on a GPU")
+    precision: Precision = Field(default="float32", description="in which training computes; weights are float32")
+    devices: Devices = Field(default="auto", description="auto, cpu, or the numbers of the GPUs that train")
     dataset: DatasetConfig
     records: RecordsConfig = RecordsConfig()
     model: ModelConfig

@@ -143,6 +143,9 @@ class StageConfig(Strict):
     batch_size: int = Field(default=32, ge=1, description="images a step, over all devices")
     optimizer: Optimizer
     schedule: LearningRateSchedule = LearningRateSchedule()
+    ema: float | None = Field(
+        default=None, gt=0, lt=1, description="share of the weights' moving average that is kept at each step"
+    )
     label_smoothing: float = Field(default=0, ge=0, lt=1)
     class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
         default=None, description="balanced: inverse to a class's share of the training images; or class name to weight"

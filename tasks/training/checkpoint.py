@@ -99,7 +99,7 @@ class Checkpoints:
         Raises:
             TrainingError: A variable is not finite; the checkpoint before is kept.
         """
-        arrays = [np.asarray(variable.value) for variable in self._variables]
+        arrays = [keras.ops.convert_to_numpy(variable) for variable in self._variables]
         for variable, array in zip(self._variables, arrays, strict=True):
             if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
                 raise TrainingError(

@@ -14,14 +14,16 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline_config.errors import StepProcessError, TrainingError
-from pipeline_config.stage_schema import StageConfig
+from pipeline_config.stage_schema import Adam, AdamW, StageConfig
 from tasks.process import Reporter
+from tasks.training.averaging import WeightAverage
 from tasks.training.checkpoint import Checkpoints
 from tasks.training.optimizers import learning_rate_at
 from tasks.training.state import EpochRow, TrainingState
 from tasks.training.step_functions import MeasureFunction, TrainFunction
 
 _SECONDS_BETWEEN_PROGRESS = 1.0
+_FAR_ABOVE = 2.0  # times the loss of guessing; a step or two that went wrong do not bring an epoch's mean there
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Loop:
         training_batches: Makes the batches from an epoch and a step of it on, (images, labels).
         validation_batches: One pass, (images, labels, indices); gone through after every epoch.
         steps_per_epoch: Batches in an epoch.
+        loss_of_guessing: The training loss of answers that give every class the same probability.
+        average: Of the weights, if the stage asks for it: then it is what `measure` measures and what is kept.
         checkpoints: Where the state is kept.
         asked_to_leave: Set when the process is to end: the loop writes a checkpoint and raises.
         reporter: Takes progress and log lines.
@@ -50,6 +54,8 @@ class Loop:
     training_batches: Callable[[int, int], Iterable[tuple[tf.Tensor, tf.Tensor]]]
     validation_batches: Iterable[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
     steps_per_epoch: int
+    loss_of_guessing: float
+    average: WeightAverage | None
     checkpoints: Checkpoints
     asked_to_leave: Event
     reporter: Reporter
@@ -74,12 +80,13 @@ class Loop:
         batches = iter(self.training_batches(state.epoch, len(state.losses)))
         while state.epoch <= self.stage.epochs and not self._should_stop(state):
             self._train_epoch(state, batches)
-            self._note(state, self._measure_epoch(state))
+            self._note(state, row := self._measure_epoch(state))
+            self._warn_of_high_loss(row)
             self.checkpoints.save_if_due(state, epoch_ended=True)
         if self._should_stop(state):
             self.reporter.log(f"{self.name} stops after epoch {state.epoch - 1}: {self._stopping_reason(state)}")
-        if self.stage.keep == "best" and state.best_weights is not None:
-            self.model.set_weights(state.best_weights)
+        best = state.best_weights if self.stage.keep == "best" else None
+        self.model.set_weights(self._weights() if best is None else best)
         return state
 
     def _train_epoch(self, state: TrainingState, batches: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> None:
@@ -92,7 +99,7 @@ class Loop:
                 raise TrainingError(
                     f"{self.name}: the loss is {float(loss)} at epoch {state.epoch}, "
                     f"step {done + 1} of {self.steps_per_epoch}. "
-                    "Lower the stage's learning_rate, or check the images."
+                    "Lower the stage's learning_rate or momentum, or check the images."
                 )
             state.add_step(float(loss), right=int(right), seen=int(labels.shape[0]))
             self._leave_if_asked(state)
@@ -150,8 +157,23 @@ class Loop:
         if row.epoch == 0 or metric > self._metric_of(state.history[state.best_epoch]):
             state.best_epoch = row.epoch
             if self.stage.keep == "best":
-                state.best_weights = self.model.get_weights()
+                state.best_weights = self._weights()
         self._log(row)
+
+    def _weights(self) -> list[np.ndarray]:
+        return self.model.get_weights() if self.average is None else self.average.weights_of(self.model)
+
+    def _warn_of_high_loss(self, row: EpochRow) -> None:
+        if row.epoch != 1 or row.loss is None or row.loss <= _FAR_ABOVE * self.loss_of_guessing:
+            return
+        optimizer = self.stage.optimizer
+        momentum = "beta_1" if isinstance(optimizer, Adam | AdamW) else "momentum"
+        self.reporter.warn(
+            f"{self.name}: the training loss of the first epoch is {row.loss:.3g}, "
+            f"far above the {self.loss_of_guessing:.3g} of guessing (the logarithm of the number of classes). "
+            f"optimizer.learning_rate ({optimizer.learning_rate:g}) or "
+            f"optimizer.{momentum} ({getattr(optimizer, momentum):g}) is too high; lower it."
+        )
 
     def _metric_of(self, row: EpochRow) -> float:
         return row.val_accuracy if self.stage.metric == "val_accuracy" else -row.val_loss

@@ -40,7 +40,7 @@ def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pret
     """
     backbone = BACKBONES[config.backbone]
     inputs = keras.Input((resolution, resolution, 3), name="images")
-    x = layers.Rescaling(backbone.scale, backbone.offset, name="rescaling")(inputs)
+    x = layers.Rescaling(backbone.scale, backbone.offset, name="rescaling", dtype="float32")(inputs)
     trunk = _construct(config, resolution, weights=None)
     if config.drop_connect_rate is not None:
         trunk = with_drop_connect_rate(trunk, config.drop_connect_rate)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 
+from pipeline_config.schema import Precision
 from pipeline_config.stage_schema import SGD, Adam, AdamW, LearningRateSchedule, Optimizer, RMSprop
 
 _CLASSES: dict[type, Callable[..., keras.optimizers.Optimizer]] = {
@@ -15,12 +16,16 @@ _CLASSES: dict[type, Callable[..., keras.optimizers.Optimizer]] = {
 }
 
 
-def build_optimizer(config: Optimizer, variables: list[keras.Variable]) -> keras.optimizers.Optimizer:
+def build_optimizer(
+    config: Optimizer, variables: list[keras.Variable], precision: Precision = "float32"
+) -> keras.optimizers.Optimizer:
     """Build an optimizer, with its state variables, for the variables that learn.
 
     Args:
         config: The stage's `optimizer`.
         variables: What gets gradients.
+        precision: The recipe's `precision`. Under "float16" small gradients would become zero, so the loss is scaled,
+            and a step whose gradients are not finite is left out.
 
     Returns:
         The optimizer. Its learning rate is set at every step by the training loop.
@@ -30,6 +35,8 @@ def build_optimizer(config: Optimizer, variables: list[keras.Variable]) -> keras
     if isinstance(config, AdamW):
         # Decay pulls kernels towards zero; biases, gamma and beta are vectors, and are left alone.
         optimizer.exclude_from_weight_decay([variable for variable in variables if len(variable.shape) < 2])
+    if precision == "float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(variables)
     return optimizer
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pipeline_config.errors import RecipeError
-from pipeline_config.schema import ModelConfig
+from pipeline_config.schema import Devices, ModelConfig, Precision
 from pipeline_config.stage_schema import StageConfig
 from tasks.artifacts.file_digests import FileDigests
 from tasks.artifacts.manifest import ArtifactRef
@@ -24,6 +24,9 @@ class TrainStep(Step):
         stage: The recipe's settings of this stage.
         seed: The recipe's seed.
         deterministic: The recipe's `deterministic`.
+        precision: The recipe's `precision`.
+        devices: The recipe's `devices`. They are part of the key because what several devices compute differs from what
+            one does: in the order of sums, and in the batches whose statistics normalize.
     """
 
     kind: ClassVar[str] = "stage"
@@ -38,6 +41,8 @@ class TrainStep(Step):
     stage: StageConfig
     seed: int
     deterministic: bool = True
+    precision: Precision = "float32"
+    devices: Devices = "auto"
 
     def depends_on(self) -> dict[str, Any]:
         """All fields, but the digest of a weights file in place of its path."""

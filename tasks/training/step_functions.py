@@ -1,11 +1,17 @@
-"""The two compiled functions of training: one step on one batch, and the measuring of one batch."""
+"""The two compiled functions of training: one step on one batch, and the measuring of one batch.
 
+Both share their batch among the replicas of the strategy in whose scope they are made; one device is one replica.
+"""
+
+import contextlib
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tasks.training.averaging import WeightAverage, adapting_statistics
+from tasks.training.devices import agree_on_overflow, share
 from tasks.training.thawing import Thawed
 
 TrainFunction = Callable[..., tuple[tf.Tensor, tf.Tensor]]
@@ -19,11 +25,9 @@ def make_train_function(
     class_weights: np.ndarray,
     label_smoothing: float,
     seed: int,
+    average: WeightAverage | None = None,
 ) -> TrainFunction:
     """Make the function that does one step.
-
-    Dropout draws from the layers' seed generators; each is set from (seed, position of the layer, step) at every step,
-    so that a step's draws do not depend on the steps before it.
 
     Args:
         thawed: The model's parts and the variables that learn.
@@ -31,17 +35,15 @@ def make_train_function(
         class_weights: float32 (classes,): what an example of each class counts.
         label_smoothing: Share of the target that is spread over all classes.
         seed: The recipe's seed and the stage's salt, in one number below 2**31.
+        average: Updated after each step, if there is one.
 
     Returns:
         A function of (images float32 (batch, height, width, 3), labels int32 (batch,), learning rate, step int32) that
-        updates the variables and returns the mean loss and the number of right answers.
+        updates the variables and returns the mean loss and the number of right answers, both over the whole batch.
     """
-    weights = tf.constant(class_weights, tf.float32)
-    classes = len(class_weights)
-    generators = _seed_generators(thawed.suffix)
-    cross_entropy = keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=label_smoothing, reduction=None
-    )
+    strategy = tf.distribute.get_strategy()
+    train_share = _make_share_function(thawed, optimizer, class_weights, label_smoothing, seed)
+    statistics = adapting_statistics(thawed.suffix)
 
     @tf.function(
         input_signature=[*_batch_signature(thawed), tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int32)]
@@ -49,41 +51,89 @@ def make_train_function(
     def train(
         images: tf.Tensor, labels: tf.Tensor, learning_rate: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        for position, generator in enumerate(generators):
-            drawn = tf.random.experimental.stateless_fold_in(tf.stack([seed, position]), step)
-            generator.state.assign(tf.bitcast(drawn, tf.uint32))
         optimizer.learning_rate.assign(learning_rate)
-        features = images if thawed.prefix is None else thawed.prefix(images, training=False)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            # Watched one by one: under `affine` gamma and beta learn although Keras counts them as frozen.
-            tape.watch([variable.value for variable in thawed.variables])
-            logits = thawed.suffix(features, training=True)
-            losses = cross_entropy(tf.one_hot(labels, classes), logits)
-            loss = tf.reduce_mean(losses * tf.gather(weights, labels))
-        gradients = tape.gradient(loss, [variable.value for variable in thawed.variables])
-        optimizer.apply(gradients, thawed.variables)
-        return loss, _count_right(logits, labels)
+        loss, right, adapted = strategy.run(train_share, args=(*share(images, labels, strategy), tf.size(labels), step))
+        if strategy.num_replicas_in_sync > 1:
+            # Each replica has adapted its own. One value for all is what can be saved, and resumed from.
+            for variable, values in zip(statistics, adapted, strict=True):
+                variable.assign(strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None))
+        if average is not None:
+            average.update(step)
+        return _sum(strategy, loss), _sum(strategy, right)
 
     function: TrainFunction = train
     return function
 
 
-def make_measure_function(thawed: Thawed) -> MeasureFunction:
+def _make_share_function(
+    thawed: Thawed,
+    optimizer: keras.optimizers.Optimizer,
+    class_weights: np.ndarray,
+    label_smoothing: float,
+    seed: int,
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]]:
+    """Make the function that one replica runs on its share of a batch.
+
+    Dropout draws from the layers' seed generators; each is set from (seed, position of the layer, replica, step) at
+    every step, so that a step's draws do not depend on the steps before it.
+    """
+    weights = tf.constant(class_weights, tf.float32)
+    generators = _seed_generators(thawed.suffix)
+    cross_entropy = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=label_smoothing, reduction=None
+    )
+    statistics = adapting_statistics(thawed.suffix)
+    scales_loss = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+    def train_share(
+        images: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor, batch_size: tf.Tensor, step: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        replica = tf.distribute.get_replica_context()
+        for position, generator in enumerate(generators):
+            number = position + len(generators) * replica.replica_id_in_sync_group
+            drawn = tf.random.experimental.stateless_fold_in(tf.stack([seed, number]), step)
+            generator.state.assign(tf.bitcast(drawn, tf.uint32))
+        features = images if thawed.prefix is None else thawed.prefix(images, training=False)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            # Watched one by one: under `affine` gamma and beta learn although Keras counts them as frozen.
+            tape.watch([variable.value for variable in thawed.variables])
+            logits = thawed.suffix(features, training=True)
+            losses = cross_entropy(tf.one_hot(labels, len(class_weights)), logits)
+            # Over the whole batch: gradients of replicas are summed.
+            loss = tf.reduce_sum(losses * tf.gather(weights, labels) * counts) / tf.cast(batch_size, tf.float32)
+            scaled = optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, [variable.value for variable in thawed.variables])
+        if scales_loss and replica.num_replicas_in_sync > 1:
+            gradients = agree_on_overflow(gradients)
+        optimizer.apply(gradients, thawed.variables)
+        return loss, _count_right(logits, labels, counts), [tf.identity(variable.value) for variable in statistics]
+
+    return train_share
+
+
+def make_measure_function(thawed: Thawed, average: WeightAverage | None = None) -> MeasureFunction:
     """Make the function that measures one batch, as the model will be used: without dropout, smoothing or weights.
 
     Args:
         thawed: The model's parts.
+        average: Measured in place of the weights themselves, if there is one.
 
     Returns:
         A function of (images, labels) that returns the sum of the losses and the number of right answers.
     """
+    strategy = tf.distribute.get_strategy()
+
+    def measure_share(images: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = images if thawed.prefix is None else thawed.prefix(images, training=False)
+        with contextlib.nullcontext() if average is None else average.scope():
+            logits = thawed.suffix(features, training=False)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return tf.reduce_sum(losses * counts), _count_right(logits, labels, counts)
 
     @tf.function(input_signature=_batch_signature(thawed))
     def measure(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features = images if thawed.prefix is None else thawed.prefix(images, training=False)
-        logits = thawed.suffix(features, training=False)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tf.reduce_sum(losses), _count_right(logits, labels)
+        loss, right = strategy.run(measure_share, args=share(images, labels, strategy))
+        return _sum(strategy, loss), _sum(strategy, right)
 
     function: MeasureFunction = measure
     return function
@@ -96,8 +146,13 @@ def _batch_signature(thawed: Thawed) -> list[tf.TensorSpec]:
     return [tf.TensorSpec(first.input_shape, tf.float32), tf.TensorSpec([None], tf.int32)]
 
 
-def _count_right(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.int32))
+def _sum(strategy: tf.distribute.Strategy, values: tf.Tensor) -> tf.Tensor:
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+
+
+def _count_right(logits: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+    right = tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels
+    return tf.reduce_sum(tf.cast(right, tf.int32) * tf.cast(counts, tf.int32))
 
 
 def _seed_generators(model: keras.Model) -> list[keras.random.SeedGenerator]:

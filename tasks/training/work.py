@@ -1,5 +1,6 @@
 """Trains one stage, in a child process. Both stages are this function."""
 
+import math
 import time
 from pathlib import Path
 from threading import Event
@@ -14,8 +15,10 @@ from pipeline_config.stage_schema import StageConfig
 from tasks.artifacts.store import ArtifactStore
 from tasks.process import Reporter, asked_to_leave
 from tasks.records.read import SplitReader
+from tasks.training.averaging import WeightAverage, averaged_variables
 from tasks.training.backbones import BACKBONES
 from tasks.training.checkpoint import Checkpoints
+from tasks.training.devices import choose_strategy, computing_in
 from tasks.training.images import find_center_crop
 from tasks.training.loop import Loop
 from tasks.training.model import build_classifier, weights_sha256
@@ -48,6 +51,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
     step = work.step
     if step.deterministic or not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()  # costs nothing on a CPU
+    strategy = choose_strategy(step.devices)
     keras.utils.clear_session()  # so that the names of layers, which are saved, do not depend on what was built before
     keras.utils.set_random_seed(step.seed ^ stage_salt(step.name))
     store = ArtifactStore(work.home)
@@ -55,13 +59,14 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
     train_split, validation_split = SplitReader(records, "train"), SplitReader(records, "validation")
     start = None if step.start is None else store.open(step.start)
     resolution = step.stage.resolution or BACKBONES[step.model.backbone].resolution
-    model = _start_model(step, start, len(train_split.classes), resolution)
-    thawed = thaw(model, step.stage, step.model.backbone)
-    for warning in thawed.warnings:
-        reporter.warn(warning)
-    with asked_to_leave() as asked:
-        state = _make_loop(work, thawed, train_split, validation_split, resolution, asked, reporter).run()
-    make_ordinary(model)
+    with strategy.scope(), computing_in(step.precision):
+        model = _start_model(step, start, len(train_split.classes), resolution)
+        thawed = thaw(model, step.stage, step.model.backbone)
+        for warning in thawed.warnings:
+            reporter.warn(warning)
+        with asked_to_leave() as asked:
+            state = _make_loop(work, thawed, train_split, validation_split, resolution, asked, reporter).run()
+    model = _make_ordinary(model, step, len(train_split.classes), resolution)
     facts = _facts(step, model, thawed, state, train_split.classes, resolution)
     write_stage(work.folder, model, state.history, facts)
     return facts.model_dump(mode="json", exclude={"classes"}) | {"training_seconds": time.monotonic() - started}
@@ -75,6 +80,17 @@ def _start_model(step: TrainStep, start: Path | None, classes: int, resolution: 
     return model
 
 
+def _make_ordinary(model: keras.Model, step: TrainStep, classes: int, resolution: int) -> keras.Model:
+    make_ordinary(model)
+    if step.precision == "float32":
+        return model
+    # What is kept computes in float32, wherever it is used: the precision is that of training alone.
+    keras.utils.clear_session()
+    ordinary = build_classifier(step.model, classes=classes, resolution=resolution, pretrained=False)
+    ordinary.set_weights(model.get_weights())
+    return ordinary
+
+
 def _make_loop(
     work: TrainWork,
     thawed: Thawed,
@@ -85,7 +101,10 @@ def _make_loop(
     reporter: Reporter,
 ) -> Loop:
     step, stage, salt = work.step, work.step.stage, stage_salt(work.step.name)
-    optimizer = build_optimizer(stage.optimizer, thawed.variables)
+    optimizer = build_optimizer(stage.optimizer, thawed.variables, step.precision)
+    changing = averaged_variables(thawed.suffix, thawed.variables)
+    average = None if stage.ema is None else WeightAverage(changing, stage.ema)
+    weights = class_weights(stage, train_split.classes, train_split.class_counts)
     return Loop(
         name=step.name,
         model=thawed.suffix,
@@ -93,11 +112,12 @@ def _make_loop(
         train=make_train_function(
             thawed,
             optimizer,
-            class_weights=class_weights(stage, train_split.classes, train_split.class_counts),
+            class_weights=weights,
             label_smoothing=stage.label_smoothing,
             seed=step.seed ^ salt,
+            average=average,
         ),
-        measure=make_measure_function(thawed),
+        measure=make_measure_function(thawed, average),
         training_batches=lambda epoch, steps_done: training_batches(
             train_split,
             stage,
@@ -114,11 +134,13 @@ def _make_loop(
             batch_size=stage.batch_size,
         ),
         steps_per_epoch=-(-train_split.examples // stage.batch_size),
+        loss_of_guessing=math.log(len(weights)) * float(np.average(weights, weights=train_split.class_counts)),
+        average=average,
         checkpoints=Checkpoints(
             step.name,
             work.checkpoints,
             # The layers before the suffix stay as they were at the start.
-            [*thawed.suffix.variables, *optimizer.variables],
+            [*thawed.suffix.variables, *optimizer.variables, *(average.variables if average else [])],
             every=work.checkpoint_every,
             reporter=reporter,
         ),

@@ -154,6 +154,35 @@ def test_every_kind_of_network_goes_on_to_the_same_bytes(
     assert train(tmp_path / "stopped", step_in(tmp_path / "stopped"), every=2) == undisturbed
 
 
+@pytest.mark.parametrize(("keep", "stop"), [("last", stop_at_once), ("best", ask_to_leave)])
+def test_an_average_of_weights_goes_on_to_the_same_bytes(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str, stop: Callable[[], None]
+) -> None:
+    assert_resumes(tmp_path, monkeypatch, stop, lambda home: stage_step(place, home, ema=0.9, keep=keep))
+
+
+def test_float16_goes_on_to_the_same_bytes(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step_in(home: Path) -> TrainStep:
+        return stage_step(place, home).model_copy(update={"precision": "float16"})
+
+    assert_resumes(tmp_path, monkeypatch, stop_at_once, step_in)
+
+
+def assert_resumes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: Callable[[], None],
+    step_in: Callable[[Path], TrainStep],
+) -> None:
+    undisturbed = train(tmp_path / "a", step_in(tmp_path / "a"))
+    monkeypatch.setattr("tasks.training.work.Checkpoints", StopsAt)
+    StopsAt.stop_after, StopsAt.stop = 5, staticmethod(stop)
+    step = step_in(tmp_path / "b")
+    with pytest.raises((StopError, StepProcessError)):
+        train(tmp_path / "b", step, every=2)
+    assert train(tmp_path / "b", step, every=2) == undisturbed
+
+
 def test_damaged_checkpoints_cost_steps_and_not_the_result(
     place: Path, tmp_path: Path, undisturbed: Callable[[str], ArtifactRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:

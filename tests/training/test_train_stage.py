@@ -1,5 +1,6 @@
 """A stage, from records to its artifact, on small pictures: what it writes, repeats, keeps, and refuses."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pipeline_config.errors import RecipeError, TrainingError
 from pipeline_config.schema import Recipe
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.store import ArtifactStore
+from tasks.process import Reporter
 from tasks.training.model import build_classifier, weights_sha256
 from tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
 from tasks.training.step import TrainWork
@@ -157,6 +159,50 @@ def test_a_loss_that_is_not_finite_stops_the_stage_and_names_epoch_and_step(plac
     assert list((place / "home" / "building").iterdir()) == []
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_stage_of_another_precision_leaves_a_model_that_computes_in_float32(place: Path, precision: str) -> None:
+    settings = one_stage(epochs=4, optimizer={"name": "sgd", "learning_rate": 0.001})
+    store, ref, _, _ = train_one(place, stage_one=settings, precision=precision)
+    plain_store, plain, _, _ = train_one(place, stage_one=settings)
+    model, plain_model = load_classifier(store.open(ref)), load_classifier(plain_store.open(plain))
+    assert model.to_json() == plain_model.to_json()
+    assert {variable.dtype for variable in model.weights} == {"float32"}
+    assert facts_of(store, ref).weights_sha256 == weights_sha256(model.get_weights())
+    history, plain_history = history_of(store, ref), history_of(plain_store, plain)
+    assert history["val_loss"][-1] < history["val_loss"][0]  # it learns, also where float16 has left out a step
+    assert history["loss"] != plain_history["loss"]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "word"),
+    [
+        ({"name": "sgd", "learning_rate": 3.0, "momentum": 0.9}, "optimizer.momentum (0.9)"),
+        ({"name": "adam", "learning_rate": 3.0}, "optimizer.beta_1 (0.9)"),
+        ({"name": "sgd", "learning_rate": 0.001}, None),
+    ],
+)
+def test_a_first_loss_far_above_guessing_warns_of_learning_rate_and_momentum(
+    place: Path, optimizer: dict[str, Any], word: str | None
+) -> None:
+    recipe = small_recipe(place / "data", stage_one=one_stage(epochs=1, optimizer=optimizer))
+    step = steps.stage_one_step(recipe, place / "home", build_records(place / "home", recipe))
+    output = io.StringIO()
+
+    def work(folder: Path) -> dict[str, Any]:
+        request = TrainWork(home=place / "home", folder=folder, step=step, checkpoints=place / f"checkpoints_{word}")
+        return train_stage(request, Reporter(output))
+
+    ArtifactStore(place / f"home_{word}").build(step, work)
+    warnings = [line["warning"] for line in map(json.loads, output.getvalue().splitlines()) if "warning" in line]
+    if word is None:
+        assert warnings == []
+    else:
+        (warning,) = warnings
+        assert "far above the 0.693" in warning
+        assert "optimizer.learning_rate (3)" in warning
+        assert word in warning
+
+
 def test_settings_that_say_how_a_stage_trains_change_its_weights(place: Path) -> None:
     store, ref, _, _ = train_one(place)
     plain = facts_of(store, ref).weights_sha256
@@ -165,6 +211,7 @@ def test_settings_that_say_how_a_stage_trains_change_its_weights(place: Path) ->
         {"class_weights": {"red": 3.0}},
         {"schedule": {"name": "cosine"}},
         {"augment": []},
+        {"ema": 0.5},
     ]
     for change in changes:
         store, ref, _, _ = train_one(place, stage_one=one_stage(**change))

@@ -1,0 +1,129 @@
+"""Which devices train, how a batch is shared among them, and in which precision they compute."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from pipeline_config.errors import RecipeError
+from pipeline_config.schema import Devices, Precision
+
+
+def choose_strategy(devices: Devices) -> tf.distribute.Strategy:
+    """Choose what trains. To be called before anything is computed.
+
+    Args:
+        devices: The recipe's `devices`. "auto" is a TPU where one answers, else all GPUs, else the CPU.
+
+    Returns:
+        TensorFlow's default strategy for one device, `MirroredStrategy` for several GPUs, or `TPUStrategy`.
+
+    Raises:
+        RecipeError: A GPU is asked for that is not there.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if devices == "auto":
+        if (tpu := _connect_to_tpu()) is not None:
+            return tpu
+        chosen = gpus
+    elif devices == "cpu":
+        chosen = []
+    else:
+        missing = [number for number in devices if number >= len(gpus)]
+        if missing:
+            raise RecipeError(
+                f"devices: there is no GPU {missing[0]}. TensorFlow sees {len(gpus)}, counted from 0. "
+                "Use auto, cpu, or the numbers of others."
+            )
+        chosen = [gpus[number] for number in devices]
+    if chosen != gpus:
+        tf.config.set_visible_devices(chosen, "GPU")
+    names = [f"GPU:{number}" for number in range(len(chosen))]  # of those that are visible
+    return mirrored(names) if len(chosen) > 1 else tf.distribute.get_strategy()
+
+
+def mirrored(names: list[str]) -> tf.distribute.Strategy:
+    """Let several devices of this machine train as replicas of one.
+
+    Args:
+        names: Such as "GPU:0".
+
+    Returns:
+        A strategy that sums on one device. The default is collective operations, with which a training step on two CPUs
+        ended in "Shape mismatch in the collective instance" (TensorFlow 2.21).
+    """
+    return tf.distribute.MirroredStrategy(names, cross_device_ops=tf.distribute.ReductionToOneDevice())
+
+
+def _connect_to_tpu() -> tf.distribute.Strategy | None:
+    # Cloud machines name their TPU in the environment, or have it as a device of their own.
+    if "TPU_NAME" not in os.environ and not tf.config.list_physical_devices("TPU"):
+        return None
+    return tf.distribute.TPUStrategy(tf.distribute.cluster_resolver.TPUClusterResolver.connect())
+
+
+def share(
+    images: tf.Tensor, labels: tf.Tensor, strategy: tf.distribute.Strategy
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Share a batch among the replicas of a strategy: consecutive examples, as evenly as possible.
+
+    A replica for which there is no example gets one of another's that counts nothing, because statistics of an empty
+    batch are not numbers.
+
+    Args:
+        images: float32 (batch, height, width, 3).
+        labels: int32 (batch,).
+        strategy: In cross-replica context.
+
+    Returns:
+        For each replica its images, its labels, and float32 (its examples,): 1 for what counts, else 0.
+    """
+    count = tf.shape(labels)[0]
+
+    def of_replica(context: tf.distribute.experimental.ValueContext) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        number, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+        start, stop = count * number // replicas, count * (number + 1) // replicas
+        last = tf.maximum(stop, start + 1)
+        return images[start:last], labels[start:last], tf.cast(tf.range(start, last) < stop, tf.float32)
+
+    shares: tuple[tf.Tensor, tf.Tensor, tf.Tensor] = strategy.experimental_distribute_values_from_function(of_replica)
+    return shares
+
+
+def agree_on_overflow(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Make all replicas see that one of them has gradients that are not finite, so that all skip the step.
+
+    Keras's LossScaleOptimizer looks at the first replica's gradients alone.
+
+    Args:
+        gradients: Of this replica, in replica context.
+
+    Returns:
+        The same, or NaN in their place if any replica's are not finite.
+    """
+    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+    overflows = tf.distribute.get_replica_context().all_reduce(
+        tf.distribute.ReduceOp.SUM, tf.cast(tf.logical_not(finite), tf.float32)
+    )
+    poison = tf.where(overflows > 0, float("nan"), 0.0)
+    return [gradient + tf.cast(poison, gradient.dtype) for gradient in gradients]
+
+
+@contextlib.contextmanager
+def computing_in(precision: Precision) -> Iterator[None]:
+    """Let layers that are built meanwhile compute in a precision. Their weights are float32 all the same.
+
+    Args:
+        precision: The recipe's `precision`.
+
+    Yields:
+        Nothing.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
