@@ -1,0 +1,70 @@
+"""Every recipe that ships: how large its network is, what each stage teaches of it, and that a tiny run of it works."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from flows import steps
+from pipeline_config.loading import load_recipe, shipped_recipes
+from tasks.artifacts.store import ArtifactStore
+from tasks.evaluation.step import EvaluateWork
+from tasks.evaluation.work import evaluate
+from tasks.training.model import build_classifier
+from tasks.training.stage_artifact import read_stage
+from tasks.training.step import TrainWork
+from tasks.training.thawing import thaw
+from tasks.training.work import train_stage
+from tests.support import build_here, build_records, write_pictures
+
+# Recipe: classes, parameters, and (numbers, tensors) that learn in stage one and in stage two.
+SIZES: dict[str, tuple[int, int, tuple[int, int], tuple[int, int]]] = {
+    # The tutorial has one logit: 2,259,265, of which 1,281 learn and then 1,862,721 in 56 tensors under `affine`.
+    "cats_dogs": (2, 2_260_546, (2_562, 2), (1_842_178, 20)),
+    "digits": (10, 289_642, (288_746, 20), (288_746, 20)),
+    "flowers_fixres_small": (5, 288_997, (288_101, 20), (645, 2)),
+    "flowers_vanilla_small": (5, 288_997, (288_101, 20), (645, 2)),
+}
+TINY = ("model.weights=null", "stage_one.batch_size=8", "stage_two.batch_size=8", "dataset.splits={}")
+
+
+def test_every_recipe_is_here() -> None:
+    assert set(SIZES) == set(shipped_recipes())
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_recipe_has_the_parameters_that_its_source_has(name: str) -> None:
+    recipe = load_recipe(name)
+    classes, parameters, *learning = SIZES[name]
+    # The number of parameters does not depend on the resolution.
+    model = build_classifier(recipe.model, classes=classes, resolution=32, pretrained=False)
+    assert model.count_params() == parameters
+    learned = []
+    for stage in (recipe.stage_one, recipe.stage_two):
+        variables = thaw(model, stage, recipe.model.backbone).variables
+        learned.append((sum(int(np.prod(variable.shape)) for variable in variables), len(variables)))
+    assert learned == learning
+    keras.utils.clear_session()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SIZES)
+def test_a_tiny_run_of_a_recipe_goes_to_the_test_split(name: str, tmp_path: Path) -> None:
+    resolutions = {"SmallCNN": (16, 24)}
+    one, two = resolutions.get(load_recipe(name).model.backbone, (32, 64))
+    data = write_pictures(tmp_path / "data", each=14, size=40)
+    epochs = [
+        f"{stage}.epochs={min(getattr(load_recipe(name), stage).epochs, 1)}" for stage in ("stage_one", "stage_two")
+    ]
+    overrides = (*TINY, *epochs, f"stage_one.resolution={one}", f"stage_two.resolution={two}")
+    recipe = load_recipe(name, overrides, data=data)
+    home = tmp_path / "home"
+    records = build_records(home, recipe)
+    first = build_here(home, steps.stage_one_step(recipe, home, records), TrainWork, train_stage)
+    second = build_here(home, steps.stage_two_step(recipe, records, first), TrainWork, train_stage)
+    build_here(home, steps.evaluate_step(recipe, records, first, second), EvaluateWork, evaluate)
+    store = ArtifactStore(home)
+    facts = [read_stage(store.open(ref)) for ref in (first, second)]
+    assert [fact.resolution for fact in facts] == [one, two]
+    assert all(np.isfinite(fact.val_loss) for fact in facts)
