@@ -48,7 +48,11 @@ def with_all_after(names: Iterable[str]) -> frozenset[TaskName]:
 def ingest_step(recipe: Recipe, home: Path) -> IngestStep:
     """Ask for the dataset. Reads the source, because its content is part of the key."""
     dataset = recipe.dataset
-    return IngestStep(dataset=dataset, seed=recipe.seed, content=content_digest(dataset.source, home))
+    return IngestStep(
+        dataset=dataset.model_copy(update={"seed": None}),  # one seed, wherever it stands, is one dataset
+        seed=recipe.seed if dataset.seed is None else dataset.seed,
+        content=content_digest(dataset.source, home),
+    )
 
 
 def records_step(recipe: Recipe, dataset: ArtifactRef) -> RecordsStep:

@@ -260,6 +260,9 @@ class DatasetConfig(Strict):
 
     source: Source
     splits: SplitsConfig = SplitsConfig()
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**31, description="of the splits that are cut; the recipe's seed where it is not given"
+    )
     max_bad_fraction: float = Field(default=0, ge=0, lt=1, description="share of files that may be unreadable")
     max_pixels: int = Field(
         default=50_000_000, ge=1, description="an image whose header declares more is refused unread"

@@ -143,3 +143,13 @@ def test_with_a_task_come_all_after_it() -> None:
     assert steps.with_all_after(["ingest"]) == set(steps.TASK_NAMES)
     with pytest.raises(RequestError, match=r"There is no task 'evaluat'\. .* Nearest: evaluate\."):
         steps.with_all_after(["evaluat"])
+
+
+def test_the_datasets_own_seed_keeps_the_images_where_they_are(place: Path) -> None:
+    before = keys_of(place)  # the recipe's seed is 3
+    named, other = keys_of(place, "dataset.seed=3"), keys_of(place, "dataset.seed=4")
+    assert named["ingest"] == before["ingest"] != other["ingest"]
+    moved = keys_of(place, "seed=5", "dataset.seed=3")
+    assert {name for name in before if moved[name] == before[name]} >= {"ingest", "records"}
+    assert moved["stage_one"] != before["stage_one"]
+    assert other["stage_one"] == before["stage_one"]
