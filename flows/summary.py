@@ -38,7 +38,7 @@ def summarize(
         seconds=round(seconds, 3),
         tasks=journal.reports,
         stages=[_stage_report(store.facts(stage)) for stage in stages],
-        metrics=store.facts(evaluation),
+        metrics={"test": store.facts(evaluation)["test"]},
         verdict=published.verdict,
         release=ReleaseReport(id=published.id, path=published.path, champion=published.is_champion),
         ui_url=f"{server.removesuffix('/api')}/runs/flow-run/{run}" if server else None,

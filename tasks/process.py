@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from pipeline_config.errors import StepProcessError, ThawError, error_class
 
 _KEPT_LINES = 20
 _SECONDS_TO_LEAVE = 10.0
+_STATUS = Path("/proc/self/status")
 
 
 class Work(BaseModel):
@@ -109,7 +111,7 @@ def run_in_child(function: str, request: BaseModel, *, deadline_seconds: float, 
         listener: Called with the kind and content of every progress, log and warning line, in this thread.
 
     Returns:
-        What the function returned.
+        What the function returned, with the most memory that its process held: `peak_memory_bytes`.
 
     Raises:
         ThawError: The error that the function raised, of the same class.
@@ -273,7 +275,7 @@ def _work(name: str, line: str, reporter: Reporter) -> int:
         function = getattr(importlib.import_module(module), attribute)
         request_class = typing.get_type_hints(function)["work"]
         result = function(request_class.model_validate_json(line), reporter)
-        reporter.send("result", result)
+        reporter.send("result", result | {"peak_memory_bytes": _peak_memory()})
     except ThawError as error:
         reporter.send("error", {"class": type(error).__name__, "message": str(error)})
         return 1
@@ -282,6 +284,14 @@ def _work(name: str, line: str, reporter: Reporter) -> int:
         reporter.send("error", {"class": "ThawError", "message": f"{name}: {type(error).__name__}: {error}"})
         return 1
     return 0
+
+
+def _peak_memory() -> int:
+    if _STATUS.exists():  # Linux, where getrusage counts what the parent held when it started this process
+        (line,) = [line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts in bytes there, in kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _leave_with_parent(alone: threading.Event) -> None:

@@ -77,6 +77,12 @@ def test_letters_of_any_language_arrive_in_any_locale(monkeypatch, locale):
         run("fail_on_purpose", text="é 日本")
 
 
+def test_the_most_memory_that_the_child_held_is_in_its_result_and_is_its_own():
+    held = bytearray(os.urandom(1)) * 600_000_000  # by this process, while it starts the child
+    result, _ = run("echo")
+    assert len(held) > 2 * result["peak_memory_bytes"] > 20e6
+
+
 def test_child_is_gone_when_the_result_is_there():
     assert wait_until_gone([run("echo")[0]["pid"]], 0) == []
 
@@ -197,7 +203,7 @@ def test_error_in_the_listener_ends_the_child(tmp_path):
 
 def test_what_libraries_print_does_not_disturb_the_conversation():
     result, lines = run("print_everywhere")
-    assert result == {"done": True}
+    assert result["done"]
     assert lines == [("log", "between")]
 
 
