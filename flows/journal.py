@@ -13,6 +13,7 @@ from pipeline_config.schema import Recipe
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.step import Step
 from tasks.artifacts.store import ArtifactStore
+from tasks.progress import part_of_run
 from tasks.task import StepTask, with_execution
 
 
@@ -24,12 +25,14 @@ class Journal:
         recipe: The recipe.
         home: The home folder.
         refresh: Names of tasks that run again although they are cached.
+        label: Which of a flow's several runs it is, for the names of the tasks; empty where there is one.
         reports: One for each finished task.
     """
 
     recipe: Recipe
     home: Path
     refresh: Collection[str] = ()
+    label: str = ""
     reports: list[TaskReport] = field(default_factory=list)
 
     def run(self, step_task: StepTask, step: Step) -> ArtifactRef:
@@ -50,8 +53,9 @@ class Journal:
             ArtifactStore(self.home).forget(step.key)
         execution = self.recipe.execution
         # Typed by hand: the types of a task's call do not tell its state from its result.
-        call: Any = with_execution(step_task, execution, cached=self._has(step))
-        state: State[ArtifactRef] = call(step, self.home, execution, return_state=True)
+        call: Any = with_execution(self._labelled(step_task), execution, cached=self._has(step))
+        with part_of_run(self.label):
+            state: State[ArtifactRef] = call(step, self.home, execution, return_state=True)
         ref = ArtifactRef.model_validate(state.result())
         ArtifactStore(self.home).mark_used(step.key)
         self.reports.append(
@@ -64,6 +68,11 @@ class Journal:
             )
         )
         return ref
+
+    def _labelled(self, step_task: StepTask) -> StepTask:
+        if not self.label:
+            return step_task
+        return step_task.with_options(task_run_name=f"{step_task.name}: {self.label}")
 
     def _has(self, step: Step) -> bool:
         ref, _ = ArtifactStore(self.home).examine(step.key)  # what is damaged is set aside by the task, which says so

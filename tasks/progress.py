@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -15,15 +16,18 @@ class Event:
         kind: "progress", "log" or "warning".
         text: One line.
         done: Share of the step's work, 0 to 1; only with "progress".
+        run: Which of several runs it belongs to; empty where there is one.
     """
 
     step: str
     kind: Literal["progress", "log", "warning"]
     text: str
     done: float = 0.0
+    run: str = ""
 
 
 _subscribers: list[Callable[[Event], None]] = []
+_run: ContextVar[str] = ContextVar("run", default="")  # each thread has its own
 
 
 def publish(event: Event) -> None:
@@ -32,8 +36,23 @@ def publish(event: Event) -> None:
     Args:
         event: What happened.
     """
+    event = replace(event, run=_run.get())
     for subscriber in _subscribers:
         subscriber(event)
+
+
+@contextmanager
+def part_of_run(name: str) -> Iterator[None]:
+    """Say which run the events of a block belong to, those of this thread.
+
+    Args:
+        name: A few words; empty where there is one run.
+    """
+    token = _run.set(name)
+    try:
+        yield
+    finally:
+        _run.reset(token)
 
 
 @contextmanager

@@ -51,11 +51,16 @@ class LiveProgress:
             case "progress":
                 self._draw(event)
             case "log":
-                self._console.print(f"thaw: {event.text}", markup=False, soft_wrap=True)
+                self._console.print(f"thaw: {_of_run(event)}{event.text}", markup=False, soft_wrap=True)
             case "warning":
-                self._console.print(f"thaw: warning: {event.text}", markup=False, soft_wrap=True)
+                self._console.print(f"thaw: warning: {_of_run(event)}{event.text}", markup=False, soft_wrap=True)
 
     def _draw(self, event: Event) -> None:
-        if event.step not in self._bars:
-            self._bars[event.step] = self._progress.add_task("", total=1.0, step=event.step)
-        self._progress.update(self._bars[event.step], completed=event.done, description=event.text)
+        name = f"{_of_run(event)}{event.step}"
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task("", total=1.0, step=name)
+        self._progress.update(self._bars[name], completed=event.done, description=event.text)
+
+
+def _of_run(event: Event) -> str:
+    return f"{event.run}: " if event.run else ""

@@ -1,11 +1,12 @@
 """What `thaw run` shows while it works: bars on a terminal, plain lines elsewhere."""
 
 import io
+import threading
 
 from rich.console import Console
 
 from flows.commands.live import LiveProgress
-from tasks.progress import Event, publish, subscribed
+from tasks.progress import Event, part_of_run, publish, subscribed
 
 
 def shown(events: list[Event], *, terminal: bool) -> str:
@@ -43,3 +44,30 @@ def test_nobody_is_told_after_the_block() -> None:
         publish(EVENTS[0])
     publish(EVENTS[1])
     assert heard == EVENTS[:1]
+
+
+def test_with_several_runs_every_line_says_which_it_is_about() -> None:
+    stream = io.StringIO()
+    with LiveProgress(Console(file=stream, width=120)) as live, subscribed(live):
+        with part_of_run("small, seed 1"):
+            publish(EVENTS[1])
+        publish(EVENTS[1])
+    assert stream.getvalue() == "thaw: warning: small, seed 1: one thing\nthaw: warning: one thing\n"
+
+
+def test_runs_in_threads_have_names_of_their_own() -> None:
+    heard: list[Event] = []
+    both_inside = threading.Barrier(2)
+
+    def tell(name: str) -> None:
+        with part_of_run(name):
+            both_inside.wait(5)
+            publish(Event("stage_one", "log", name))
+
+    threads = [threading.Thread(target=tell, args=(name,)) for name in ("one", "two")]
+    with subscribed(heard.append):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted((event.run, event.text) for event in heard) == [("one", "one"), ("two", "two")]
