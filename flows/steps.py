@@ -10,6 +10,7 @@ from pipeline_config.strict import nearest
 from tasks.artifacts.file_digests import FileDigests
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.evaluation.comparison import VerdictStep
+from tasks.evaluation.stage_answers_step import StageAnswersStep
 from tasks.evaluation.step import EvaluateStep
 from tasks.ingest.sources import content_digest
 from tasks.ingest.step import IngestStep
@@ -101,6 +102,15 @@ def evaluate_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef, 
         stage_two_settings=recipe.stage_two,
         evaluate=recipe.evaluate,
         seed=recipe.seed,
+    )
+
+
+def stage_answers_step(
+    recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
+) -> StageAnswersStep:
+    """Ask for what both stages' weights answer on the test split."""
+    return StageAnswersStep(
+        records=records, stage_one=stage_one, stage_two=stage_two, batch_size=recipe.evaluate.batch_size
     )
 
 

@@ -1,4 +1,4 @@
-"""The Prefect tasks of evaluation: judge the model, and compare it with the champion."""
+"""The Prefect tasks of evaluation: judge the model, compare it with the champion, and tell its stages apart."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from pipeline_config.schema import ExecutionConfig
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.store import ArtifactStore
 from tasks.evaluation.comparison import VerdictStep, VerdictWork, compare
+from tasks.evaluation.stage_answers_step import StageAnswersStep, StageAnswersWork
 from tasks.evaluation.step import EvaluateStep, EvaluateWork
 from tasks.task import build_in_child, step_task
 
@@ -23,6 +24,12 @@ def evaluate(step: EvaluateStep, home: Path, execution: ExecutionConfig) -> Arti
         description=f"{step.recipe_name}, seed {step.seed}: metrics on the test split",
     )
     return ref
+
+
+@step_task("stage_answers", "evaluation")
+def answer_for_stages(step: StageAnswersStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+    """Let both stages' weights answer on the test split: a stage answers artifact."""
+    return build_in_child("stage_answers", step, StageAnswersWork, home, execution)
 
 
 @step_task("compare", "evaluation")

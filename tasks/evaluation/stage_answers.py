@@ -1,0 +1,76 @@
+"""What both stages' weights answer on the test split, in a child process: three passes over it.
+
+Stage one's weights answer twice: at the resolution that they were trained at, and at stage two's. What stage two earned
+is what its own weights answer better than those, at the same resolution.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import pyarrow as pa
+import tensorflow as tf
+
+from tasks.artifacts.store import ArtifactStore
+from tasks.evaluation.classify import classify
+from tasks.evaluation.examples import read_example
+from tasks.evaluation.predictions import predictions_table, write_table
+from tasks.evaluation.stage_answers_step import (
+    STAGE_ONE,
+    STAGE_ONE_AT_STAGE_TWO,
+    STAGE_TWO,
+    StageAnswersWork,
+    table_name,
+)
+from tasks.process import Reporter
+from tasks.records.read import SplitReader
+from tasks.training.stage_artifact import WEIGHTS_NAME, StageFacts, load_classifier, read_stage
+
+
+def answer(work: StageAnswersWork, reporter: Reporter) -> dict[str, Any]:
+    """Write the predictions tables of both stages' weights.
+
+    Args:
+        work: The request, the home folder and the folder to fill.
+        reporter: Takes progress and log lines.
+
+    Returns:
+        For each table: {"examples": images, "accuracy": share, "loss": cross-entropy}.
+
+    Raises:
+        ArtifactError: An input fails its check.
+        TrainingError: A model gives probabilities that are not finite.
+    """
+    tf.config.experimental.enable_op_determinism()
+    step, store = work.step, ArtifactStore(work.home)
+    stage_one, stage_two = store.open(step.stage_one), store.open(step.stage_two)
+    facts: dict[str, Any] = {}
+    with SplitReader(store.open(step.records), "test") as reader:
+        ids = [read_example(reader, index).id for index in range(reader.examples)]
+        for name, model, images_as in _models(stage_one, stage_two):
+            labels, probabilities = classify(model, reader, images_as, step.batch_size, reporter)
+            table = predictions_table(ids, labels, probabilities, reader.classes)
+            write_table(table, work.folder / table_name(name))
+            facts[name] = _summary(table)
+            words = name.replace("_", " ")
+            reporter.log(f"{words}, {images_as.resolution} pixels: test accuracy {facts[name]['accuracy']:.4f}")
+    return facts
+
+
+def _models(stage_one: Path, stage_two: Path) -> Iterator[tuple[str, keras.Model, StageFacts]]:
+    # One at a time, so that there is never more than one model in memory.
+    yield STAGE_ONE, load_classifier(stage_one), read_stage(stage_one)
+    model = load_classifier(stage_two)
+    yield STAGE_TWO, model, read_stage(stage_two)
+    model.load_weights(stage_one / WEIGHTS_NAME)  # the weights of both have one form, which no resolution changes
+    yield STAGE_ONE_AT_STAGE_TWO, model, read_stage(stage_two)
+
+
+def _summary(table: pa.Table) -> dict[str, Any]:
+    right = table["label"].to_numpy() == table["predicted"].to_numpy()
+    return {
+        "examples": table.num_rows,
+        "accuracy": float(right.mean()),
+        "loss": float(table["loss"].to_numpy().mean()),
+    }

@@ -1,0 +1,50 @@
+"""The request for what both stages' weights answer on the test split, and what its key is made of."""
+
+from typing import ClassVar
+
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.step import Step
+from tasks.process import Work
+
+STAGE_ONE = "stage_one"
+STAGE_ONE_AT_STAGE_TWO = "stage_one_at_stage_two"
+STAGE_TWO = "stage_two"
+ANSWERS = (STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO)  # so that what only the resolution changed can be told apart
+
+
+class StageAnswersStep(Step):
+    """Make a stage answers artifact: a predictions table for each of `ANSWERS`.
+
+    Attributes:
+        records: The records artifact; its test split is predicted.
+        stage_one: The first stage. Its weights answer for images as stage one sees them, and as stage two does.
+        stage_two: The second stage. Its weights answer for images as it sees them.
+        batch_size: Images a batch.
+    """
+
+    kind: ClassVar[str] = "stage_answers"
+    work: ClassVar[str] = "tasks.evaluation.stage_answers:answer"
+    libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow")
+
+    records: ArtifactRef
+    stage_one: ArtifactRef
+    stage_two: ArtifactRef
+    batch_size: int
+
+
+class StageAnswersWork(Work):
+    """What the child process gets."""
+
+    step: StageAnswersStep
+
+
+def table_name(answers: str) -> str:
+    """Name the file of a predictions table.
+
+    Args:
+        answers: One of `ANSWERS`.
+
+    Returns:
+        The file's name in the artifact.
+    """
+    return f"{answers}.parquet"
