@@ -55,6 +55,17 @@ def end(flow: Any, flow_run: Any, state: Any) -> None:
         os.close(descriptor)
 
 
+def report_tasks_as_crashed(flow: Any, flow_run: Any, state: Any) -> None:
+    """Say of tasks in other threads that they end with the run, which has crashed. A hook of Prefect's, on crashed.
+
+    Args:
+        flow: Not used.
+        flow_run: The run.
+        state: Not used.
+    """
+    _report_tasks(get_client(sync_client=True), flow_run.id, Crashed(message="The run was interrupted."))
+
+
 def _folder(flow_run: Any) -> Path:
     return Path(flow_run.parameters["home"]).absolute() / "runs" / "active"
 
@@ -94,7 +105,11 @@ def _report_as_crashed(client: SyncPrefectClient, run: UUID) -> None:
     if flow_run.state is not None and flow_run.state.is_final():
         return
     crashed: Any = Crashed(message="The process of this run is gone: killed, or lost with its machine.")
+    _report_tasks(client, run, crashed)
+    client.set_flow_run_state(run, crashed, force=True)
+
+
+def _report_tasks(client: SyncPrefectClient, run: UUID, crashed: Any) -> None:
     for task_run in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run]))):
         if task_run.state is None or not task_run.state.is_final():
             client.set_task_run_state(task_run.id, crashed, force=True)
-    client.set_flow_run_state(run, crashed, force=True)

@@ -114,6 +114,30 @@ def plan(
 
 
 @app.command()
+def compare(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Names of shipped recipes, or YAML files.")],
+    seeds: Annotated[str, typer.Option(metavar="N,N,...", help="Train each recipe with each of them.")] = "0,1,2",
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Runs that may go on at a time.")] = 1,
+    set_: SetOption = None,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    home: HomeOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the tables and the picture.  [default: in the home folder]", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run recipes with several seeds on the same images, and say which is better. Nothing is published."""
+    from flows.commands.compare import ComparisonRequest
+    from flows.commands.compare import compare as compare_recipes
+
+    overrides = tuple(set_ or ())
+    request = ComparisonRequest(tuple(recipes), seeds, overrides, data, weights, home, output, workers)
+    compare_recipes(request, as_json=as_json)
+
+
+@app.command()
 def predict(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Image files.")],
     release: Annotated[str | None, typer.Option(metavar="ID", help="A release.  [default: the champion]")] = None,

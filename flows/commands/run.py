@@ -1,6 +1,5 @@
 """`thaw run`: one run of a recipe, shown live, and its result."""
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -11,13 +10,12 @@ from rich.table import Table
 from flows.commands.console import result_console
 from flows.commands.home import prepare_home
 from flows.commands.live import LiveProgress
-from flows.commands.prefect_settings import keep_console_quiet, prefect_command, set_prefect_defaults
+from flows.commands.prefect_settings import prefect_command
 from flows.commands.request import RunRequest
-from flows.interruption import Interruption
+from flows.commands.start_prefect import start_prefect
 from flows.plan import plan
 from flows.result import RunResult, recall
 from flows.steps import TaskName
-from flows.temporary_server import TemporaryServer
 from pipeline_config.schema import Recipe
 from tasks.artifacts.in_use import home_in_use
 from tasks.progress import subscribed
@@ -52,16 +50,10 @@ def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
 
 
 def _run_flow(recipe: Recipe, home: Path, refresh: Collection[TaskName], console: Console) -> RunResult:
-    set_prefect_defaults(home)
-    keep_console_quiet()
-    console.print("thaw: starting Prefect")
-    interruption = Interruption()
-    server = None if "PREFECT_API_URL" in os.environ else TemporaryServer()
+    interruption = start_prefect(home, console)
 
-    from flows.retrain import retrain  # Prefect takes 2 s to import, which nothing else here should cost
+    from flows.retrain import retrain
 
-    if server is not None:
-        server.serve_this_process()
     retrain.on_running(interruption.take_over)
     with LiveProgress(console) as live, subscribed(live):
         return retrain(recipe, home, sorted(refresh))

@@ -1,0 +1,35 @@
+"""Gets Prefect ready for a command that starts a flow in its own process."""
+
+import importlib
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
+from flows.interruption import Interruption
+from flows.temporary_server import TemporaryServer
+
+
+def start_prefect(home: Path, console: Console) -> Interruption:
+    """Import Prefect, with a temporary server unless there is another, and handle signals from now on.
+
+    Args:
+        home: The home folder.
+        console: Standard error.
+
+    Returns:
+        What handles the signals; the flow that starts must let it take over.
+
+    Raises:
+        ServerError: The temporary server did not start.
+    """
+    set_prefect_defaults(home)
+    keep_console_quiet()
+    console.print("thaw: starting Prefect")
+    interruption = Interruption()
+    server = None if "PREFECT_API_URL" in os.environ else TemporaryServer()
+    importlib.import_module("flows.journal")  # which takes 2 s, because of Prefect; the server starts beside it
+    if server is not None:
+        server.serve_this_process()
+    return interruption

@@ -1,0 +1,162 @@
+"""The flow that compares recipes: each of them with each seed, on the same images. Nothing is published."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import runtime
+from prefect.artifacts import create_table_artifact
+
+from flows import active_runs, steps
+from flows.comparison_result import ComparisonResult, ComparisonTask
+from flows.journal import Journal
+from flows.quick_flow import quick_flow
+from flows.workers import do_all
+from pipeline_config.errors import ThawError
+from pipeline_config.schema import Recipe
+from tasks.artifacts.in_use import home_in_use
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.store import ArtifactStore
+from tasks.comparing.files import default_folder, write_comparison
+from tasks.comparing.measured_run import MeasuredRun, RunArtifacts, measure_run
+from tasks.comparing.summary import Comparison, different_test_images, summarize
+from tasks.comparing.tables import word_tables
+from tasks.evaluation.task import answer_for_stages
+from tasks.ingest.dataset import read_dataset
+from tasks.ingest.task import ingest
+from tasks.records.task import write_records
+from tasks.training.task import train_stage_one, train_stage_two
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run: its journal holds the recipe with the seed."""
+
+    journal: Journal
+    records: ArtifactRef
+
+
+def _run_name() -> str:
+    parameters = runtime.flow_run.get_parameters()
+    names = "-".join(recipe.name for recipe in parameters["recipes"])
+    return f"{names}-seeds-{'-'.join(map(str, parameters['seeds']))}"
+
+
+@quick_flow(
+    name="compare",
+    flow_run_name=_run_name,
+    on_running=[active_runs.begin],
+    on_completion=[active_runs.end],
+    on_failure=[active_runs.end],
+    on_crashed=[active_runs.report_tasks_as_crashed, active_runs.end],
+    on_cancellation=[active_runs.end],
+)
+def compare_recipes(
+    recipes: Sequence[Recipe], seeds: Sequence[int], home: Path, output: Path | None = None, workers: int = 1
+) -> ComparisonResult:
+    """Train each recipe with each seed, test all on the same images, and compare.
+
+    Args:
+        recipes: What to compare; their names differ.
+        seeds: Of the training, in place of the recipes' own. Which image is in which split depends on `dataset.seed`,
+            or else on the recipe's own seed, and stays the same.
+        home: Folder of artifacts.
+        output: Folder for the tables and the picture; None for one in the home folder.
+        workers: How many runs may go on at a time.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ThawError: A run failed, after all others have ended.
+    """
+    with home_in_use(home):  # thaw gc waits for its end, because a step that is cached holds no lock
+        started, home = time.monotonic(), home.absolute()
+        prepared = [_prepare(_with_splits_kept(recipe), home) for recipe in recipes]
+        _require_same_test_images(ArtifactStore(home), prepared)
+        runs = [
+            _Run(Journal(_with_seed(each.recipe, seed), home, label=f"{each.recipe.name}, seed {seed}"), each.records)
+            for each in prepared
+            for seed in seeds
+        ]
+        measured = _results(runs, do_all(runs, _train_and_test, workers))
+        comparison = summarize(measured)
+        folder = default_folder(home, comparison) if output is None else output
+        write_comparison(folder, comparison)
+        _show_in_ui(comparison)
+        return ComparisonResult(
+            **dict(comparison),
+            run=str(runtime.flow_run.id),
+            seconds=round(time.monotonic() - started, 3),
+            folder=folder,
+            tasks=[
+                ComparisonTask(**task.model_dump(), run=journal.label)
+                for journal in [*(each.journal for each in prepared), *(run.journal for run in runs)]
+                for task in journal.reports
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A recipe whose images are ready."""
+
+    recipe: Recipe
+    journal: Journal
+    dataset: ArtifactRef
+    records: ArtifactRef
+
+
+def _with_splits_kept(recipe: Recipe) -> Recipe:
+    seed = recipe.seed if recipe.dataset.seed is None else recipe.dataset.seed
+    return recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"seed": seed})})
+
+
+def _with_seed(recipe: Recipe, seed: int) -> Recipe:
+    return recipe.model_copy(update={"seed": seed})
+
+
+def _prepare(recipe: Recipe, home: Path) -> _Prepared:
+    journal = Journal(recipe, home, label=recipe.name)
+    dataset = journal.run(ingest, steps.ingest_step(recipe, home))
+    return _Prepared(recipe, journal, dataset, journal.run(write_records, steps.records_step(recipe, dataset)))
+
+
+def _require_same_test_images(store: ArtifactStore, prepared: Sequence[_Prepared]) -> None:
+    """Refuse, before any training, what could not be compared after it."""
+    found = []
+    for each in prepared:
+        images = read_dataset(store.open(each.dataset)).images
+        found.append({(image.id, image.class_name) for image in images if image.split == "test"})
+    for each, images_of in zip(prepared, found, strict=True):
+        if images_of != found[0]:
+            raise different_test_images(prepared[0].recipe.name, each.recipe.name)
+
+
+def _train_and_test(run: _Run) -> MeasuredRun:
+    journal, records = run.journal, run.records
+    recipe, home = journal.recipe, journal.home
+    stage_one = journal.run(train_stage_one, steps.stage_one_step(recipe, home, records))
+    stage_two = journal.run(train_stage_two, steps.stage_two_step(recipe, records, stage_one))
+    answers = journal.run(answer_for_stages, steps.stage_answers_step(recipe, records, stage_one, stage_two))
+    artifacts = RunArtifacts(records, stage_one, stage_two, answers)
+    return measure_run(ArtifactStore(home), recipe.name, recipe.seed, artifacts)
+
+
+def _results(runs: Sequence[_Run], outcomes: Sequence[MeasuredRun | Exception]) -> list[MeasuredRun]:
+    failed = [(run, error) for run, error in zip(runs, outcomes, strict=True) if isinstance(error, Exception)]
+    if failed:
+        first = failed[0][1]
+        error_class = type(first) if isinstance(first, ThawError) else ThawError
+        causes = " ".join(f"{run.journal.label}: {error}" for run, error in failed)
+        raise error_class(
+            f"{len(failed)} of {len(runs)} runs failed. {causes} What the others made is kept: "
+            "the same command goes on from there."
+        )
+    return [outcome for outcome in outcomes if isinstance(outcome, MeasuredRun)]
+
+
+def _show_in_ui(comparison: Comparison) -> None:
+    for key, table in zip(("recipes", "stages", "pairs"), word_tables(comparison), strict=False):
+        create_table_artifact(table.records(), key=f"comparison-{key}", description=table.title)

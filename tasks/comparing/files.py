@@ -1,0 +1,117 @@
+"""Writes a comparison into a folder: Markdown, CSV, Parquet and a picture."""
+
+import io
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from tasks.artifacts.atomic import make_folder, write_atomically
+from tasks.artifacts.manifest import digest_of
+from tasks.comparing.plot import draw_comparison
+from tasks.comparing.summary import Comparison
+from tasks.comparing.tables import word_tables
+from tasks.evaluation.pictures.style import save_picture
+
+FOLDER_NAME = "comparisons"
+PICTURE_NAME = "accuracy_against_seconds.png"
+_DIGITS = 16  # of the digest; enough to tell the comparisons of one home folder apart
+
+
+def default_folder(home: Path, comparison: Comparison) -> Path:
+    """Say where a comparison goes if nothing else is asked for.
+
+    Args:
+        home: The home folder.
+        comparison: The comparison.
+
+    Returns:
+        A folder named after the recipes, the seeds and the weights that they led to; not after how long that took.
+    """
+    runs = [{"recipe": run.recipe, "seed": run.seed, "weights": run.weights_sha256} for run in comparison.runs]
+    return home / FOLDER_NAME / digest_of({"runs": runs})[:_DIGITS]
+
+
+def write_comparison(folder: Path, comparison: Comparison) -> None:
+    """Write all files of a comparison; those that are there from before are replaced, each in one step.
+
+    Args:
+        folder: Made where it is missing.
+        comparison: The comparison.
+
+    Raises:
+        ArtifactError: The folder cannot be written.
+    """
+    make_folder(folder)
+    rows: dict[str, Sequence[BaseModel]] = {
+        "recipes": comparison.recipes,
+        "pairs": comparison.pairs,
+        "runs": comparison.runs,
+    }
+    for name, models in rows.items():
+        if models:
+            table = pa.Table.from_pylist([flatten(model.model_dump()) for model in models])
+            write_atomically(folder / f"{name}.csv", _csv(table))
+            write_atomically(folder / f"{name}.parquet", _parquet(table))
+    write_atomically(folder / "comparison.json", comparison.model_dump_json(indent=1).encode())
+    write_atomically(folder / PICTURE_NAME, _picture(comparison))
+    write_atomically(folder / "comparison.md", markdown(comparison).encode())
+
+
+def markdown(comparison: Comparison) -> str:
+    """Write a comparison as Markdown.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        The page. It shows the picture that is written beside it.
+    """
+    names = ", ".join(row.recipe for row in comparison.recipes)
+    parts = [f"# {names}"]
+    for table in word_tables(comparison):
+        parts += [table.title, table.markdown()]
+    parts.append(f"![Test accuracy against training seconds]({PICTURE_NAME})")
+    return "\n\n".join(parts) + "\n"
+
+
+def flatten(document: dict[str, Any]) -> dict[str, Any]:
+    """Bring a nested document into one row.
+
+    Args:
+        document: Mappings, lists and plain values.
+
+    Returns:
+        Values by the path of their keys, joined by "_"; a list is one text.
+    """
+    row: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, dict):
+            row |= {f"{key}_{inner}": each for inner, each in flatten(value).items()}
+        else:
+            row[key] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return row
+
+
+def _csv(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(table, buffer)
+    return buffer.getvalue()
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _picture(comparison: Comparison) -> bytes:
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary, PICTURE_NAME)
+        save_picture(path, lambda: draw_comparison(comparison))
+        return path.read_bytes()

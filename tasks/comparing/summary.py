@@ -1,0 +1,221 @@
+"""From measured runs to the comparison: a row per recipe, and a row per pair of recipes."""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from pipeline_config.errors import RequestError
+from tasks.comparing.measured_run import MeasuredRun, RunRow, StageCost
+from tasks.evaluation.paired_difference import Bools, Difference, paired_difference
+from tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Spread(_Row):
+    """A number over the seeds.
+
+    Attributes:
+        mean: Its mean.
+        low: The lowest.
+        high: The highest.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Self:
+        """Sum up some numbers.
+
+        Args:
+            values: At least one.
+
+        Returns:
+            Their mean and range.
+        """
+        numbers = list(values)
+        return cls(mean=sum(numbers) / len(numbers), low=min(numbers), high=max(numbers))
+
+
+class StageRow(_Row):
+    """What one stage of a recipe took, over the seeds.
+
+    Attributes:
+        resolution: Height and width of its images, in pixels.
+        seconds: Wall time.
+        images_per_second: Training images a second, validation included in the time.
+        peak_memory_bytes: The most that a run's process held; None where one was not measured.
+    """
+
+    resolution: int
+    seconds: Spread
+    images_per_second: Spread
+    peak_memory_bytes: int | None
+
+
+class RecipeRow(_Row):
+    """A recipe over all seeds.
+
+    Attributes:
+        recipe: Its name.
+        seeds: The seeds.
+        test_images: Number of test images.
+        accuracy: Test accuracy of stage two's weights.
+        loss: Test loss of the same.
+        training_seconds: Both stages.
+        stage_one: What stage one took.
+        stage_two: What stage two took.
+        stage_one_accuracy: Test accuracy of stage one's weights, at stage one's resolution.
+        stage_one_at_stage_two_accuracy: That of the same weights, at stage two's resolution.
+        resolution_earned: What the step to stage two's resolution alone changed.
+        stage_two_earned: What stage two's training then changed, at that resolution.
+    """
+
+    recipe: str
+    seeds: list[int]
+    test_images: int
+    accuracy: Spread
+    loss: Spread
+    training_seconds: Spread
+    stage_one: StageRow
+    stage_two: StageRow
+    stage_one_accuracy: Spread
+    stage_one_at_stage_two_accuracy: Spread
+    resolution_earned: Difference
+    stage_two_earned: Difference
+
+
+class PairRow(_Row):
+    """Two recipes beside each other.
+
+    Attributes:
+        first: A recipe's name.
+        second: Another's.
+        difference: Test accuracy of the first less that of the second.
+        verdict: In words, whether one is better.
+    """
+
+    first: str
+    second: str
+    difference: Difference
+    verdict: str
+
+
+class Comparison(_Row):
+    """All of it.
+
+    Attributes:
+        recipes: A row per recipe, in the order asked for.
+        pairs: A row per pair of them.
+        runs: A row per run.
+    """
+
+    recipes: list[RecipeRow]
+    pairs: list[PairRow]
+    runs: list[RunRow]
+
+
+def summarize(runs: Sequence[MeasuredRun]) -> Comparison:
+    """Compare recipes.
+
+    Args:
+        runs: All runs, recipe by recipe; each recipe with the same seeds in the same order.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        RequestError: Two recipes were tested on different images.
+    """
+    recipes = [list(group) for _, group in itertools.groupby(runs, key=lambda run: run.row.recipe)]
+    for group in recipes[1:]:
+        if group[0].image_ids != recipes[0][0].image_ids:
+            raise different_test_images(recipes[0][0].row.recipe, group[0].row.recipe)
+    return Comparison(
+        recipes=[_recipe_row(group) for group in recipes],
+        pairs=[_pair_row(first, second) for first, second in itertools.combinations(recipes, 2)],
+        runs=[run.row for run in runs],
+    )
+
+
+def different_test_images(first: str, second: str) -> RequestError:
+    """Make the error for two recipes that cannot be compared.
+
+    Args:
+        first: A recipe's name.
+        second: Another's.
+
+    Returns:
+        The error.
+    """
+    return RequestError(
+        f"{first} and {second} are not tested on the same images, so they cannot be compared. Give both the same "
+        "dataset.source, dataset.splits and dataset.seed, for example with --data DIR and --set dataset.seed=0."
+    )
+
+
+def verdict_of(first: str, second: str, difference: Difference) -> str:
+    """Say in words what a difference means.
+
+    Args:
+        first: A recipe's name.
+        second: Another's.
+        difference: Between them.
+
+    Returns:
+        One clause.
+    """
+    match difference.better:
+        case "first":
+            return f"{first} is better"
+        case "second":
+            return f"{second} is better"
+        case _:
+            return "no difference shown"
+
+
+def _recipe_row(runs: Sequence[MeasuredRun]) -> RecipeRow:
+    rows = [run.row for run in runs]
+    at_two = _right(runs, STAGE_ONE_AT_STAGE_TWO)
+    return RecipeRow(
+        recipe=rows[0].recipe,
+        seeds=[row.seed for row in rows],
+        test_images=rows[0].test_images,
+        accuracy=Spread.of(row.accuracy for row in rows),
+        loss=Spread.of(row.loss for row in rows),
+        training_seconds=Spread.of(row.training_seconds for row in rows),
+        stage_one=_stage_row(rows, lambda row: row.stage_one),
+        stage_two=_stage_row(rows, lambda row: row.stage_two),
+        stage_one_accuracy=Spread.of(row.stage_one_accuracy for row in rows),
+        stage_one_at_stage_two_accuracy=Spread.of(row.stage_one_at_stage_two_accuracy for row in rows),
+        resolution_earned=paired_difference(at_two, _right(runs, STAGE_ONE)),
+        stage_two_earned=paired_difference(_right(runs, STAGE_TWO), at_two),
+    )
+
+
+def _stage_row(rows: Sequence[RunRow], stage_of: Callable[[RunRow], StageCost]) -> StageRow:
+    stages = [stage_of(row) for row in rows]
+    peaks = [stage.peak_memory_bytes for stage in stages]
+    return StageRow(
+        resolution=stages[0].resolution,
+        seconds=Spread.of(stage.seconds for stage in stages),
+        images_per_second=Spread.of(stage.images_per_second for stage in stages),
+        peak_memory_bytes=None if None in peaks else max(peak for peak in peaks if peak is not None),
+    )
+
+
+def _pair_row(first: Sequence[MeasuredRun], second: Sequence[MeasuredRun]) -> PairRow:
+    names = first[0].row.recipe, second[0].row.recipe
+    difference = paired_difference(_right(first, STAGE_TWO), _right(second, STAGE_TWO))
+    return PairRow(first=names[0], second=names[1], difference=difference, verdict=verdict_of(*names, difference))
+
+
+def _right(runs: Sequence[MeasuredRun], answers: str) -> Bools:
+    return np.stack([run.right[answers] for run in runs])

@@ -1,0 +1,148 @@
+"""The comparison as tables of words, for a terminal, for Markdown and for the Prefect UI."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.comparing.summary import Comparison, PairRow, RecipeRow, Spread, StageRow
+from tasks.evaluation.paired_difference import Difference
+
+_WHOLE_SECONDS = 10  # from here on, tenths say nothing
+
+
+@dataclass(frozen=True)
+class WordTable:
+    """A table to read.
+
+    Attributes:
+        title: What it is about.
+        columns: The columns' names.
+        rows: As many words as there are columns, in each.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    def records(self) -> list[dict[str, str]]:
+        """Give a mapping from column to words for each row."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def markdown(self) -> str:
+        """Write it as Markdown."""
+        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
+        return "\n".join("| " + " | ".join(words) + " |" for words in lines)
+
+
+def word_tables(comparison: Comparison) -> list[WordTable]:
+    """Put a comparison into words.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        The recipes, their stages, and their pairs if there is more than one recipe.
+    """
+    tables = [_recipes(comparison.recipes), _stages(comparison.recipes)]
+    return [*tables, _pairs(comparison.pairs)] if comparison.pairs else tables
+
+
+def _recipes(rows: Sequence[RecipeRow]) -> WordTable:
+    return WordTable(
+        f"{conditions(rows)} Mean (lowest–highest) over the seeds; of the memory, the highest.",
+        (
+            "recipe",
+            "test accuracy",
+            "test loss",
+            *(f"{stage}: {cost}" for stage in ("one", "two") for cost in ("seconds", "images/s", "peak MB")),
+        ),
+        [
+            (
+                row.recipe,
+                _spread(row.accuracy, 4),
+                _spread(row.loss, 3),
+                *_costs(row.stage_one),
+                *_costs(row.stage_two),
+            )
+            for row in rows
+        ],
+    )
+
+
+def conditions(rows: Sequence[RecipeRow]) -> str:
+    """Say on what the recipes were compared.
+
+    Args:
+        rows: The recipes, which have the same seeds and test images.
+
+    Returns:
+        One or two sentences.
+    """
+    seeds = rows[0].seeds
+    of_one = " With one seed, the intervals say nothing about other seeds." if len(seeds) == 1 else ""
+    name = "Seed" if len(seeds) == 1 else "Seeds"
+    return f"{name} {', '.join(map(str, seeds))}; {rows[0].test_images:,} test images.{of_one}"
+
+
+def _stages(rows: Sequence[RecipeRow]) -> WordTable:
+    return WordTable(
+        "What stage two earned, and what its resolution alone earned: test accuracy, and points with 95 % intervals.",
+        (
+            "recipe",
+            "stage one",
+            "stage one's weights, stage two's resolution",
+            "stage two",
+            "resolution earned",
+            "stage two earned",
+        ),
+        [
+            (
+                row.recipe,
+                f"{_spread(row.stage_one_accuracy, 4)} at {row.stage_one.resolution} px",
+                f"{_spread(row.stage_one_at_stage_two_accuracy, 4)} at {row.stage_two.resolution} px",
+                f"{_spread(row.accuracy, 4)} at {row.stage_two.resolution} px",
+                points(row.resolution_earned),
+                points(row.stage_two_earned),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _pairs(rows: Sequence[PairRow]) -> WordTable:
+    return WordTable(
+        "Each pair: test accuracy of the first less that of the second, in points, with its paired 95 % interval.",
+        ("first", "second", "difference", "verdict"),
+        [(row.first, row.second, points(row.difference), row.verdict) for row in rows],
+    )
+
+
+def points(difference: Difference) -> str:
+    """Write a difference in percentage points.
+
+    Args:
+        difference: The difference.
+
+    Returns:
+        For example "+2.1 (+0.4 to +3.8)".
+    """
+    low, high = _signed(difference.low), _signed(difference.high)
+    return f"{_signed(difference.estimate)} ({low} to {high})"
+
+
+def _signed(share: float) -> str:
+    text = f"{100 * share:+.2f}"
+    return "0.00" if float(text) == 0 else text
+
+
+def _costs(stage: StageRow) -> tuple[str, str, str]:
+    peak = "unknown" if stage.peak_memory_bytes is None else f"{stage.peak_memory_bytes / 1e6:,.0f}"
+    return (
+        _spread(stage.seconds, 0 if stage.seconds.mean >= _WHOLE_SECONDS else 1),
+        _spread(stage.images_per_second, 0),
+        peak,
+    )
+
+
+def _spread(spread: Spread, digits: int) -> str:
+    mean = f"{spread.mean:.{digits}f}"
+    return mean if spread.low == spread.high else f"{mean} ({spread.low:.{digits}f}–{spread.high:.{digits}f})"
