@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM for `thaw run`: the first ends the run in good order, and the next ones do not disturb that."""
+"""Ctrl-C and SIGTERM for commands that start a flow: the first ends it in good order, the next do not disturb that."""
 
 import signal
 import time
