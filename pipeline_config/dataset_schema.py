@@ -13,6 +13,8 @@ from pipeline_config.strict import Strict
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
+LabelConflicts = Literal["error", "leave_out"]
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -263,6 +265,7 @@ class DatasetConfig(Strict):
     seed: int | None = Field(
         default=None, ge=0, lt=2**31, description="of the splits that are cut; the recipe's seed where it is not given"
     )
+    label_conflicts: LabelConflicts = Field(default="error", description="of equal files that have different labels")
     max_bad_fraction: float = Field(default=0, ge=0, lt=1, description="share of files that may be unreadable")
     max_pixels: int = Field(
         default=50_000_000, ge=1, description="an image whose header declares more is refused unread"

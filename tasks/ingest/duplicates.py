@@ -1,40 +1,65 @@
 """Exact duplicates: files with the same bytes count once, and must agree on their label."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
+from pipeline_config.dataset_schema import LabelConflicts
 from pipeline_config.errors import DatasetError
 from tasks.ingest.scan import ScannedImage
 from tasks.ingest.sources.base import one_line
+from tasks.process import Reporter
 
 # Where a duplicate is kept if the source has it in several splits: the held-out sets stay whole, and training never
 # sees what they hold.
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2}
-_LISTED_PAIRS = 5
+_LISTED_GROUPS = 5
+
+Group = Sequence[ScannedImage]
 
 
-def drop_duplicates(images: Sequence[ScannedImage]) -> list[ScannedImage]:
-    """Keep one of each group of equal images.
+def drop_duplicates(images: Sequence[ScannedImage]) -> tuple[list[ScannedImage], list[Group]]:
+    """Keep one of each group of equal images, if the group has one label.
 
     Args:
         images: All readable images.
 
     Returns:
-        One image per id, ordered by id.
+        One image per id, ordered by id, and the groups whose labels differ, of which none is kept.
+    """
+    kept: list[ScannedImage] = []
+    conflicts: list[Group] = []
+    for _, equal in groupby(sorted(images, key=_order), key=lambda image: image.id):
+        group = list(equal)
+        if len({image.class_name for image in group}) == 1:
+            kept.append(group[0])
+        else:
+            conflicts.append(group)
+    return kept, conflicts
+
+
+def _order(image: ScannedImage) -> tuple[str, int, str]:
+    return image.id, _KEPT_FIRST[image.source_split], image.origin
+
+
+def check_conflicts(conflicts: Sequence[Group], rule: LabelConflicts, report: Reporter) -> None:
+    """Say which images stand under two labels.
+
+    Args:
+        conflicts: Groups of equal images whose labels differ.
+        rule: Whether that is an error, or a warning.
+        report: Takes the warning.
 
     Raises:
-        DatasetError: Equal images have different labels; the message names the files.
+        DatasetError: It is an error, and there is such a group.
     """
-    kept: dict[str, ScannedImage] = {}
-    conflicts: list[tuple[str, str]] = []
-    for image in sorted(images, key=lambda image: (image.id, _KEPT_FIRST[image.source_split], image.origin)):
-        first = kept.setdefault(image.id, image)
-        if image.class_name != first.class_name:
-            conflicts.append((first.origin, image.origin))
-    if conflicts:
-        listed = ", ".join(f"{one_line(one)} = {one_line(other)}" for one, other in sorted(conflicts)[:_LISTED_PAIRS])
-        more = f" and {len(conflicts) - _LISTED_PAIRS} more" if len(conflicts) > _LISTED_PAIRS else ""
+    if not conflicts:
+        return
+    names = sorted(" = ".join(one_line(image.origin) for image in group) for group in conflicts)
+    more = f" and {len(names) - _LISTED_GROUPS} more" if len(names) > _LISTED_GROUPS else ""
+    listed = ", ".join(names[:_LISTED_GROUPS]) + more
+    if rule == "error":
         raise DatasetError(
-            f"The same image stands under two labels: {listed}{more}. "
-            "Expected one label per image. Remove the wrong copies."
+            f"The same image stands under two labels: {listed}. Expected one label per image. "
+            "Remove the wrong copies, or set dataset.label_conflicts to leave_out."
         )
-    return list(kept.values())
+    report.warn(f"Left out, because the same image stands under two labels: {listed}.")

@@ -6,7 +6,7 @@ from pipeline_config.dataset_schema import SplitName
 from pipeline_config.errors import DatasetError
 from tasks.ingest.checks import check_classes, check_counts
 from tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
-from tasks.ingest.duplicates import drop_duplicates
+from tasks.ingest.duplicates import check_conflicts, drop_duplicates
 from tasks.ingest.scan import ScannedImage, check_unreadable, scan_images
 from tasks.ingest.sources import content_digest, open_source
 from tasks.ingest.splits import assign_split, plan_splits
@@ -39,8 +39,10 @@ def ingest(work: IngestWork, report: Reporter) -> dict[str, Any]:
             "The images changed while they were being read. Expected the same files throughout. Run again."
         )
     check_unreadable(unreadable, len(scanned) + len(unreadable), config.max_bad_fraction, report)
-    unique = drop_duplicates(scanned)
-    duplicates = len(scanned) - len(unique)
+    unique, conflicts = drop_duplicates(scanned)
+    check_conflicts(conflicts, config.label_conflicts, report)
+    in_conflict = sum(len(group) for group in conflicts)
+    duplicates = len(scanned) - in_conflict - len(unique)
     if duplicates:
         files = "1 file has" if duplicates == 1 else f"{duplicates} files have"
         report.warn(f"{files} the same content as another and count once.")
@@ -54,6 +56,7 @@ def ingest(work: IngestWork, report: Reporter) -> dict[str, Any]:
         "classes": len(classes),
         "examples": {split: sum(of_split.values()) for split, of_split in counts.items()},
         "duplicates": duplicates,
+        "in_conflict": in_conflict,
         "unreadable": len(unreadable),
     }
 
