@@ -22,9 +22,16 @@ from tests.support import build_here, build_records, write_pictures
 SIZES: dict[str, tuple[int, int, tuple[int, int], tuple[int, int]]] = {
     # The tutorial has one logit: 2,259,265, of which 1,281 learn and then 1,862,721 in 56 tensors under `affine`.
     "cats_dogs": (2, 2_260_546, (2_562, 2), (1_842_178, 20)),
+    "cifar100": (100, 4_182_791, (130_660, 4), (1_249_684, 10)),
     "digits": (10, 289_642, (288_746, 20), (288_746, 20)),
+    "flowers_fixres": (5, 23_575_045, (23_529_605, 174), (10_245, 2)),
     "flowers_fixres_small": (5, 288_997, (288_101, 20), (645, 2)),
+    "flowers_vanilla": (5, 23_575_045, (23_529_605, 174), (10_245, 2)),
     "flowers_vanilla_small": (5, 288_997, (288_101, 20), (645, 2)),
+    "food101": (101, 4_184_072, (131_941, 4), (1_250_965, 10)),
+    "stanford_dogs": (120, 4_208_411, (156_280, 4), (1_275_304, 10)),
+    # The example's 4,203,291, of which 42,023 do not learn.
+    "stanford_dogs_from_scratch": (120, 4_203_291, (4_161_268, 213), (153_720, 2)),
 }
 TINY = ("model.weights=null", "stage_one.batch_size=8", "stage_two.batch_size=8", "dataset.splits={}")
 
