@@ -46,6 +46,7 @@ class _Document(BaseModel):
     losses: list[float]
     right: int
     seen: int
+    seconds: float
 
 
 class Checkpoints:
@@ -139,6 +140,7 @@ class Checkpoints:
                 losses=document.losses,
                 right=document.right,
                 seen=document.seen,
+                seconds_before=document.seconds,
             )
         return None
 
@@ -155,6 +157,7 @@ class Checkpoints:
             losses=state.losses,
             right=state.right,
             seen=state.seen,
+            seconds=state.seconds,
         )
         content = {f"array_{number}": array for number, array in enumerate([*arrays, *best])}
         content[_DOCUMENT] = np.frombuffer(document.model_dump_json().encode(), np.uint8)

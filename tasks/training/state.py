@@ -1,6 +1,7 @@
 """What a stage's training knows besides the variables: its history, its position, and what it has waited for."""
 
 import math
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,6 +47,8 @@ class TrainingState:
         losses: Of the steps of the epoch under way.
         right: Training images of the epoch under way that were right.
         seen: Training images of the epoch under way.
+        seconds_before: Wall time up to the checkpoint that the stage was taken up from; 0 where there was none.
+        since: When this process began to add to it, by the clock that never goes back.
     """
 
     steps: int = 0
@@ -57,6 +60,13 @@ class TrainingState:
     losses: list[float] = field(default_factory=list)
     right: int = 0
     seen: int = 0
+    seconds_before: float = field(default=0.0, compare=False)
+    since: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training and validation, without what an attempt did after its last checkpoint."""
+        return self.seconds_before + time.monotonic() - self.since
 
     @property
     def epoch(self) -> int:

@@ -1,7 +1,6 @@
 """Trains one stage, in a child process. Both stages are this function."""
 
 import math
-import time
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -39,7 +38,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
         reporter: Takes progress and log lines.
 
     Returns:
-        The facts of `stage.json` without the class names, and the seconds that training took.
+        The facts of `stage.json` without the class names, and the seconds that training and validation took.
 
     Raises:
         RecipeError: The stage asks for something that the backbone or the classes do not have.
@@ -47,7 +46,6 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
         StepProcessError: The process was asked to leave; the state is in a checkpoint.
         ArtifactError: An input fails its check.
     """
-    started = time.monotonic()
     step = work.step
     if step.deterministic or not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()  # costs nothing on a CPU
@@ -66,10 +64,11 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
             reporter.warn(warning)
         with asked_to_leave() as asked:
             state = _make_loop(work, thawed, train_split, validation_split, resolution, asked, reporter).run()
+            seconds = state.seconds
     model = _make_ordinary(model, step, len(train_split.classes), resolution)
     facts = _facts(step, model, thawed, state, train_split.classes, resolution)
     write_stage(work.folder, model, state.history, facts)
-    return facts.model_dump(mode="json", exclude={"classes"}) | {"training_seconds": time.monotonic() - started}
+    return facts.model_dump(mode="json", exclude={"classes"}) | {"training_seconds": seconds}
 
 
 def _start_model(step: TrainStep, start: Path | None, classes: int, resolution: int) -> keras.Model:

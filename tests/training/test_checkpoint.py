@@ -60,6 +60,18 @@ def test_what_is_saved_is_restored_to_the_last_bit(
     assert restored == state
 
 
+def test_the_seconds_of_an_attempt_that_was_cut_short_count(tmp_path: Path) -> None:
+    checkpoints = checkpoints_in(tmp_path, variables_of(1))
+    state = state_after(1)
+    state.since -= 100
+    checkpoints.save(state)
+    restored = checkpoints.restore()
+    assert restored is not None
+    assert 100 <= restored.seconds < 110
+    restored.since -= 50
+    assert 150 <= restored.seconds < 160
+
+
 def test_the_newest_is_taken_and_only_the_one_before_it_stays(tmp_path: Path) -> None:
     variables = variables_of(0)
     checkpoints = checkpoints_in(tmp_path, variables)
