@@ -50,7 +50,7 @@ def test_a_key_that_is_not_there(thaw: Thaw, recipe: Path, tmp_path: Path) -> No
 
 
 def test_a_value_that_is_not_allowed(thaw: Thaw, recipe: Path, tmp_path: Path) -> None:
-    assert "greater than or equal to 1" in refuse(thaw, tmp_path / "home", recipe, "--set", "stage_two.epochs=0")
+    assert "greater than or equal to 0" in refuse(thaw, tmp_path / "home", recipe, "--set", "stage_two.epochs=-1")
 
 
 def test_a_recipe_that_is_not_there(thaw: Thaw, tmp_path: Path) -> None:
