@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 FORMATS = {"zip": "", "tar": "w:", "tar.gz": "w:gz", "tar.bz2": "w:bz2", "tar.xz": "w:xz"}
 
@@ -19,7 +20,8 @@ def pack(path: Path, files: dict[str, bytes], kind: str = "zip") -> Path:
             for name, content in files.items():
                 zipped.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
         return path
-    with tarfile.open(path, FORMATS[kind]) as tar:  # type: ignore[call-overload]
+    mode: Any = FORMATS[kind]  # the library's types want each mode written out
+    with tarfile.open(path, mode) as tar:
         for name, content in files.items():
             add(tar, name, content, tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE)
     return path
