@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline_config.dataset_schema import DatasetConfig, DirectorySource, Source, SplitsConfig
+from tasks.ingest.dataset import MANIFEST
 from tasks.ingest.sources import content_digest
 from tasks.ingest.step import IngestStep, IngestWork
 from tasks.ingest.work import ingest
@@ -71,6 +73,9 @@ def fill(folder: Path, counts: dict[str, int], first_seed: int = 0) -> Path:
     return folder
 
 
+THREE_SPLITS = {f"{split}/{name}": 4 for split in ("train", "validation", "test") for name in ("cats", "dogs")}
+
+
 class Recorder(Reporter):
     """A reporter that keeps what it is told."""
 
@@ -102,3 +107,9 @@ def run_ingest(source: Source, output: Path, report: Reporter | None = None, **s
     output.mkdir(parents=True)
     work = IngestWork(home=output.parent, folder=output, step=ingest_step(source, **settings))
     return ingest(work, report or Recorder())
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a dataset's manifest."""
+    found: list[dict[str, Any]] = pq.read_table(folder / MANIFEST).to_pylist()
+    return found

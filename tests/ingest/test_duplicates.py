@@ -1,22 +1,14 @@
 import hashlib
 
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline_config.errors import DatasetError
-from tasks.ingest.dataset import MANIFEST
 from tasks.ingest.duplicates import drop_duplicates
 from tasks.ingest.images import ImageFacts
 from tasks.ingest.scan import ScannedImage
-from tests.ingest.pictures import Recorder, directory, fill, jpeg, run_ingest
-
-THREE_SPLITS = {f"{split}/{name}": 4 for split in ("train", "validation", "test") for name in ("cats", "dogs")}
-
-
-def rows(folder):
-    return pq.read_table(folder / MANIFEST).to_pylist()
+from tests.ingest.pictures import THREE_SPLITS, Recorder, directory, fill, jpeg, rows, run_ingest
 
 
 def test_duplicates_count_once_with_a_warning(tmp_path):

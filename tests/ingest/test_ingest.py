@@ -19,6 +19,7 @@ from tasks.ingest.scan import map_in_order
 from tasks.ingest.step import IngestWork
 from tasks.ingest.work import ingest
 from tests.ingest.pictures import (
+    THREE_SPLITS,
     Recorder,
     directory,
     encode,
@@ -27,14 +28,9 @@ from tests.ingest.pictures import (
     jpeg,
     picture,
     png_that_claims,
+    rows,
     run_ingest,
 )
-
-THREE_SPLITS = {f"{split}/{name}": 4 for split in ("train", "validation", "test") for name in ("cats", "dogs")}
-
-
-def rows(folder):
-    return pq.read_table(folder / MANIFEST).to_pylist()
 
 
 def row_of(folder, origin):
