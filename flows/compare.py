@@ -18,6 +18,7 @@ from pipeline_config.schema import Recipe
 from tasks.artifacts.in_use import home_in_use
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.store import ArtifactStore
+from tasks.children import sharing_children
 from tasks.comparing.files import default_folder, write_comparison
 from tasks.comparing.measured_run import MeasuredRun, RunArtifacts, measure_run
 from tasks.comparing.summary import Comparison, different_test_images, summarize
@@ -71,7 +72,8 @@ def compare_recipes(
     Raises:
         ThawError: A run failed, after all others have ended.
     """
-    with home_in_use(home):  # thaw gc waits for its end, because a step that is cached holds no lock
+    # thaw gc waits for the home's end of use, because a step that is cached holds no lock.
+    with home_in_use(home), sharing_children():
         started, home = time.monotonic(), home.absolute()
         prepared = [_prepare(_with_splits_kept(recipe), home) for recipe in recipes]
         _require_same_test_images(ArtifactStore(home), prepared)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline_config.errors import RequestError
 from pipeline_config.strict import nearest
-from tasks.process import run_in_child
+from tasks.children import run_in_child
 from tasks.publishing.predict_request import PredictWork
 from tasks.publishing.registry import Registry
 from tasks.publishing.release import ReleaseInfo
@@ -35,7 +35,11 @@ def predict(home: Path, paths: list[Path], release_id: str | None, recipe: str |
     registry.verify(release.id)
     request = PredictWork(release=release.path, paths=[path.absolute() for path in paths])
     answer = run_in_child(
-        "tasks.publishing.predict:predict", request, deadline_seconds=_DEADLINE_SECONDS, listener=lambda *_: None
+        "tasks.publishing.predict:predict",
+        request,
+        deadline_seconds=_DEADLINE_SECONDS,
+        listener=lambda *_: None,
+        shared=True,
     )
     predictions: list[dict[str, Any]] = answer["predictions"]
     # Under the names that were asked for, which may be relative to where the caller is.

@@ -12,6 +12,7 @@ from flows.steps import TaskName
 from flows.summary import summarize
 from pipeline_config.schema import Recipe
 from tasks.artifacts.in_use import home_in_use
+from tasks.children import sharing_children
 from tasks.evaluation.task import compare_with_champion, evaluate
 from tasks.ingest.task import ingest
 from tasks.publishing.step import PublishStep
@@ -43,7 +44,8 @@ def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> Run
     Raises:
         ThawError: What the first task that failed raised. Nothing is published then.
     """
-    with home_in_use(home):  # thaw gc waits for its end, because a step that is cached holds no lock
+    # thaw gc waits for the home's end of use, because a step that is cached holds no lock.
+    with home_in_use(home), sharing_children():
         return _run_steps(Journal(recipe, home.absolute(), steps.with_all_after(refresh)))
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import task_run as this_task_run
 from prefect.tasks import exponential_backoff
 
 from pipeline_config.errors import RequestError, TrainingError
@@ -18,7 +19,8 @@ from tasks.artifacts.cache_policy import ArtifactCachePolicy
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.step import Step
 from tasks.artifacts.store import ArtifactStore
-from tasks.process import Work, run_in_child
+from tasks.children import prepare_shared_child, run_in_child
+from tasks.process import Work
 from tasks.progress import Event, publish
 
 StepTask = Task[..., ArtifactRef]
@@ -90,7 +92,11 @@ def build_in_child(
     def work(folder: Path) -> dict[str, Any]:
         whole = work_class.model_validate({"home": home, "folder": folder, "step": step, **request})
         seconds = execution.deadline_minutes * 60
-        return run_in_child(step.work, whole, deadline_seconds=seconds, listener=listener)
+        if not step.shares_process:
+            prepare_shared_child()  # for the steps after this one, which will have to run, too
+        # A second attempt gets a process of its own: what the first failed of may be the process.
+        shared = step.shares_process and this_task_run.run_count <= 1
+        return run_in_child(step.work, whole, deadline_seconds=seconds, listener=listener, shared=shared)
 
     return ArtifactStore(home, lambda text: listener("warning", text)).build(step, work)
 

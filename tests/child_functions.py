@@ -1,17 +1,21 @@
-"""What the children of tests/test_process.py run; imported there by name, so it imports little."""
+"""What the children of the tests run; imported there by name, so it imports little."""
 
+import importlib
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
 from pipeline_config.errors import DatasetError, StepProcessError
-from tasks.process import Reporter, asked_to_leave, run_in_child
+from tasks.children import run_in_child, sharing_children
+from tasks.process import Reporter, asked_to_leave
 
 
 class Words(BaseModel):
@@ -129,6 +133,46 @@ def print_everywhere(work: Words, reporter: Reporter) -> dict[str, Any]:
     for _ in range(3000):  # more than a pipe holds
         sys.stderr.write(80 * "x" + "\n")
     return {"done": True}
+
+
+def hold_memory(work: Words, reporter: Reporter) -> dict[str, Any]:
+    held = bytearray(os.urandom(1)) * int(work.text)
+    return {"held": len(held), "pid": os.getpid()}
+
+
+def ignore_requests_to_leave(work: Words, reporter: Reporter) -> dict[str, Any]:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return {"pid": os.getpid()}
+
+
+def use_a_device(work: Words, reporter: Reporter) -> dict[str, Any]:
+    device = types.SimpleNamespace(device_type=work.text)
+    config = types.SimpleNamespace(list_physical_devices=lambda: [types.SimpleNamespace(device_type="CPU"), device])
+    seeds = types.SimpleNamespace(set_seed=lambda seed: None)
+    sys.modules["tensorflow"] = cast(types.ModuleType, types.SimpleNamespace(config=config, random=seeds))
+    return {"pid": os.getpid()}
+
+
+def draw(work: Words, reporter: Reporter) -> dict[str, Any]:
+    number = random.random()
+    random.seed(0)
+    return {"number": number, "pid": os.getpid()}
+
+
+def import_sklearn(work: Words, reporter: Reporter) -> dict[str, Any]:
+    before = sorted(sys.modules)
+    importlib.import_module("sklearn")
+    return {"before": before, "after": sorted(sys.modules)}
+
+
+def be_a_parent_that_waits(folder: str) -> None:
+    """Run as the program of a parent that a test kills while its child waits for work."""
+    with sharing_children():
+        result = run_in_child(
+            "tests.child_functions:echo", Words(), deadline_seconds=60, listener=lambda *_: None, shared=True
+        )
+        (Path(folder) / "pids").write_text(str(result["pid"]))
+        time.sleep(60)
 
 
 def be_a_parent(folder: str, function: str) -> None:

@@ -18,6 +18,7 @@ from flows.result import RunResult, recall
 from flows.steps import TaskName
 from pipeline_config.schema import Recipe
 from tasks.artifacts.in_use import home_in_use
+from tasks.children import sharing_children
 from tasks.progress import subscribed
 
 
@@ -39,7 +40,7 @@ def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
     request.prepare_digests(folder)
     result = None if always else _up_to_date_result(recipe, folder, refresh)
     if result is None:
-        result = _run_flow(recipe, folder, refresh, console)
+        result = _run_flow(recipe, folder, refresh, console, needs_keras=not always)
     else:
         words = "up to date; this is the result of the run that made it (--always runs all the same)"
         console.print(f"thaw: {words}", soft_wrap=True)
@@ -49,14 +50,19 @@ def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
         print_result(result)
 
 
-def _run_flow(recipe: Recipe, home: Path, refresh: Collection[TaskName], console: Console) -> RunResult:
-    interruption = start_prefect(home, console)
+def _run_flow(
+    recipe: Recipe, home: Path, refresh: Collection[TaskName], console: Console, *, needs_keras: bool
+) -> RunResult:
+    with sharing_children() as children:
+        if needs_keras:
+            children.prepare()  # it imports Keras while Prefect starts
+        interruption = start_prefect(home, console)
 
-    from flows.retrain import retrain
+        from flows.retrain import retrain
 
-    retrain.on_running(interruption.take_over)
-    with LiveProgress(console) as live, subscribed(live):
-        return retrain(recipe, home, sorted(refresh))
+        retrain.on_running(interruption.take_over)
+        with LiveProgress(console) as live, subscribed(live):
+            return retrain(recipe, home, sorted(refresh))
 
 
 def _up_to_date_result(recipe: Recipe, home: Path, refresh: Collection[TaskName]) -> RunResult | None:

@@ -25,6 +25,7 @@ class Step(BaseModel):
         kind: Kind of the artifact that the step makes.
         work: "package.module:function" that does the work, in a child process.
         libraries: Distributions whose version is part of the key.
+        shares_process: Whether its work needs Keras and may run in a process in which another such step has run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,6 +33,7 @@ class Step(BaseModel):
     kind: ClassVar[str]
     work: ClassVar[str]
     libraries: ClassVar[tuple[str, ...]]
+    shares_process: ClassVar[bool] = False
 
     def depends_on(self) -> dict[str, Any]:
         """Say which configuration and inputs the result depends on.

@@ -25,6 +25,7 @@ class StageAnswersStep(Step):
     kind: ClassVar[str] = "stage_answers"
     work: ClassVar[str] = "tasks.evaluation.stage_answers:answer"
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow")
+    shares_process: ClassVar[bool] = True
 
     records: ArtifactRef
     stage_one: ArtifactRef

@@ -25,6 +25,7 @@ class EvaluateStep(Step):
 
     kind: ClassVar[str] = "evaluation"
     work: ClassVar[str] = "tasks.evaluation.work:evaluate"
+    shares_process: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = (
         "tensorflow",
         "keras",

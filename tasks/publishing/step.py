@@ -29,6 +29,7 @@ class PublishStep(Step):
     kind: ClassVar[str] = "release"
     work: ClassVar[str] = "tasks.publishing.work:write_release"
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras")
+    shares_process: ClassVar[bool] = True
 
     recipe: Recipe
     dataset: ArtifactRef

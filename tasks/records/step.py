@@ -20,6 +20,7 @@ class RecordsStep(Step):
     kind: ClassVar[str] = "records"
     work: ClassVar[str] = "tasks.records.work:write_records"
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "tensorflow")
+    shares_process: ClassVar[bool] = True
 
     dataset: ArtifactRef
     source: Source

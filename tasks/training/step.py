@@ -32,6 +32,7 @@ class TrainStep(Step):
     kind: ClassVar[str] = "stage"
     work: ClassVar[str] = "tasks.training.work:train_stage"
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
+    shares_process: ClassVar[bool] = True
 
     name: str
     records: ArtifactRef

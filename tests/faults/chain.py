@@ -185,7 +185,7 @@ def _build_as_child(recipe: Recipe, name: str, work_class: type[Work], function:
 
 
 def _at_the_border(work: Callable[..., Any], *arguments: Any) -> Any:
-    # What `tasks.process.main` does with the errors of a child.
+    # What `tasks.step_process` does with the errors of a child.
     try:
         return work(*arguments)
     except ThawError:

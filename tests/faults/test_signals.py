@@ -91,7 +91,9 @@ def states_on_server(thaw: Thaw) -> set[str]:
 def end(run: subprocess.Popen[str], send: Any) -> list[str]:
     """Send signals to a run; returns its last lines, once it and all that it started are gone."""
     children = psutil.Process(run.pid).children(recursive=True)
-    assert any("tasks.process" in " ".join(child.cmdline()) for child in children), "the test needs a step's process"
+    assert any("tasks.step_process" in " ".join(child.cmdline()) for child in children), (
+        "the test needs a step's process"
+    )
     started = time.monotonic()
     send()
     _, errors = run.communicate(timeout=60)
@@ -165,9 +167,15 @@ def test_a_served_run_that_is_cancelled_leaves_no_process(thaw: Thaw, tmp_path: 
 
         def steps() -> list[psutil.Process]:
             children = psutil.Process(server.pid).children(recursive=True)
-            return [child for child in children if "tasks.training" in " ".join(child.cmdline())]
+            return [child for child in children if "tasks.step_process" in " ".join(child.cmdline())]
 
-        children = wait_for(steps, 120)
+        def stage_one_runs() -> bool:
+            tasks = thaw.api("task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+            return ("stage_one", "RUNNING") in [(task["name"], task["state_type"]) for task in tasks]
+
+        wait_for(stage_one_runs, 120)
+        children = steps()
+        assert children
         time.sleep(3)
         thaw.api(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from pipeline_config.errors import DatasetError, StepProcessError, ThawError
-from tasks import process
-from tasks.process import run_in_child
+from tasks import children
+from tasks.children import run_in_child
 from tests.child_functions import Words
 
 ROOT = Path(__file__).parents[1]
@@ -161,7 +161,7 @@ def test_deadline_ends_the_child_and_its_own_children_within_seconds(tmp_path):
 
 
 def test_deadline_ends_those_too_who_do_not_listen(tmp_path, monkeypatch):
-    monkeypatch.setattr(process, "_SECONDS_TO_LEAVE", 0.5)
+    monkeypatch.setattr(children, "SECONDS_TO_LEAVE", 0.5)
     begin = time.monotonic()
     with pytest.raises(StepProcessError, match="passed its deadline of 2 seconds"):
         run("sleep_deaf_with_a_deaf_worker", deadline=2.0, folder=tmp_path)

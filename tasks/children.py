@@ -1,0 +1,303 @@
+"""Runs steps' work in child processes: progress lines, a deadline, and no orphan whichever side dies first.
+
+What a child is and says is in tasks/step_process.py. A step has a child of its own, unless it shares one with the steps
+of the same run before it, which saves the import of TensorFlow.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import IO, Any
+
+from pydantic import BaseModel
+
+from pipeline_config.errors import StepProcessError, error_class
+from tasks.process import SECONDS_TO_LEAVE
+
+_KEPT_LINES = 20
+_COMMAND = ("-P", "-m", "tasks.step_process")
+_IMPORTED_EARLY = ("keras",)  # which imports TensorFlow
+
+Listener = Callable[[str, Any], None]
+
+
+def run_in_child(
+    function: str, request: BaseModel, *, deadline_seconds: float, listener: Listener, shared: bool = False
+) -> dict[str, Any]:
+    """Run a function in a child process and wait for its result.
+
+    Args:
+        function: "package.module:function", which takes the request and a `Reporter` and returns a JSON document.
+        request: The function's first argument.
+        deadline_seconds: The longest time that it may take.
+        listener: Called with the kind and content of every progress, log and warning line, in this thread.
+        shared: For a function that needs Keras. Inside `sharing_children` it may get a process that has done such work
+            before, and leaves its own, if it succeeds, to the next one.
+
+    Returns:
+        What the function returned, with the most memory that its process held meanwhile, `peak_memory_bytes`. That is
+        left out where the system does not say it of a process that has done other work before.
+
+    Raises:
+        ThawError: The error that the function raised, of the same class.
+        StepProcessError: The child died or passed its deadline; the message names the signal or the deadline.
+    """
+    children = _CHILDREN.get() if shared else None
+    child = Child(_IMPORTED_EARLY if shared else ()) if children is None else children.take()
+    takes_another = False
+    try:
+        result, takes_another = child.ask(function, request, deadline_seconds, listener)
+    finally:
+        if children is not None and takes_another:
+            children.give_back(child)
+        else:
+            child.end()
+    return result
+
+
+class Child:
+    """A child process."""
+
+    def __init__(self, modules: Sequence[str] = ()) -> None:
+        """Start it.
+
+        Args:
+            modules: What it imports while it waits for its first request.
+        """
+        self._process = subprocess.Popen(
+            [sys.executable, *_COMMAND, *modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",  # libraries may print anything, and a pipe that nobody empties would stop the child
+            start_new_session=True,  # so that a deadline ends the child's own children too
+            env=_environment(),
+        )
+        self._last_lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
+        self._drain = threading.Thread(target=self._keep_last_lines, daemon=True)
+        self._drain.start()
+        threading.Thread(target=self._sweep, daemon=True).start()
+
+    def is_alive(self) -> bool:
+        """Say whether it may still take a request.
+
+        Returns:
+            False when it has ended.
+        """
+        return self._process.poll() is None
+
+    def ask(
+        self, function: str, request: BaseModel, deadline_seconds: float, listener: Listener
+    ) -> tuple[dict[str, Any], bool]:
+        """Let it run a function. If this raises, the child is to be ended.
+
+        Args:
+            function: "package.module:function".
+            request: The function's first argument.
+            deadline_seconds: The longest time that it may take.
+            listener: Called with the kind and content of every progress, log and warning line, in this thread.
+
+        Returns:
+            What the function returned, and whether the child may be asked again.
+
+        Raises:
+            ThawError: The error that the function raised, of the same class.
+            StepProcessError: The child died or passed its deadline.
+        """
+        self._last_lines.clear()
+        outcome = threading.Lock()  # taken by whoever comes first: the end of the work, or the deadline
+
+        def stop_late() -> None:
+            if outcome.acquire(blocking=False):
+                self._stop()
+
+        timer = threading.Timer(deadline_seconds, stop_late)
+        timer.daemon = True
+        timer.start()
+        try:
+            answer = self._converse(function, request, listener)
+        finally:
+            timer.cancel()
+            in_time = outcome.acquire(blocking=False)
+        if "result" in answer:
+            result = answer["result"]
+            return result["answer"], result["takes_another"] and in_time
+        if not in_time:
+            raise StepProcessError(
+                f"{function} passed its deadline of {deadline_seconds:g} seconds and was ended. "
+                "Raise execution.deadline_minutes, or ask for less work."
+            )
+        if "error" in answer:
+            raise error_class(answer["error"]["class"])(answer["error"]["message"])
+        self._stop(signal_first=False)
+        raise StepProcessError(_obituary(function, self._process.returncode, self._last_lines))
+
+    def end(self) -> None:
+        """End it, and all that it started: first politely, so that it can save its state; then for certain."""
+        try:
+            self._stop()
+        finally:
+            self._close()
+
+    def kill(self) -> None:
+        """End it at once, where it has nothing to save, and all that it started."""
+        self._kill()
+        self._close()
+
+    def _converse(self, function: str, request: BaseModel, listener: Listener) -> dict[str, Any]:
+        stdin, stdout = typing.cast(IO[str], self._process.stdin), typing.cast(IO[str], self._process.stdout)
+        with contextlib.suppress(BrokenPipeError):  # it died at once; what it said before is read all the same
+            stdin.write(f"{function}\n{request.model_dump_json(by_alias=True)}\n")
+            stdin.flush()
+        for line in stdout:
+            if not line.endswith("\n"):
+                break  # killed in the middle of a word
+            ((kind, content),) = json.loads(line).items()
+            if kind in ("result", "error"):
+                return {kind: content}
+            listener(kind, content)
+        return {}
+
+    def _stop(self, *, signal_first: bool = True) -> None:
+        try:
+            if signal_first:
+                self._signal_group(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=SECONDS_TO_LEAVE)
+        finally:  # also where a second signal ends the waiting
+            self._kill()
+
+    def _kill(self) -> None:
+        self._signal_group(signal.SIGKILL)
+        self._process.wait()
+
+    def _close(self) -> None:
+        self._drain.join(timeout=1)
+        with contextlib.suppress(BrokenPipeError):  # of what it was not sent any more
+            typing.cast(IO[str], self._process.stdin).close()
+        typing.cast(IO[str], self._process.stdout).close()
+
+    def _sweep(self) -> None:
+        # A forked worker of a dead child holds the conversation's pipe open: without this its end would never come.
+        self._process.wait()
+        self._signal_group(signal.SIGKILL)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left; macOS says so with EPERM
+            os.killpg(self._process.pid, number)
+
+    def _keep_last_lines(self) -> None:
+        with typing.cast(IO[str], self._process.stderr) as stream:
+            for line in stream:
+                self._last_lines.append(line.rstrip())
+
+
+class Children:
+    """The processes that the steps of one run share; used from several threads."""
+
+    def __init__(self) -> None:
+        """Start none yet."""
+        self._idle: list[Child] = []
+        self._lock = threading.Lock()
+        self._has_started = False
+        self._is_closed = False
+
+    def prepare(self) -> None:
+        """Start the first child, which imports Keras while other things go on. Does nothing after the first one."""
+        with self._lock:
+            if not self._has_started:
+                self._has_started = True
+                self._idle.append(Child(_IMPORTED_EARLY))
+
+    def take(self) -> Child:
+        """Take a child, to be given back or ended.
+
+        Returns:
+            One that waits for work, or else a new one.
+        """
+        with self._lock:
+            self._has_started = True
+            while self._idle:
+                child = self._idle.pop()
+                if child.is_alive():
+                    return child
+                child.end()  # it died of something while it waited; this step is none the worse
+        return Child(_IMPORTED_EARLY)
+
+    def give_back(self, child: Child) -> None:
+        """Leave a child to the next step.
+
+        Args:
+            child: One that takes another request.
+        """
+        with self._lock:
+            if not self._is_closed:
+                self._idle.append(child)
+                return
+        child.kill()
+
+    def close(self) -> None:
+        """End the children that wait for work, and from now on each one that is given back."""
+        with self._lock:
+            self._is_closed = True
+            while self._idle:
+                self._idle.pop().kill()
+
+
+_CHILDREN: ContextVar[Children | None] = ContextVar("children", default=None)
+
+
+@contextlib.contextmanager
+def sharing_children() -> Iterator[Children]:
+    """Let the steps of a run share children, which end with it. Inside another call it is the same run.
+
+    Yields:
+        The run's children.
+    """
+    if (outer := _CHILDREN.get()) is not None:
+        yield outer
+        return
+    children = Children()
+    token = _CHILDREN.set(children)
+    try:
+        yield children
+    finally:
+        _CHILDREN.reset(token)
+        children.close()
+
+
+def prepare_shared_child() -> None:
+    """Start the first shared child of this run, which will soon be needed; does nothing outside `sharing_children`."""
+    if (children := _CHILDREN.get()) is not None:
+        children.prepare()
+
+
+def _environment() -> dict[str, str]:
+    # The child finds modules exactly where this process does: with -P, a `tasks.py` in the current folder is not
+    # taken for ours.
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return os.environ | {
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONPATH": path,
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+
+def _obituary(function: str, code: int, last_lines: collections.deque[str]) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name
+        cause = f"was killed by {name}" + (" (often: out of memory)" if name == "SIGKILL" else "")
+    else:
+        cause = f"ended with exit code {code} and no result"
+    words = f" Its last words: {last_lines[-1]}" if last_lines else ""
+    return f"The process of {function} {cause}.{words}"
