@@ -126,12 +126,21 @@ def _forget() -> None:
         keras.utils.clear_session(free_memory=False)
     if (tensorflow := sys.modules.get("tensorflow")) is not None:
         tensorflow.random.set_seed(None)
+        _forget_custom_gradients(sys.modules["tensorflow.python.framework.ops"])
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed()
     random.seed()
     gc.collect()
     with contextlib.suppress(AttributeError):  # only glibc has it, and only glibc keeps so much that is free
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _forget_custom_gradients(ops: Any) -> None:
+    # TensorFlow registers those of a graph for good, and keeps the graph with them, and with it the stage's weights.
+    # Optimizers use some in every training function. There is no public way to remove them (TensorFlow 2.21).
+    registry = ops.gradient_registry._registry
+    for name in [name for name in registry if name.startswith("CustomGradient-")]:
+        del registry[name]
 
 
 def _reset_peak_memory() -> bool:

@@ -1,5 +1,6 @@
 """What the children of the tests run; imported there by name, so it imports little."""
 
+import gc
 import importlib
 import os
 import random
@@ -11,6 +12,7 @@ import types
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 from pydantic import BaseModel
 
 from pipeline_config.errors import DatasetError, StepProcessError
@@ -163,6 +165,11 @@ def import_sklearn(work: Words, reporter: Reporter) -> dict[str, Any]:
     before = sorted(sys.modules)
     importlib.import_module("sklearn")
     return {"before": before, "after": sorted(sys.modules)}
+
+
+def count_what_is_held(work: Words, reporter: Reporter) -> dict[str, Any]:
+    graphs = [held for held in gc.get_objects() if type(held).__name__ == "FuncGraph"]
+    return {"graphs": len(graphs), "descriptors": psutil.Process().num_fds()}
 
 
 def be_a_parent_that_waits(folder: str) -> None:

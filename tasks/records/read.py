@@ -2,6 +2,7 @@
 
 import os
 import threading
+import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,7 +29,8 @@ class SplitReader:
     """The records of one split, by index.
 
     A record is read at its place in its shard, without a buffer and without a shared position, so that any number of
-    threads may read at once. Close the reader, or use it in a `with` statement, when nothing reads any more.
+    threads may read at once. Close the reader, or use it in a `with` statement, when nothing reads any more; else its
+    shards stay open for as long as something refers to it, such as a dataset.
     """
 
     def __init__(self, folder: Path, split: SplitName) -> None:
@@ -52,6 +54,7 @@ class SplitReader:
         self._shards: list[Shard] = index.splits[split].shards
         self._places = read_offsets(folder, split)
         self._descriptors: dict[int, int] = {}
+        weakref.finalize(self, _close_all, self._descriptors)
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -67,8 +70,7 @@ class SplitReader:
         """Close the shards; a read after this is an error."""
         with self._lock:
             self._is_closed = True
-            while self._descriptors:
-                os.close(self._descriptors.popitem()[1])
+            _close_all(self._descriptors)
 
     def read(self, index: int) -> bytes:
         """Read one record.
@@ -126,3 +128,8 @@ class SplitReader:
             return os.pread(descriptor, length, offset)
         with path.open("rb", buffering=0) as file:
             return os.pread(file.fileno(), length, offset)
+
+
+def _close_all(descriptors: dict[int, int]) -> None:
+    while descriptors:
+        os.close(descriptors.popitem()[1])

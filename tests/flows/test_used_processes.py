@@ -36,6 +36,11 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> list[Recipe]:
     return [plain, other]
 
 
+def ask(name: str) -> dict[str, Any]:
+    function = f"tests.child_functions:{name}"
+    return run_in_child(function, Words(), deadline_seconds=60, listener=lambda *_: None, shared=True)
+
+
 class Home:
     """Builds all steps of recipes, and notes what each made and which processes were there after it."""
 
@@ -44,6 +49,7 @@ class Home:
         self.shared = shared
         self.made: dict[tuple[str, str], ArtifactRef] = {}
         self.left: dict[tuple[str, str], set[int]] = {}
+        self.leaks: list[dict[str, int]] = []
 
     def build_all(self, recipe: Recipe) -> None:
         def build(name: str, step: Step, work_class: type[Work]) -> ArtifactRef:
@@ -100,6 +106,7 @@ def used(recipes: list[Recipe], tmp_path_factory: pytest.TempPathFactory) -> Hom
         Home(tmp_path_factory.mktemp("before"), shared=True).build_all(recipes[1])
         for recipe in recipes:
             home.build_all(recipe)
+            home.leaks.append(ask("count_what_is_held"))
     return home
 
 
@@ -130,11 +137,14 @@ def test_the_steps_of_a_run_share_one_process(new: Home, used: Home) -> None:
     assert set.union(*new.left.values()) == set()
 
 
+def test_a_used_process_keeps_no_file_open_and_no_graph(used: Home) -> None:
+    first, second = used.leaks
+    assert second["descriptors"] <= first["descriptors"]
+    assert second["graphs"] == 0
+
+
 def test_keras_comes_without_what_only_the_evaluation_needs() -> None:
-    with sharing_children():
-        answer = run_in_child(
-            "tests.child_functions:import_sklearn", Words(), deadline_seconds=60, listener=lambda *_: None, shared=True
-        )
+    answer = ask("import_sklearn")
     assert "keras" in answer["before"]
     assert {"matplotlib", "sklearn"}.isdisjoint(answer["before"])
     assert "sklearn" in answer["after"]
