@@ -23,6 +23,7 @@ from pipeline_config.errors import StepProcessError, error_class
 from tasks.process import SECONDS_TO_LEAVE
 
 _KEPT_LINES = 20
+_READY = '{"ready": true}\n'
 _COMMAND = ("-P", "-m", "tasks.step_process")
 _IMPORTED_EARLY = ("keras",)  # which imports TensorFlow
 
@@ -82,18 +83,24 @@ class Child:
             start_new_session=True,  # so that a deadline ends the child's own children too
             env=_environment(),
         )
+        self._was_asked = False
         self._last_lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
+        self._stdin, self._stdout = (
+            typing.cast(IO[str], self._process.stdin),
+            typing.cast(IO[str], self._process.stdout),
+        )
         self._drain = threading.Thread(target=self._keep_last_lines, daemon=True)
         self._drain.start()
         threading.Thread(target=self._sweep, daemon=True).start()
 
-    def is_alive(self) -> bool:
-        """Say whether it may still take a request.
+    def is_ready(self) -> bool:
+        """Say whether it can take a request; waits for one that has yet to forget the last.
 
         Returns:
             False when it has ended.
         """
-        return self._process.poll() is None
+        said = "" if self._was_asked else _READY  # a new one has nothing to forget
+        return self._process.poll() is None and (said or self._stdout.readline()) == _READY
 
     def ask(
         self, function: str, request: BaseModel, deadline_seconds: float, listener: Listener
@@ -114,6 +121,7 @@ class Child:
             StepProcessError: The child died or passed its deadline.
         """
         self._last_lines.clear()
+        self._was_asked = True
         outcome = threading.Lock()  # taken by whoever comes first: the end of the work, or the deadline
 
         def stop_late() -> None:
@@ -154,11 +162,10 @@ class Child:
         self._close()
 
     def _converse(self, function: str, request: BaseModel, listener: Listener) -> dict[str, Any]:
-        stdin, stdout = typing.cast(IO[str], self._process.stdin), typing.cast(IO[str], self._process.stdout)
         with contextlib.suppress(BrokenPipeError):  # it died at once; what it said before is read all the same
-            stdin.write(f"{function}\n{request.model_dump_json(by_alias=True)}\n")
-            stdin.flush()
-        for line in stdout:
+            self._stdin.write(f"{function}\n{request.model_dump_json(by_alias=True)}\n")
+            self._stdin.flush()
+        for line in self._stdout:
             if not line.endswith("\n"):
                 break  # killed in the middle of a word
             ((kind, content),) = json.loads(line).items()
@@ -183,8 +190,8 @@ class Child:
     def _close(self) -> None:
         self._drain.join(timeout=1)
         with contextlib.suppress(BrokenPipeError):  # of what it was not sent any more
-            typing.cast(IO[str], self._process.stdin).close()
-        typing.cast(IO[str], self._process.stdout).close()
+            self._stdin.close()
+        self._stdout.close()
 
     def _sweep(self) -> None:
         # A forked worker of a dead child holds the conversation's pipe open: without this its end would never come.
@@ -224,14 +231,16 @@ class Children:
         Returns:
             One that waits for work, or else a new one.
         """
+        while (child := self._take_idle()) is not None:
+            if child.is_ready():
+                return child
+            child.end()  # it died of something while it waited; this step is none the worse
+        return Child(_IMPORTED_EARLY)
+
+    def _take_idle(self) -> Child | None:
         with self._lock:
             self._has_started = True
-            while self._idle:
-                child = self._idle.pop()
-                if child.is_alive():
-                    return child
-                child.end()  # it died of something while it waited; this step is none the worse
-        return Child(_IMPORTED_EARLY)
+            return self._idle.pop() if self._idle else None
 
     def give_back(self, child: Child) -> None:
         """Leave a child to the next step.

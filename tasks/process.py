@@ -46,7 +46,7 @@ class Reporter:
         """Write one line.
 
         Args:
-            kind: "progress", "log", "warning", "result" or "error".
+            kind: "progress", "log", "warning", "result", "error" or "ready".
             content: A JSON document.
         """
         line = json.dumps({kind: content}) + "\n"

@@ -3,8 +3,9 @@
 `python -m tasks.step_process [module …]` imports the modules while it waits for its first request. It reads requests
 from standard input, two lines each: "package.module:function", and one JSON document for the function. It answers on
 standard output with one JSON document a line: `{"progress": …}`, `{"log": …}`, then `{"result": {"answer": …,
-"takes_another": …}}` or `{"error": …}`, after which it ends. Standard input stays open while the parent lives, and its
-end tells the process to leave. What libraries print goes to standard error.
+"takes_another": …}}` or `{"error": …}`, after which it ends. One that takes another says `{"ready": true}` when it has
+forgotten the last. Standard input stays open while the parent lives, and its end tells the process to leave. What
+libraries print goes to standard error.
 """
 
 import contextlib
@@ -33,6 +34,8 @@ from tasks.process import SECONDS_TO_LEAVE, Reporter
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # proc_pid_clear_refs(5)
+_NAME = Path("/proc/self/comm")
+_IDLE = "thaw-idle"
 
 # Keras imports them for functions that thaw does not call, where they are there: a quarter of its import's time.
 _NOT_FOR_KERAS = ("matplotlib", "sklearn")
@@ -53,16 +56,24 @@ def main(argv: Sequence[str]) -> int:
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     alone = threading.Event()
     threading.Thread(target=_listen, args=(lines, alone), daemon=True).start()
+    _show(_IDLE)
     _import_early(argv)
     measured = True
     try:
         while (code := _work(lines.get(), lines.get(), reporter, measured)) is None:
+            _show(_IDLE)
             _forget()
             measured = _reset_peak_memory()
+            reporter.send("ready", True)
         return code
     finally:
         if alone.is_set():
             _end_own_group()
+
+
+def _show(name: str) -> None:
+    with contextlib.suppress(OSError):  # only Linux has it: what `top` and `ps -o comm` show, its first 15 letters
+        _NAME.write_text(name)
 
 
 def _import_early(modules: Sequence[str]) -> None:
@@ -91,6 +102,7 @@ def _work(name: str, request: str, reporter: Reporter, measured: bool) -> int | 
     """Do one step's work; returns the exit code, or None where the process can take another step."""
     try:
         module, _, attribute = name.partition(":")
+        _show(attribute)
         function = getattr(importlib.import_module(module), attribute)
         request_class = typing.get_type_hints(function)["work"]
         answer = function(request_class.model_validate_json(request), reporter)

@@ -151,7 +151,14 @@ def use_a_device(work: Words, reporter: Reporter) -> dict[str, Any]:
     device = types.SimpleNamespace(device_type=work.text)
     config = types.SimpleNamespace(list_physical_devices=lambda: [types.SimpleNamespace(device_type="CPU"), device])
     seeds = types.SimpleNamespace(set_seed=lambda seed: None)
+    ops = types.SimpleNamespace(gradient_registry=types.SimpleNamespace(_registry={}))
     sys.modules["tensorflow"] = cast(types.ModuleType, types.SimpleNamespace(config=config, random=seeds))
+    sys.modules["tensorflow.python.framework.ops"] = cast(types.ModuleType, ops)
+    return {"pid": os.getpid()}
+
+
+def leave_a_library_that_cannot_be_cleared(work: Words, reporter: Reporter) -> dict[str, Any]:
+    sys.modules["keras"] = types.ModuleType("keras")
     return {"pid": os.getpid()}
 
 

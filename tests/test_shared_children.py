@@ -133,6 +133,17 @@ def test_random_numbers_do_not_go_on_from_a_seed_of_the_step_before():
     assert len({result["number"] for result in results}) == 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a process has no such name here")
+def test_a_process_carries_the_name_of_what_it_does():
+    names = []
+    with sharing_children():
+        for _ in range(2):
+            run("report", listener=lambda kind, _: names.append(psutil.Process(*own_children()).name()))
+        time.sleep(0.5)
+        names.append(psutil.Process(*own_children()).name())
+    assert names == ["report"] * 8 + ["thaw-idle"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak cannot be reset here")
 def test_the_peak_of_a_step_is_not_that_of_the_step_before():
     with sharing_children():
@@ -185,6 +196,13 @@ def test_a_process_that_dies_while_it_waits_is_no_failure_of_the_next_step():
         assert run("echo")["pid"] != used
 
 
+def test_a_process_that_cannot_forget_is_no_failure_of_the_next_step():
+    with sharing_children():
+        used = run("leave_a_library_that_cannot_be_cleared")["pid"]
+        assert run("echo")["pid"] != used
+    assert wait_until_gone([used], 0) == []
+
+
 def test_runs_inside_a_run_share_with_it():
     with sharing_children():
         with sharing_children():
@@ -206,9 +224,9 @@ def test_a_run_that_fails_ends_its_processes():
 def test_a_child_that_is_given_back_after_the_run_ends():
     with sharing_children() as shared:
         child = shared.take()
-    assert child.is_alive()
+    assert child.is_ready()
     shared.give_back(child)
-    assert not child.is_alive()
+    assert not child.is_ready()
 
 
 def test_workers_of_a_run_have_a_process_each():

@@ -36,7 +36,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def children_that_do(pid: int, function: str) -> list[psutil.Process]:
-    """Find the child processes that do the work of a step.
+    """Find the child processes that do the work of a step; on Linux only, where they carry its name.
 
     Args:
         pid: The run.
@@ -45,10 +45,11 @@ def children_that_do(pid: int, function: str) -> list[psutil.Process]:
     Returns:
         Those that run now.
     """
+    name = function.partition(":")[2][:15]  # as much as the kernel keeps
     found = []
     for process in tree(pid)[1:]:
         with contextlib.suppress(psutil.NoSuchProcess):
-            if function in process.cmdline():
+            if process.name() == name:
                 found.append(process)
     return found
 

@@ -32,10 +32,13 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def result_of(run: subprocess.Popen[str]) -> dict[str, Any]:
+    return result_and_log(run)[0]
+
+
+def result_and_log(run: subprocess.Popen[str]) -> tuple[dict[str, Any], str]:
     stdout, stderr = run.communicate(timeout=300)
     assert run.returncode == 0, stderr
-    result: dict[str, Any] = json.loads(stdout)
-    return result
+    return json.loads(stdout), stderr
 
 
 def assert_one_release(home: Path) -> None:
@@ -57,15 +60,15 @@ def test_each_step_is_built_once(thaw: Thaw, recipe: Path, tmp_path: Path) -> No
     def all_ended() -> bool:
         for run in runs:
             for function in WORK:
-                seen[function].update(child.pid for child in children_that_do(run.pid, function))
+                seen[function].update(run.pid for _ in children_that_do(run.pid, function))
         return all(run.poll() is not None for run in runs)
 
     wait_until(all_ended, 300, "the end of both runs")
-    first, second = (result_of(run) for run in runs)
-    assert {function: len(pids) for function, pids in seen.items()} == {
-        function: 2 if "training" in function else 1  # two stages
-        for function in WORK
-    }
+    (first, first_log), (second, second_log) = (result_and_log(run) for run in runs)
+    assert seen["tasks.training.work:train_stage"]
+    assert all(len(builders) <= 1 for function, builders in seen.items() if "training" not in function)
+    for words in ("stage_one, before the first step", "stage_two, before the first step", "test accuracy"):
+        assert (first_log + second_log).count(words) == 1
     assert [task["digest"] for task in first["tasks"]] == [task["digest"] for task in second["tasks"]]
     assert first["release"] == second["release"]
     assert_one_release(home)
