@@ -135,6 +135,8 @@ def kill_children(run: subprocess.Popen[str], choose: random.Random, most: int, 
             time.sleep(0.2)
             continue
         for child in still_there(children, choose.uniform(1, 25)):
+            if child not in children_that_do(run.pid, TRAINING):
+                continue  # it goes on with another step
             child.kill()
             assert still_there([child], SECONDS_TO_LEAVE) == []
             check_champion(home, "digits")
