@@ -12,6 +12,7 @@ from flows import active_runs, steps
 from flows.comparison_result import ComparisonResult, ComparisonTask
 from flows.journal import Journal
 from flows.quick_flow import quick_flow
+from flows.stages import train_in_two_stages
 from flows.workers import do_all
 from pipeline_config.errors import ThawError
 from pipeline_config.schema import Recipe
@@ -27,7 +28,6 @@ from tasks.evaluation.task import answer_for_stages
 from tasks.ingest.dataset import read_dataset
 from tasks.ingest.task import ingest
 from tasks.records.task import write_records
-from tasks.training.task import train_stage_one, train_stage_two
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,7 @@ def _require_same_test_images(store: ArtifactStore, prepared: Sequence[_Prepared
 def _train_and_test(run: _Run) -> MeasuredRun:
     journal, records = run.journal, run.records
     recipe, home = journal.recipe, journal.home
-    stage_one = journal.run(train_stage_one, steps.stage_one_step(recipe, home, records))
-    stage_two = journal.run(train_stage_two, steps.stage_two_step(recipe, records, stage_one))
+    stage_one, stage_two = train_in_two_stages(journal, records)
     answers = journal.run(answer_for_stages, steps.stage_answers_step(recipe, records, stage_one, stage_two))
     artifacts = RunArtifacts(records, stage_one, stage_two, answers)
     return measure_run(ArtifactStore(home), recipe.name, recipe.seed, artifacts)

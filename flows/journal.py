@@ -27,6 +27,7 @@ class Journal:
         refresh: Names of tasks that run again although they are cached.
         label: Which of a flow's several runs it is, for the names of the tasks; empty where there is one.
         reports: One for each finished task.
+        found: What each finished task made, by the key of its step.
     """
 
     recipe: Recipe
@@ -34,6 +35,7 @@ class Journal:
     refresh: Collection[str] = ()
     label: str = ""
     reports: list[TaskReport] = field(default_factory=list)
+    found: dict[str, ArtifactRef] = field(default_factory=dict)
 
     def run(self, step_task: StepTask, step: Step) -> ArtifactRef:
         """Run a task with the recipe's retries and deadline.
@@ -53,11 +55,12 @@ class Journal:
             ArtifactStore(self.home).forget(step.key)
         execution = self.recipe.execution
         # Typed by hand: the types of a task's call do not tell its state from its result.
-        call: Any = with_execution(self._labelled(step_task), execution, cached=self._has(step))
+        call: Any = with_execution(self._labelled(step_task), execution, cached=self.has(step))
         with part_of_run(self.label):
             state: State[ArtifactRef] = call(step, self.home, execution, return_state=True)
         ref = ArtifactRef.model_validate(state.result())
         ArtifactStore(self.home).mark_used(step.key)
+        self.found[step.key] = ref
         self.reports.append(
             TaskReport(
                 name=step_task.name,
@@ -69,11 +72,19 @@ class Journal:
         )
         return ref
 
+    def has(self, step: Step) -> bool:
+        """Say whether a step's artifact is there, and nothing is left to do.
+
+        Args:
+            step: The request.
+
+        Returns:
+            Whether a task with this request would end as Cached.
+        """
+        ref, _ = ArtifactStore(self.home).examine(step.key)  # what is damaged is set aside by the task, which says so
+        return ref is not None and step.in_place(self.home, ref)
+
     def _labelled(self, step_task: StepTask) -> StepTask:
         if not self.label:
             return step_task
         return step_task.with_options(task_run_name=f"{step_task.name}: {self.label}")
-
-    def _has(self, step: Step) -> bool:
-        ref, _ = ArtifactStore(self.home).examine(step.key)  # what is damaged is set aside by the task, which says so
-        return ref is not None and step.in_place(self.home, ref)

@@ -15,6 +15,8 @@ from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.step import Step
 from tasks.artifacts.store import ArtifactStore
 from tasks.publishing.step import PublishStep
+from tasks.training.features.choice import possible_views
+from tasks.training.features.step import FeaturesStep
 
 
 class PlannedTask(BaseModel):
@@ -46,6 +48,7 @@ class Planner:
         self._home = home
         self._refresh = refresh
         self._store = ArtifactStore(home)
+        self._features: set[str] = set()  # keys of those that stand in the plan; one may be for both stages
         self.tasks: list[PlannedTask] = []
         self.last_key: str | None = None
 
@@ -66,12 +69,50 @@ class Planner:
         self.tasks.append(PlannedTask(name=name, cached=ref is not None, reasons=reasons, digest=digest))
         return ref
 
+    def look_up_stage(
+        self,
+        name: str,
+        make_features: Callable[..., FeaturesStep | None],
+        make_step: Callable[..., Step],
+        *,
+        may_need_features: bool,
+        **inputs: ArtifactRef | None,
+    ) -> ArtifactRef | None:
+        """Add a stage to the plan, and before it its features if it would run and needs some.
+
+        Args:
+            name: The stage's name.
+            make_features: Makes the features' request of the inputs.
+            make_step: Makes the stage's request of the inputs and of the features.
+            may_need_features: Whether the features stand in the plan before the inputs are there.
+            **inputs: The artifacts that the stage reads; None for one that has yet to be made.
+
+        Returns:
+            The stage's artifact, if it is cached.
+        """
+        features_name = name.replace("stage", "features")
+        if None in inputs.values():
+            if may_need_features:
+                missing = self._last_missing()
+                reason = f"{missing} would run before it, and decides whether it pays"
+                self.tasks.append(PlannedTask(name=features_name, cached=False, reasons=[reason]))
+            return self.look_up(name, make_step, **inputs)
+        features = make_features(**inputs)
+        step = make_step(**inputs, features=features)
+        ref, _ = self._store.examine(step.key)
+        if features is not None and (ref is None or name in self._refresh) and features.key not in self._features:
+            self._features.add(features.key)
+            self.look_up(features_name, lambda: features)
+        return self.look_up(name, lambda **_: step, **inputs)
+
+    def _last_missing(self) -> str:
+        return [task.name for task in self.tasks if not task.cached][-1]
+
     def _examine(
         self, name: str, make_step: Callable[..., Step], inputs: dict[str, ArtifactRef | None]
     ) -> tuple[ArtifactRef | None, list[str]]:
         if None in inputs.values():
-            missing = [task.name for task in self.tasks if not task.cached]
-            return None, [f"{missing[-1]} would run before it"]
+            return None, [f"{self._last_missing()} would run before it"]
         if name in self._refresh:
             return None, ["--refresh asks for it"]
         try:
@@ -130,10 +171,18 @@ def plan(recipe: Recipe, home: Path, refresh: Collection[str] = ()) -> Plan:
     look_up = planner.look_up
     dataset = look_up("ingest", lambda: steps.ingest_step(recipe, home))
     records = look_up("records", lambda dataset: steps.records_step(recipe, dataset), dataset=dataset)
-    stage_one = look_up("stage_one", lambda records: steps.stage_one_step(recipe, home, records), records=records)
-    stage_two = look_up(
+    stage_one = planner.look_up_stage(
+        "stage_one",
+        lambda records: steps.features_one_step(recipe, home, records),
+        lambda records, features: steps.stage_one_step(recipe, home, records, features),
+        may_need_features=possible_views(recipe.stage_one) > 0,
+        records=records,
+    )
+    stage_two = planner.look_up_stage(
         "stage_two",
-        lambda records, stage_one: steps.stage_two_step(recipe, records, stage_one),
+        lambda records, stage_one: steps.features_two_step(recipe, home, records, stage_one),
+        lambda records, stage_one, features: steps.stage_two_step(recipe, records, stage_one, features),
+        may_need_features=possible_views(recipe.stage_two) > 0 and not steps.one_pass_does(recipe),
         records=records,
         stage_one=stage_one,
     )

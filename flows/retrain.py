@@ -8,6 +8,7 @@ from flows import active_runs, steps
 from flows.journal import Journal
 from flows.quick_flow import quick_flow
 from flows.result import RunResult, recall, remember
+from flows.stages import train_in_two_stages
 from flows.steps import TaskName
 from flows.summary import summarize
 from pipeline_config.schema import Recipe
@@ -18,7 +19,6 @@ from tasks.ingest.task import ingest
 from tasks.publishing.step import PublishStep
 from tasks.publishing.task import publish_release
 from tasks.records.task import write_records
-from tasks.training.task import train_stage_one, train_stage_two
 
 
 @quick_flow(
@@ -53,8 +53,7 @@ def _run_steps(journal: Journal) -> RunResult:
     started, recipe = time.monotonic(), journal.recipe
     dataset = journal.run(ingest, steps.ingest_step(recipe, journal.home))
     records = journal.run(write_records, steps.records_step(recipe, dataset))
-    stage_one = journal.run(train_stage_one, steps.stage_one_step(recipe, journal.home, records))
-    stage_two = journal.run(train_stage_two, steps.stage_two_step(recipe, records, stage_one))
+    stage_one, stage_two = train_in_two_stages(journal, records)
     evaluation = journal.run(evaluate, steps.evaluate_step(recipe, records, stage_one, stage_two))
     verdict = journal.run(compare_with_champion, steps.verdict_step(recipe, journal.home, evaluation, repair=True))
     publish = PublishStep(

@@ -9,6 +9,7 @@ from pipeline_config.schema import Recipe
 from pipeline_config.strict import nearest
 from tasks.artifacts.file_digests import FileDigests
 from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.store import ArtifactStore
 from tasks.evaluation.comparison import VerdictStep
 from tasks.evaluation.stage_answers_step import StageAnswersStep
 from tasks.evaluation.step import EvaluateStep
@@ -16,9 +17,13 @@ from tasks.ingest.sources import content_digest
 from tasks.ingest.step import IngestStep
 from tasks.publishing.publish import find_opponent
 from tasks.records.step import RecordsStep
+from tasks.training.features.choice import possible_views, views_of
+from tasks.training.features.step import FeaturesStep, Tap, features_of
 from tasks.training.step import TrainStep, weights_digest
 
-TaskName = Literal["ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"]
+TaskName = Literal[
+    "ingest", "records", "features_one", "stage_one", "features_two", "stage_two", "evaluate", "compare", "publish"
+]
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)  # in the order in which they run
 
 
@@ -61,8 +66,8 @@ def records_step(recipe: Recipe, dataset: ArtifactRef) -> RecordsStep:
     return RecordsStep(dataset=dataset, source=recipe.dataset.source, records=recipe.records)
 
 
-def stage_one_step(recipe: Recipe, home: Path, records: ArtifactRef) -> TrainStep:
-    """Ask for the first stage: from the recipe's weights."""
+def stage_one_step(recipe: Recipe, home: Path, records: ArtifactRef, features: FeaturesStep | None = None) -> TrainStep:
+    """Ask for the first stage: from the recipe's weights, on what its frozen layers put out if that is there."""
     return TrainStep(
         name="stage_one",
         records=records,
@@ -73,11 +78,14 @@ def stage_one_step(recipe: Recipe, home: Path, records: ArtifactRef) -> TrainSte
         deterministic=recipe.deterministic,
         precision=recipe.precision,
         devices=recipe.devices,
+        features_key=None if features is None else features.key,
     )
 
 
-def stage_two_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef) -> TrainStep:
-    """Ask for the second stage: from the first one's kept weights."""
+def stage_two_step(
+    recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef, features: FeaturesStep | None = None
+) -> TrainStep:
+    """Ask for the second stage: from the first one's kept weights, in the same way."""
     return TrainStep(
         name="stage_two",
         records=records,
@@ -88,7 +96,51 @@ def stage_two_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef)
         deterministic=recipe.deterministic,
         precision=recipe.precision,
         devices=recipe.devices,
+        features_key=None if features is None else features.key,
     )
+
+
+def features_one_step(recipe: Recipe, home: Path, records: ArtifactRef) -> FeaturesStep | None:
+    """Ask for what stage one's frozen layers put out, and stage two's where they are the same; None for none."""
+    one, two = _taps(recipe, home, records)
+    if one is None:
+        return None
+    taps = [one, two] if two is not None and one_pass_does(recipe) else [one]
+    return features_of(stage_one_step(recipe, home, records), taps)
+
+
+def features_two_step(recipe: Recipe, home: Path, records: ArtifactRef, stage_one: ArtifactRef) -> FeaturesStep | None:
+    """Ask for what stage two's frozen layers put out; None for none."""
+    one, two = _taps(recipe, home, records)
+    if two is None:
+        return None
+    if one is not None and one_pass_does(recipe):
+        return features_one_step(recipe, home, records)
+    return features_of(stage_two_step(recipe, records, stage_one), [two])
+
+
+def _taps(recipe: Recipe, home: Path, records: ArtifactRef) -> list[Tap | None]:
+    images = ArtifactStore(home).facts(records)["examples"]["train"]
+    taps: list[Tap | None] = []
+    for name, stage in (("stage_one", recipe.stage_one), ("stage_two", recipe.stage_two)):
+        views = views_of(stage, recipe.model.backbone, images)
+        forced = stage.feature_views != "auto"
+        taps.append(Tap(stage=name, train=stage.train, views=views, forced=forced) if views else None)
+    return taps
+
+
+def one_pass_does(recipe: Recipe) -> bool:
+    """Say whether the features of stage two are made together with those of stage one.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        Whether stage one leaves the backbone as it was, and both stages learn from views of the same pictures.
+    """
+    one, two = recipe.stage_one, recipe.stage_two
+    same_pictures = (one.resolution, one.augment) == (two.resolution, two.augment)
+    return one.train == "head" and same_pictures and min(possible_views(one), possible_views(two)) > 0
 
 
 def evaluate_step(recipe: Recipe, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef) -> EvaluateStep:

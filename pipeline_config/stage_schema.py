@@ -53,6 +53,17 @@ Train = Annotated[
 ]
 
 
+def _feature_views_form(value: object) -> str:
+    # Names the member of the union that the value means, so that its complaint is the only one that is shown.
+    return "word_form" if isinstance(value, str) else "number_form"
+
+
+FeatureViews = Annotated[
+    Annotated[Literal["auto"], Tag("word_form")] | Annotated[int, Field(ge=0), Tag("number_form")],
+    Discriminator(_feature_views_form),
+]
+
+
 class _Optimizer(Strict):
     learning_rate: float = Field(gt=0, description="the peak, reached after the warm-up")
 
@@ -141,6 +152,10 @@ class StageConfig(Strict):
     )
     epochs: int = Field(ge=0, description="0 keeps the weights that the stage starts from")
     batch_size: int = Field(default=32, ge=1, description="images a step, over all devices")
+    feature_views: FeatureViews = Field(
+        default="auto",
+        description="augmented views of each training image for which the frozen layers' outputs are kept; 0: none",
+    )
     optimizer: Optimizer
     schedule: LearningRateSchedule = LearningRateSchedule()
     ema: float | None = Field(

@@ -52,6 +52,8 @@ def _explain_settings(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             lines.append("the images changed")
         elif path == "weights_sha256":
             lines.append("the weights file changed")
+        elif path == "features_key":
+            lines.append("its features are others")
         elif rest != ["kind"]:
             lines.append(f"{_recipe_key(path, stage)} {_word(one)} → {_word(other)}")
     return lines

@@ -220,10 +220,8 @@ class ArtifactStore:
                 ref = self._seal(building, step, facts)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
-            record = _KeyRecord(ref=ref, document=step.key_document)
-            path = self._key_path(step.key)
-            make_folder(path.parent)
-            write_atomically(path, record.model_dump_json(indent=1).encode())
+            if step.lasts(facts):
+                self._remember(step, ref)
             self._remove_checkpoints(step.key)
             return ref
 
@@ -250,6 +248,12 @@ class ArtifactStore:
             yield
         finally:
             lock.release()
+
+    def _remember(self, step: Step, ref: ArtifactRef) -> None:
+        record = _KeyRecord(ref=ref, document=step.key_document)
+        path = self._key_path(step.key)
+        make_folder(path.parent)
+        write_atomically(path, record.model_dump_json(indent=1).encode())
 
     def _seal(self, building: Path, step: Step, facts: dict[str, Any]) -> ArtifactRef:
         with writing(building / MANIFEST_NAME):

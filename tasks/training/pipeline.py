@@ -1,16 +1,17 @@
 """Batches for training and for evaluation: which example stands where is a pure function of (seed, stage, epoch)."""
 
 import zlib
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from pipeline_config.augment_schema import CenterCrop
+from pipeline_config.augment_schema import Augmentation, CenterCrop
 from pipeline_config.stage_schema import StageConfig
 from tasks.records.read import SplitReader
 from tasks.training.augmentation import prepare_training_image
 from tasks.training.images import decode, fit
 
-_BATCHES_AHEAD = 4  # enough to cover a slow image; more only holds memory
+BATCHES_AHEAD = 4  # enough to cover a slow image; more only holds memory
 
 
 def stage_salt(name: str) -> int:
@@ -23,6 +24,53 @@ def stage_salt(name: str) -> int:
         A number from 0 to 2**31 - 1, the same on every machine.
     """
     return zlib.crc32(name.encode()) & 0x7FFFFFFF
+
+
+def epoch_seed(seed: int, salt: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Derive the seed of an epoch's draws: the order, and with the image's index the augmentation.
+
+    Args:
+        seed: The recipe's seed.
+        salt: `stage_salt` of the stage.
+        epoch: int64 (), from 0; or the number of a view, which is what an epoch of that number would show.
+
+    Returns:
+        int32 (2,).
+    """
+    return tf.random.experimental.stateless_fold_in(tf.constant([seed, salt], tf.int32), epoch)
+
+
+def shuffled(positions: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
+    """Say which examples stand at some positions of an epoch.
+
+    Args:
+        positions: int64, from 0.
+        seed: `epoch_seed` of the epoch.
+        count: Examples in an epoch.
+
+    Returns:
+        Indices of examples, int64, same shape.
+    """
+    return tf.random.experimental.index_shuffle(positions, seed, count - 1)
+
+
+def augmented(
+    image: tf.Tensor, index: tf.Tensor, seed: tf.Tensor, resolution: int, operations: Sequence[Augmentation]
+) -> tf.Tensor:
+    """Prepare an image as an epoch shows it.
+
+    Args:
+        image: uint8 (height, width, 3), range [0, 255].
+        index: Of the example, int64 ().
+        seed: `epoch_seed` of the epoch, or of a view.
+        resolution: Height and width of the result, in pixels.
+        operations: The stage's augmentations.
+
+    Returns:
+        float32 (resolution, resolution, 3), range [0, 255].
+    """
+    image_seed = tf.random.experimental.stateless_fold_in(seed, index)
+    return prepare_training_image(image, image_seed, resolution, operations)
 
 
 def training_batches(
@@ -53,19 +101,18 @@ def training_batches(
     count, operations, batch_size = reader.examples, stage.augment or [], stage.batch_size
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        epoch_seed = tf.random.experimental.stateless_fold_in(tf.constant([seed, salt], tf.int32), epoch)
+        drawn = epoch_seed(seed, salt, epoch)
 
         def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            index = tf.random.experimental.index_shuffle(position, epoch_seed, count - 1)
+            index = shuffled(position, drawn, count)
             encoded, label, _ = reader.tensor_example(index)
-            image_seed = tf.random.experimental.stateless_fold_in(epoch_seed, index)
-            return prepare_training_image(decode(encoded), image_seed, resolution, operations), label
+            return augmented(decode(encoded), index, drawn, resolution, operations), label
 
-        left_out = tf.where(epoch == first_epoch - 1, min(first_step * batch_size, count), 0)
-        positions = tf.data.Dataset.range(tf.cast(left_out, tf.int64), count)
+        left_out = min(first_step * batch_size, count)
+        positions = tf.data.Dataset.range(tf.where(epoch == first_epoch - 1, tf.constant(left_out, tf.int64), 0), count)
         return positions.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
 
-    return tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch).prefetch(_BATCHES_AHEAD)
+    return tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch).prefetch(BATCHES_AHEAD)
 
 
 def evaluation_batches(
@@ -89,4 +136,4 @@ def evaluation_batches(
         return fit(decode(encoded), resolution, center_crop), label, index
 
     indices = tf.data.Dataset.range(reader.examples)
-    return indices.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size).prefetch(_BATCHES_AHEAD)
+    return indices.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size).prefetch(BATCHES_AHEAD)

@@ -25,6 +25,9 @@ class TrainStep(Step):
         seed: The recipe's seed.
         deterministic: The recipe's `deterministic`.
         precision: The recipe's `precision`.
+        features_key: Key of the features that it learns from, if it does: what its frozen layers put out. It is not the
+            digest of that artifact, which is large and need not be there where the stage is: what it holds follows from
+            the key.
         devices: The recipe's `devices`. They are part of the key because what several devices compute differs from what
             one does: in the order of sums, and in the batches whose statistics normalize.
     """
@@ -44,10 +47,12 @@ class TrainStep(Step):
     deterministic: bool = True
     precision: Precision = "float32"
     devices: Devices = "auto"
+    features_key: str | None = None
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields, but the digest of a weights file in place of its path."""
+        """All fields, but the digest of a weights file in place of its path, and what `features_key` says better."""
         document = super().depends_on()
+        del document["stage"]["feature_views"]
         if self.weights_sha256 is not None:
             document["model"]["weights"] = None
         return document

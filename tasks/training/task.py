@@ -1,11 +1,12 @@
-"""The Prefect tasks of training: both stages are one function."""
+"""The Prefect tasks of training: both stages are one function, and so are the features of both."""
 
 from pathlib import Path
 
 from pipeline_config.schema import ExecutionConfig
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.store import ArtifactStore
-from tasks.task import build_in_child, step_task
+from tasks.task import StepTask, build_in_child, step_task
+from tasks.training.features.step import FeaturesStep, FeaturesWork
 from tasks.training.step import TrainStep, TrainWork
 
 
@@ -24,3 +25,16 @@ def _train(step: TrainStep, home: Path, execution: ExecutionConfig) -> ArtifactR
 
 train_stage_one = step_task("stage_one", "training")(_train)
 train_stage_two = step_task("stage_two", "training")(_train)
+
+
+def _features_task(name: str) -> StepTask:
+    @step_task(name, "training")
+    def compute(step: FeaturesStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+        """Run the frozen layers once per image and view: a features artifact."""
+        return build_in_child(name, step, FeaturesWork, home, execution)
+
+    return compute
+
+
+compute_features_one = _features_task("features_one")
+compute_features_two = _features_task("features_two")

@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 from pipeline_config.errors import RecipeError
-from pipeline_config.stage_schema import BatchNormMode, FromLayer, LastBlocks, StageConfig
+from pipeline_config.stage_schema import BatchNormMode, FromLayer, LastBlocks, StageConfig, Train
 from pipeline_config.strict import nearest
 from tasks.training.backbones import BACKBONES
 from tasks.training.model import LOGITS_NAME, POOLING_NAME, backbone_of, head_batch_norm_of
@@ -51,7 +51,7 @@ def thaw(model: keras.Model, stage: StageConfig, backbone_name: str) -> Thawed:
         RecipeError: `train` names a layer or a number of blocks that the backbone does not have.
     """
     backbone = backbone_of(model)
-    thawed, warnings = _thawed_layers(backbone, stage, backbone_name)
+    thawed, warnings = _thawed_layers(backbone, stage.train, backbone_name)
     mode = stage.batch_norm or "frozen"
     variables: list[keras.Variable] = []
     for layer in backbone.layers:
@@ -64,6 +64,24 @@ def thaw(model: keras.Model, stage: StageConfig, backbone_name: str) -> Thawed:
     variables += model.get_layer(LOGITS_NAME).weights
     prefix, suffix = _split(model, backbone, thawed)
     return Thawed(prefix, suffix, variables, warnings)
+
+
+def last_frozen_output(backbone: keras.Model, train: Train, backbone_name: str) -> keras.KerasTensor | None:
+    """Find the last tensor of a backbone that no thawed layer influences: the input of `thaw`'s suffix.
+
+    Args:
+        backbone: The backbone of a classifier.
+        train: A stage's `train`.
+        backbone_name: A key of `BACKBONES`.
+
+    Returns:
+        The tensor, in the backbone's own graph; its output where nothing of it is thawed; None where there is none.
+
+    Raises:
+        RecipeError: `train` names a layer or a number of blocks that the backbone does not have.
+    """
+    thawed, _ = _thawed_layers(backbone, train, backbone_name)
+    return _last_cut_before(backbone, thawed) if thawed else backbone.output
 
 
 def make_ordinary(model: keras.Model) -> None:
@@ -83,11 +101,9 @@ def _thaw_batch_norm(layer: layers.BatchNormalization, mode: BatchNormMode) -> l
     return [variable for variable in (layer.gamma, layer.beta) if variable is not None] if learns else []
 
 
-def _thawed_layers(
-    backbone: keras.Model, stage: StageConfig, backbone_name: str
-) -> tuple[list[keras.Layer], list[str]]:
+def _thawed_layers(backbone: keras.Model, train: Train, backbone_name: str) -> tuple[list[keras.Layer], list[str]]:
     everything = list(backbone.layers)
-    match stage.train:
+    match train:
         case "all":
             return everything, []
         case "head":

@@ -1,13 +1,13 @@
 """Trains one stage, in a child process. Both stages are this function."""
 
+import contextlib
+import dataclasses
 import math
-from pathlib import Path
 from threading import Event
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from pipeline_config.errors import RecipeError
 from pipeline_config.stage_schema import StageConfig
@@ -17,13 +17,15 @@ from tasks.records.read import SplitReader
 from tasks.training.averaging import WeightAverage, averaged_variables
 from tasks.training.backbones import BACKBONES
 from tasks.training.checkpoint import Checkpoints
-from tasks.training.devices import choose_strategy, computing_in
+from tasks.training.devices import computing_in
+from tasks.training.examples import Examples, of_features, of_images, open_features
 from tasks.training.images import find_center_crop
 from tasks.training.loop import Loop
 from tasks.training.model import build_classifier, weights_sha256
 from tasks.training.optimizers import build_optimizer
-from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
-from tasks.training.stage_artifact import WEIGHTS_NAME, Measurement, StageFacts, write_stage
+from tasks.training.pipeline import stage_salt
+from tasks.training.stage_artifact import Measurement, StageFacts, write_stage
+from tasks.training.start import build_start, prepare_process
 from tasks.training.state import TrainingState
 from tasks.training.step import TrainStep, TrainWork
 from tasks.training.step_functions import make_measure_function, make_train_function
@@ -47,36 +49,33 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
         ArtifactError: An input fails its check.
     """
     step = work.step
-    if step.deterministic or not tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.enable_op_determinism()  # costs nothing on a CPU
-    strategy = choose_strategy(step.devices)
-    keras.utils.clear_session()  # so that the names of layers, which are saved, do not depend on what was built before
-    keras.utils.set_random_seed(step.seed ^ stage_salt(step.name))
+    strategy = prepare_process(step)
     store = ArtifactStore(work.home)
     records = store.open(step.records)
-    train_split, validation_split = SplitReader(records, "train"), SplitReader(records, "validation")
-    start = None if step.start is None else store.open(step.start)
+    train_split = SplitReader(records, "train")
     resolution = step.stage.resolution or BACKBONES[step.model.backbone].resolution
-    with strategy.scope(), computing_in(step.precision):
-        model = _start_model(step, start, len(train_split.classes), resolution)
+    with strategy.scope(), computing_in(step.precision), contextlib.ExitStack() as stack:
+        model = build_start(step, store, classes=len(train_split.classes), resolution=resolution)
         thawed = thaw(model, step.stage, step.model.backbone)
         for warning in thawed.warnings:
             reporter.warn(warning)
+        features = open_features(store, step)
+        if features is None:
+            examples = of_images(step, train_split, SplitReader(records, "validation"), resolution)
+        else:
+            reporter.log(f"{step.name} learns from what the frozen layers put out for {features.views} views.")
+            examples = of_features(step, stack.enter_context(features))
+            thawed = dataclasses.replace(thawed, prefix=None)  # what it would put out is what comes in
         with asked_to_leave() as asked:
-            state = _make_loop(work, thawed, train_split, validation_split, resolution, asked, reporter).run()
+            state = _make_loop(work, thawed, train_split, examples, asked, reporter).run()
             seconds = state.seconds
     model = _make_ordinary(model, step, len(train_split.classes), resolution)
     facts = _facts(step, model, thawed, state, train_split.classes, resolution)
     write_stage(work.folder, model, state.history, facts)
-    return facts.model_dump(mode="json", exclude={"classes"}) | {"training_seconds": seconds}
-
-
-def _start_model(step: TrainStep, start: Path | None, classes: int, resolution: int) -> keras.Model:
-    model = build_classifier(step.model, classes=classes, resolution=resolution, pretrained=start is None)
-    if start is not None:
-        # Built anew rather than loaded whole, because the resolution may differ; the weights do not depend on it.
-        model.load_weights(start / WEIGHTS_NAME)
-    return model
+    return facts.model_dump(mode="json", exclude={"classes"}) | {
+        "training_seconds": seconds,
+        "feature_views": 0 if features is None else features.views,
+    }
 
 
 def _make_ordinary(model: keras.Model, step: TrainStep, classes: int, resolution: int) -> keras.Model:
@@ -94,12 +93,11 @@ def _make_loop(
     work: TrainWork,
     thawed: Thawed,
     train_split: SplitReader,
-    validation_split: SplitReader,
-    resolution: int,
+    examples: Examples,
     asked: Event,
     reporter: Reporter,
 ) -> Loop:
-    step, stage, salt = work.step, work.step.stage, stage_salt(work.step.name)
+    step, stage = work.step, work.step.stage
     optimizer = build_optimizer(stage.optimizer, thawed.variables, step.precision)
     changing = averaged_variables(thawed.suffix, thawed.variables)
     average = None if stage.ema is None else WeightAverage(changing, stage.ema)
@@ -113,25 +111,12 @@ def _make_loop(
             optimizer,
             class_weights=weights,
             label_smoothing=stage.label_smoothing,
-            seed=step.seed ^ salt,
+            seed=step.seed ^ stage_salt(step.name),
             average=average,
         ),
         measure=make_measure_function(thawed, average),
-        training_batches=lambda epoch, steps_done: training_batches(
-            train_split,
-            stage,
-            seed=step.seed,
-            salt=salt,
-            resolution=resolution,
-            first_epoch=epoch,
-            first_step=steps_done,
-        ),
-        validation_batches=evaluation_batches(
-            validation_split,
-            resolution=resolution,
-            center_crop=find_center_crop(stage.augment or []),
-            batch_size=stage.batch_size,
-        ),
+        training_batches=examples.training,
+        validation_batches=examples.validation,
         steps_per_epoch=-(-train_split.examples // stage.batch_size),
         loss_of_guessing=math.log(len(weights)) * float(np.average(weights, weights=train_split.class_counts)),
         average=average,

@@ -1,0 +1,105 @@
+"""What a stage learns from and is measured on: the images, or what its frozen layers put out for them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from pipeline_config.errors import ArtifactError
+from tasks.artifacts.store import ArtifactStore
+from tasks.records.read import SplitReader
+from tasks.training.features.batches import cached_training_batches, cached_validation_batches
+from tasks.training.features.files import FeatureReader, read_document
+from tasks.training.images import find_center_crop
+from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
+from tasks.training.step import TrainStep
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The batches of a stage.
+
+    Attributes:
+        training: From an epoch and a step of it on, (images or features, labels).
+        validation: One pass, (images or features, labels, indices).
+    """
+
+    training: Callable[[int, int], Iterable[tuple[tf.Tensor, tf.Tensor]]]
+    validation: Iterable[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+
+
+def open_features(store: ArtifactStore, step: TrainStep) -> FeatureReader | None:
+    """Find what a stage's frozen layers put out.
+
+    Args:
+        store: Where it is.
+        step: The stage's request.
+
+    Returns:
+        The features; None where the stage has none, or where it was decided that they would not pay.
+
+    Raises:
+        ArtifactError: They should be there, and are not.
+    """
+    if step.features_key is None:
+        return None
+    ref = store.find(step.features_key)
+    if ref is None:
+        raise ArtifactError(f"{step.name}: the features that it is to learn from are gone. Run again to rebuild them.")
+    folder = store.folder(ref)  # find has checked it
+    return FeatureReader(folder, step.name) if read_document(folder).taps[step.name].views else None
+
+
+def of_features(step: TrainStep, reader: FeatureReader) -> Examples:
+    """Learn from features.
+
+    Args:
+        step: The stage's request.
+        reader: Its features; to be closed afterwards.
+
+    Returns:
+        The batches.
+    """
+    return Examples(
+        training=lambda epoch, steps_done: cached_training_batches(
+            reader,
+            step.stage,
+            seed=step.seed,
+            salt=stage_salt(step.name),
+            first_epoch=epoch,
+            first_step=steps_done,
+        ),
+        validation=cached_validation_batches(reader, batch_size=step.stage.batch_size),
+    )
+
+
+def of_images(step: TrainStep, train: SplitReader, validation: SplitReader, resolution: int) -> Examples:
+    """Learn from images.
+
+    Args:
+        step: The stage's request.
+        train: The train split.
+        validation: The validation split.
+        resolution: Height and width of the images, in pixels.
+
+    Returns:
+        The batches.
+    """
+    stage = step.stage
+    return Examples(
+        training=lambda epoch, steps_done: training_batches(
+            train,
+            stage,
+            seed=step.seed,
+            salt=stage_salt(step.name),
+            resolution=resolution,
+            first_epoch=epoch,
+            first_step=steps_done,
+        ),
+        validation=evaluation_batches(
+            validation,
+            resolution=resolution,
+            center_crop=find_center_crop(stage.augment or []),
+            batch_size=stage.batch_size,
+        ),
+    )

@@ -1,0 +1,70 @@
+"""Batches of what the frozen layers put out, in the order in which the images themselves would come."""
+
+import tensorflow as tf
+
+from pipeline_config.stage_schema import StageConfig
+from tasks.training.features.files import FeatureReader, RowType
+from tasks.training.pipeline import BATCHES_AHEAD, epoch_seed, shuffled
+
+_STORED: dict[RowType, tf.DType] = {"float32": tf.float32, "float16": tf.float16, "bfloat16": tf.uint16}
+
+
+def cached_training_batches(
+    reader: FeatureReader, stage: StageConfig, *, seed: int, salt: int, first_epoch: int = 1, first_step: int = 0
+) -> tf.data.Dataset:
+    """Make the batches of a stage as `training_batches` does, from views in place of images.
+
+    Args:
+        reader: The stage's features.
+        stage: Says how many epochs, and how large a batch.
+        seed: The recipe's seed.
+        salt: `stage_salt` of the stage.
+        first_epoch: The epoch to begin in, from 1.
+        first_step: Batches of that epoch to leave out; the following ones are the same as if nothing were left out.
+
+    Returns:
+        A dataset of (features float32 (batch, …), labels int32 (batch,)). Epoch e shows view (e - 1) modulo the number
+        of views.
+    """
+    labels = tf.constant(reader.labels)
+    count = len(reader.labels)
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        drawn, view = epoch_seed(seed, salt, epoch), epoch % reader.views
+
+        def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            indices = shuffled(positions, drawn, count)
+            # Stateless, because it is: stateful maps run one call at a time under deterministic operations.
+            rows = tf.numpy_function(reader.read, [view, indices], _STORED[reader.type], stateful=False)
+            return _decode(rows, reader), tf.gather(labels, indices)
+
+        left_out = min(first_step * stage.batch_size, count)
+        positions = tf.data.Dataset.range(tf.where(epoch == first_epoch - 1, tf.constant(left_out, tf.int64), 0), count)
+        return positions.batch(stage.batch_size).map(batch, tf.data.AUTOTUNE, deterministic=True)
+
+    return tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch).prefetch(BATCHES_AHEAD)
+
+
+def cached_validation_batches(reader: FeatureReader, *, batch_size: int) -> tf.data.Dataset:
+    """Make one pass over the validation split, in the order of its records.
+
+    Args:
+        reader: The stage's features.
+        batch_size: Images a batch; the last batch holds what is left.
+
+    Returns:
+        A dataset of (features float32 (batch, …), labels int32 (batch,), indices int64 (batch,)).
+    """
+    labels = tf.constant(reader.validation_labels)
+
+    def batch(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        rows = tf.numpy_function(reader.read_validation, [indices], _STORED[reader.type], stateful=False)
+        return _decode(rows, reader), tf.gather(labels, indices), indices
+
+    indices = tf.data.Dataset.range(len(reader.validation_labels)).batch(batch_size)
+    return indices.map(batch, tf.data.AUTOTUNE, deterministic=True).prefetch(BATCHES_AHEAD)
+
+
+def _decode(rows: tf.Tensor, reader: FeatureReader) -> tf.Tensor:
+    rows = tf.ensure_shape(rows, [None, *reader.shape])
+    return tf.cast(tf.bitcast(rows, tf.bfloat16) if reader.type == "bfloat16" else rows, tf.float32)

@@ -1,0 +1,128 @@
+"""Whether it pays to keep the outputs of a stage's frozen layers, and for how many views. No TensorFlow.
+
+The answer follows from the recipe and the data. The rates below are those of two cores, rounded; they only have to be
+right to a factor of two or so, because what pays mostly pays many times over.
+"""
+
+from dataclasses import dataclass
+
+from pipeline_config.augment_schema import CenterCrop
+from pipeline_config.stage_schema import StageConfig
+
+# With 2, 4 and 10 views the tutorial's recipe reached the same accuracy (docs/results.md); each view costs a pass.
+DEFAULT_VIEWS = 4
+_LEAST_USES = 2  # epochs in which a view is used: with one, there is nothing to save
+
+_MULTIPLICATIONS_PER_SECOND = 30e9
+_SECONDS_OF_A_PROCESS = 10.0  # a child's start, TensorFlow's import, and building the network
+_BYTES_WRITTEN_PER_SECOND = 200e6
+_BYTES_READ_PER_SECOND = 400e6
+_LEAST_SHARE = 0.05  # of a training step's work; below it the files are not worth their place
+
+# Multiplications of one image, in 10^9, at a height and width. Counted from the graphs; a test compares.
+MULTIPLICATIONS = {
+    "SmallCNN": (0.0386, 32),
+    "MobileNetV2": (0.299, 224),
+    "ResNet50V2": (3.48, 224),
+    "EfficientNetB0": (0.385, 224),
+    "EfficientNetB1": (0.686, 240),
+    "EfficientNetB2": (0.992, 260),
+    "EfficientNetB3": (1.83, 300),
+    "EfficientNetB4": (4.39, 380),
+    "EfficientNetB5": (10.3, 456),
+    "EfficientNetB6": (19.1, 528),
+    "EfficientNetB7": (37.7, 600),
+}
+
+
+def possible_views(stage: StageConfig) -> int:
+    """Say for how many views of each training image a stage's frozen layers might be run, by its settings alone.
+
+    Args:
+        stage: The stage's settings, resolved.
+
+    Returns:
+        The number; 0 where nothing is frozen or nothing learned, or where the recipe does not want it.
+    """
+    if stage.train == "all" or stage.epochs == 0:
+        return 0
+    is_random = any(not isinstance(operation, CenterCrop) for operation in stage.augment or [])
+    most = stage.epochs if is_random else 1  # where nothing is drawn, all views of an image are the same
+    if stage.feature_views != "auto":
+        return min(stage.feature_views, most)
+    views = min(DEFAULT_VIEWS, stage.epochs // _LEAST_USES, most)
+    return 0 if views == 1 and is_random else views  # with one view, every epoch would show the same pictures
+
+
+def views_of(stage: StageConfig, backbone: str, images: int) -> int:
+    """Say the same of a stage whose number of images is known.
+
+    Args:
+        stage: The stage's settings, resolved.
+        backbone: A key of `MULTIPLICATIONS`.
+        images: Training images.
+
+    Returns:
+        The number; 0 also where another process would take longer than it could save.
+    """
+    views = possible_views(stage)
+    if stage.feature_views != "auto":
+        return views
+    # At most so much: part of the network may be thawed.
+    saved = images * (stage.epochs - views) * _multiplications(backbone, stage.resolution)
+    return views if saved / _MULTIPLICATIONS_PER_SECOND > _SECONDS_OF_A_PROCESS else 0
+
+
+def _multiplications(backbone: str, resolution: int | None) -> float:
+    billions, own = MULTIPLICATIONS[backbone]
+    return billions * 1e9 * ((resolution or own) / own) ** 2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What decides, of one stage.
+
+    Attributes:
+        images: Training images.
+        views: Views of each.
+        row_bytes: What is kept of one view of one image.
+        frozen: Multiplications of the frozen layers, for one image.
+        thawed: Those of the others.
+    """
+
+    images: int
+    views: int
+    row_bytes: int
+    frozen: int
+    thawed: int
+
+    @property
+    def share(self) -> float:
+        """The frozen layers' share of a training step, in which the others are run forward and twice backward."""
+        return self.frozen / (self.frozen + 3 * self.thawed)
+
+    @property
+    def words(self) -> str:
+        """The figures, for the log."""
+        megabytes = self.images * self.row_bytes / 1e6
+        views = "1 view" if self.views == 1 else f"{self.views} views"
+        return (
+            f"{views} of {self.images} images, {megabytes:.3g} MB a view; "
+            f"the frozen layers are {self.share:.0%} of a step's work"
+        )
+
+
+def pays(cost: Cost) -> bool:
+    """Say whether reading what the frozen layers put out is quicker than running them, over all epochs.
+
+    It is asked for the least number of epochs that use a view, so that the answer is the same for more of them.
+
+    Args:
+        cost: What decides.
+
+    Returns:
+        Whether to keep it.
+    """
+    saved = (_LEAST_USES - 1) * cost.frozen / _MULTIPLICATIONS_PER_SECOND
+    spent = cost.row_bytes * (1 / _BYTES_WRITTEN_PER_SECOND + _LEAST_USES / _BYTES_READ_PER_SECOND)
+    return cost.share >= _LEAST_SHARE and saved > spent

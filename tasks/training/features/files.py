@@ -1,0 +1,301 @@
+"""The files of a features artifact: one `.npy` file per view and one for validation, written and read row by row.
+
+    features.json                      what is there, and why the rest is not
+    labels-train.npy, labels-validation.npy
+    <stage>-view-<n>.npy               row i belongs to the i-th record of the train split
+    <stage>-validation.npy             row i belongs to the i-th record of the validation split
+
+Rows are read at their places, and not through a map of the file: what is mapped counts as memory of the process, so
+that would grow with the data.
+"""
+
+import io
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline_config.errors import ArtifactError
+from tasks.artifacts.store import write_json
+
+DOCUMENT_NAME = "features.json"
+
+# Numpy has no bfloat16, whose numbers are the upper halves of float32's: it is kept as bits.
+RowType = Literal["float32", "float16", "bfloat16"]
+_STORED: dict[RowType, np.dtype[Any]] = {
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+}
+
+
+class TapFeatures(BaseModel):
+    """What was decided for one stage, and what there is of it.
+
+    Attributes:
+        views: Number of views of the training images; 0 where nothing is kept.
+        shape: Of a row.
+        type: Of its numbers.
+        decision: One line for the log.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    views: int
+    shape: list[int]
+    type: RowType
+    decision: str
+
+    @property
+    def row_bytes(self) -> int:
+        """What is kept of one view of one image."""
+        return math.prod(self.shape) * _STORED[self.type].itemsize
+
+
+class FeaturesDocument(BaseModel):
+    """The contents of `features.json`.
+
+    Attributes:
+        taps: By the stage's name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    taps: dict[str, TapFeatures]
+
+
+def view_name(stage: str, view: int) -> str:
+    """Name the file with a view of the training images.
+
+    Args:
+        stage: The stage's name.
+        view: From 0.
+
+    Returns:
+        The file's name.
+    """
+    return f"{stage}-view-{view}.npy"
+
+
+def validation_name(stage: str) -> str:
+    """Name the file with the validation images.
+
+    Args:
+        stage: The stage's name.
+
+    Returns:
+        The file's name.
+    """
+    return f"{stage}-validation.npy"
+
+
+def labels_name(split: str) -> str:
+    """Name the file with the labels of a split, in the order of its rows: int32 (examples,).
+
+    Args:
+        split: "train" or "validation".
+
+    Returns:
+        The file's name.
+    """
+    return f"labels-{split}.npy"
+
+
+def write_document(folder: Path, document: FeaturesDocument) -> None:
+    """Write `features.json`.
+
+    Args:
+        folder: The artifact's folder.
+        document: What it says.
+    """
+    write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
+
+
+def read_document(folder: Path) -> FeaturesDocument:
+    """Read `features.json`.
+
+    Args:
+        folder: A features artifact, checked.
+
+    Returns:
+        What it says.
+
+    Raises:
+        ArtifactError: It is not what this version of thaw writes.
+    """
+    path = folder / DOCUMENT_NAME
+    try:
+        return FeaturesDocument.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"{path} is no description of features. Run again to rebuild it.") from error
+
+
+class RowsWriter:
+    """Writes one `.npy` file row by row, so that it need not be in memory, and so that a full disk is an error."""
+
+    def __init__(self, path: Path, rows: int, shape: Sequence[int], row_type: RowType) -> None:
+        """Begin the file.
+
+        Args:
+            path: The file.
+            rows: How many rows will be written.
+            shape: Of a row.
+            row_type: Of its numbers.
+        """
+        self._type = row_type
+        self._file = path.open("wb")
+        self._file.write(_header(rows, shape, row_type))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, rows: NDArray[np.float32]) -> None:
+        """Write the next rows.
+
+        Args:
+            rows: float32 (rows, …), finite and in the type's range.
+        """
+        self._file.write(encode(rows, self._type).tobytes())
+
+
+class RowsReader:
+    """Reads rows of one `.npy` file by index, from any thread."""
+
+    def __init__(self, path: Path, rows: int, shape: Sequence[int], row_type: RowType) -> None:
+        """Open the file.
+
+        Args:
+            path: Written by `RowsWriter`, with the same arguments.
+            rows: How many rows it has.
+            shape: Of a row.
+            row_type: Of its numbers.
+
+        Raises:
+            ArtifactError: It cannot be opened, or holds something else.
+        """
+        self._path, self._rows, self._shape, self._stored = path, rows, tuple(shape), _STORED[row_type]
+        self._row_bytes = math.prod(self._shape) * self._stored.itemsize
+        header = _header(rows, shape, row_type)
+        self._start = len(header)
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror}. Run again to rebuild it.") from error
+        if os.pread(self._descriptor, self._start, 0) != header:
+            raise ArtifactError(f"{path} holds other rows than {DOCUMENT_NAME} says. Run again to rebuild it.")
+
+    def close(self) -> None:
+        """Close the file; a read after this is an error."""
+        os.close(self._descriptor)
+
+    def read(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
+        """Read some rows, in any order.
+
+        Args:
+            indices: From 0.
+
+        Returns:
+            A new array (len(indices), …) of the type in which they are stored.
+
+        Raises:
+            ArtifactError: The file ends too early.
+        """
+        rows = np.empty((len(indices), *self._shape), self._stored)
+        for place, index in enumerate(indices):
+            if not 0 <= index < self._rows:
+                raise IndexError(f"Row {index} was asked for; there are {self._rows}.")
+            view = rows[place : place + 1].data.cast("B")
+            if os.preadv(self._descriptor, [view], self._start + int(index) * self._row_bytes) != self._row_bytes:
+                raise ArtifactError(f"{self._path} ends in row {index}. Run again to rebuild it.")
+        return rows
+
+
+def encode(rows: NDArray[np.float32], row_type: RowType) -> NDArray[Any]:
+    """Bring numbers to the form in which they are kept.
+
+    Args:
+        rows: float32, finite and in the type's range.
+        row_type: The type.
+
+    Returns:
+        The same numbers, rounded to the nearest.
+    """
+    if row_type != "bfloat16":
+        return rows.astype(_STORED[row_type])
+    bits = np.ascontiguousarray(rows, np.float32).view(np.uint32)
+    # To the nearest, and of two that are as near to the even one, as the processors do it.
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(_STORED[row_type])
+
+
+class FeatureReader:
+    """What one stage reads of a features artifact. Close it when nothing reads any more."""
+
+    def __init__(self, folder: Path, stage: str) -> None:
+        """Open the files of a stage.
+
+        Args:
+            folder: A features artifact, checked, in which something is kept for the stage.
+            stage: The stage's name.
+
+        Raises:
+            ArtifactError: The files and the document do not agree.
+        """
+        tap = read_document(folder).taps[stage]
+        self.views, self.shape, self.type, self.decision = tap.views, tuple(tap.shape), tap.type, tap.decision
+        self.labels: NDArray[np.int32] = np.load(folder / labels_name("train"))
+        self.validation_labels: NDArray[np.int32] = np.load(folder / labels_name("validation"))
+        self._readers = [
+            RowsReader(folder / view_name(stage, view), len(self.labels), tap.shape, tap.type)
+            for view in range(tap.views)
+        ]
+        self._validation = RowsReader(folder / validation_name(stage), len(self.validation_labels), tap.shape, tap.type)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for reader in (*self._readers, self._validation):
+            reader.close()
+
+    def read(self, view: int, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Read a view of some training images.
+
+        Args:
+            view: From 0.
+            indices: Of the images.
+
+        Returns:
+            A row for each, as it is stored.
+        """
+        return self._readers[view].read(indices)
+
+    def read_validation(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Read some validation images.
+
+        Args:
+            indices: Of the images.
+
+        Returns:
+            A row for each, as it is stored.
+        """
+        return self._validation.read(indices)
+
+
+def _header(rows: int, shape: Sequence[int], row_type: RowType) -> bytes:
+    buffer = io.BytesIO()
+    description = {"descr": _STORED[row_type].str, "fortran_order": False, "shape": (rows, *shape)}
+    np.lib.format.write_array_header_1_0(buffer, description)
+    return buffer.getvalue()

@@ -1,0 +1,78 @@
+"""Prepares a process for the work of a stage, and builds the classifier that the stage starts from."""
+
+from typing import Protocol
+
+import keras
+import tensorflow as tf
+
+from pipeline_config.schema import Devices, ModelConfig
+from tasks.artifacts.manifest import ArtifactRef
+from tasks.artifacts.store import ArtifactStore
+from tasks.training.devices import choose_strategy
+from tasks.training.model import build_classifier
+from tasks.training.pipeline import stage_salt
+from tasks.training.stage_artifact import WEIGHTS_NAME
+
+
+class Start(Protocol):
+    """The part of a request that says what a stage starts from."""
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+
+    @property
+    def model(self) -> ModelConfig:
+        """The recipe's `model`."""
+
+    @property
+    def start(self) -> ArtifactRef | None:
+        """The stage artifact whose weights it starts from."""
+
+    @property
+    def seed(self) -> int:
+        """The recipe's seed."""
+
+    @property
+    def deterministic(self) -> bool:
+        """The recipe's `deterministic`."""
+
+    @property
+    def devices(self) -> Devices:
+        """The recipe's `devices`."""
+
+
+def prepare_process(step: Start) -> tf.distribute.Strategy:
+    """Set what holds for the whole process. To be called before anything is computed.
+
+    Args:
+        step: The request.
+
+    Returns:
+        The strategy in whose scope the classifier is to be built.
+    """
+    if step.deterministic or not tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()  # costs nothing on a CPU
+    strategy = choose_strategy(step.devices)
+    keras.utils.clear_session()  # so that the names of layers, which are saved, do not depend on what was built before
+    keras.utils.set_random_seed(step.seed ^ stage_salt(step.name))
+    return strategy
+
+
+def build_start(step: Start, store: ArtifactStore, *, classes: int, resolution: int) -> keras.Model:
+    """Build a classifier with the weights that a stage starts from; the random ones are those of the stage's seed.
+
+    Args:
+        step: The request.
+        store: Where the stage before is.
+        classes: Number of classes.
+        resolution: Height and width of the images, in pixels.
+
+    Returns:
+        The classifier.
+    """
+    model = build_classifier(step.model, classes=classes, resolution=resolution, pretrained=step.start is None)
+    if step.start is not None:
+        # Built anew rather than loaded whole, because the resolution may differ; the weights do not depend on it.
+        model.load_weights(store.open(step.start) / WEIGHTS_NAME)
+    return model
