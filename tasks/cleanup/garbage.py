@@ -13,6 +13,7 @@ from tasks.cleanup.inventory import Inventory
 from tasks.cleanup.kept import Kept, Limits, recipe_of
 from tasks.cleanup.run_records import RUNS_NAME
 from tasks.publishing.registry import Registry
+from tasks.training.features.step import FEATURES_KIND
 
 TRASH_NAME = "trash"
 
@@ -110,7 +111,10 @@ def _records(inventory: Inventory, kept: Kept) -> Iterator[Garbage]:
 def _artifacts(inventory: Inventory, kept: Kept) -> Iterator[Garbage]:
     for ref, artifact in inventory.artifacts.items():
         if ref not in kept.artifacts:
-            reason = "no kept release and no recent run refers to it"
+            if ref.kind == FEATURES_KIND:
+                reason = "not used lately; the stages that were trained on it do not need it"
+            else:
+                reason = "no kept release and no recent run refers to it"
             yield _garbage("artifact", artifact.folder, reason, f"{ref.kind}/{ref.digest}")
 
 

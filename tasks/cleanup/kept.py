@@ -12,6 +12,7 @@ from tasks.cleanup.inventory import Inventory
 from tasks.cleanup.run_records import RunRecord
 from tasks.publishing.registry import Registry
 from tasks.publishing.release import read_release
+from tasks.training.features.step import FEATURES_KIND
 
 _RELEASE_ID = re.compile(r"(?P<recipe>.+)-[0-9a-f]{12}")
 
@@ -94,7 +95,8 @@ class _Search:
             roots |= self._of_run(run) if run.path in self._kept.runs else set()
         for release in sorted(self._kept.releases):
             roots |= self._of_release(release)
-        self._follow(roots)
+        # Features are large, and whatever was made from them stands by itself: only their age keeps them.
+        self._follow({ref for ref in roots if ref.kind != FEATURES_KIND or ref in young})
         if self._keep_all_artifacts:
             self._kept.artifacts = set(artifacts)
         return self._kept

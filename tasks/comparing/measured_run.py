@@ -20,7 +20,8 @@ class StageCost(BaseModel):
     Attributes:
         resolution: Height and width of its images, in pixels.
         epochs: Epochs that were run.
-        seconds: Wall time of its process, without the start of it.
+        seconds: Wall time of its process, without the start of it; with that of the process that ran its frozen layers
+            once for every view, if there was one. If that served both stages, it counts for the first.
         images_per_second: Training images of all epochs by those seconds, which validation is part of.
         peak_memory_bytes: The most that its process held; None where that was not measured.
     """
@@ -140,10 +141,11 @@ def measure_run(store: ArtifactStore, recipe: str, seed: int, artifacts: RunArti
 
 def _stage_cost(store: ArtifactStore, stage: ArtifactRef, training_images: int) -> StageCost:
     facts = store.facts(stage)
+    seconds = facts["training_seconds"] + facts["feature_seconds"]
     return StageCost(
         resolution=facts["resolution"],
         epochs=facts["epochs"],
-        seconds=facts["training_seconds"],
-        images_per_second=facts["epochs"] * training_images / facts["training_seconds"],
+        seconds=seconds,
+        images_per_second=facts["epochs"] * training_images / seconds,
         peak_memory_bytes=facts.get("peak_memory_bytes"),
     )

@@ -50,6 +50,22 @@ def open_features(store: ArtifactStore, step: TrainStep) -> FeatureReader | None
     return FeatureReader(folder, step.name) if read_document(folder).taps[step.name].views else None
 
 
+def feature_seconds(store: ArtifactStore, step: TrainStep) -> float:
+    """Look up what it took to run a stage's frozen layers.
+
+    Args:
+        store: Where the features are.
+        step: The stage's request.
+
+    Returns:
+        Seconds; 0 for a stage without features, and for one whose features were made together with an earlier stage's.
+    """
+    ref = None if step.features_key is None else store.find(step.features_key)
+    if ref is None or next(iter(store.facts(ref)["decisions"])) != step.name:
+        return 0.0
+    return float(store.facts(ref)["seconds"])
+
+
 def of_features(step: TrainStep, reader: FeatureReader) -> Examples:
     """Learn from features.
 

@@ -18,7 +18,7 @@ from tasks.training.averaging import WeightAverage, averaged_variables
 from tasks.training.backbones import BACKBONES
 from tasks.training.checkpoint import Checkpoints
 from tasks.training.devices import computing_in
-from tasks.training.examples import Examples, of_features, of_images, open_features
+from tasks.training.examples import Examples, feature_seconds, of_features, of_images, open_features
 from tasks.training.images import find_center_crop
 from tasks.training.loop import Loop
 from tasks.training.model import build_classifier, weights_sha256
@@ -75,6 +75,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
     return facts.model_dump(mode="json", exclude={"classes"}) | {
         "training_seconds": seconds,
         "feature_views": 0 if features is None else features.views,
+        "feature_seconds": feature_seconds(store, step),
     }
 
 

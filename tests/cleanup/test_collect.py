@@ -282,3 +282,16 @@ def test_a_folder_that_is_a_link_is_unlinked_and_what_it_leads_to_stays(home, tm
     collect(home)
     assert not folder.is_symlink()
     assert (tmp_path / "elsewhere" / "manifest.json").is_file()
+
+
+def test_features_go_when_they_are_old_also_those_of_the_champion(home):
+    builder, parts = homes.begin_run(home, "photos")
+    old = builder.build("features", "old", records=parts["records"])
+    champion = homes.run(home, "digits", "champion", 0.9)
+    homes.let_time_pass(home)
+    young = homes.Builder(home).build("features", "young", records=parts["records"])
+    collected = collect(home)
+    assert [item.name for item in collected.garbage if item.kind == "artifact"] == [f"features/{old.digest}"]
+    assert young in homes.artifacts_in(home)
+    homes.assert_complete(home)
+    assert champion.is_up_to_date(home)

@@ -22,6 +22,7 @@ from tasks.process import Reporter, Work
 from tasks.publishing.publish import publish
 from tasks.publishing.step import PublishStep, PublishWork
 from tasks.records.step import RecordsWork
+from tasks.training.features.step import FeaturesStep, FeaturesWork
 from tasks.training.step import TrainWork
 from tests.artifacts.steps import LetterStep, write_letters
 from tests.publishing.helpers import judge, run
@@ -107,6 +108,7 @@ def whole_chain(data: Path) -> Chain:
             "ingest": build("ingest", IngestWork, "tasks.ingest.work:ingest"),
             "records": build("records", RecordsWork, "tasks.records.work:write_records"),
             "stage_one": build("stage_one", TrainWork, "tests.faults.chain:train_with_checkpoints"),
+            "features_two": build("features_two", FeaturesWork, "tasks.training.features.work:compute_features"),
             "stage_two": build("stage_two", TrainWork, "tests.faults.chain:train_with_checkpoints"),
             "evaluate": build("evaluation", EvaluateWork, "tasks.evaluation.work:evaluate"),
             "compare": functools.partial(_compare, recipe),
@@ -116,6 +118,7 @@ def whole_chain(data: Path) -> Chain:
         },
         imports=(
             "tasks.records.work",
+            "tasks.training.features.work",
             "tasks.training.work",
             "tasks.evaluation.work",
             "tasks.publishing.work",
@@ -131,7 +134,7 @@ def train_with_checkpoints(work: TrainWork, reporter: Reporter) -> dict[str, Any
 
 
 def tiny_recipe(data: Path) -> Recipe:
-    """A recipe whose stages train for six steps each."""
+    """A recipe whose stages train for six steps each; the second on what its frozen layers put out."""
     stage = {
         "resolution": 16,
         "train": "all",
@@ -141,7 +144,7 @@ def tiny_recipe(data: Path) -> Recipe:
         "keep": "best",
         "metric": "val_loss",
     }
-    return small_recipe(data, augment=[], stage_one=stage, stage_two={**stage, "train": "head"})
+    return small_recipe(data, augment=[], stage_one=stage, stage_two={**stage, "train": "head", "feature_views": 1})
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,21 @@ class _Requests:
             "ingest": lambda: steps.ingest_step(recipe, home),
             "records": lambda: steps.records_step(recipe, found["ingest"]),
             "stage_one": lambda: steps.stage_one_step(recipe, home, found["records"]),
-            "stage_two": lambda: steps.stage_two_step(recipe, found["records"], found["stage_one"]),
+            "features_two": self._features_two,
+            "stage_two": lambda: steps.stage_two_step(
+                recipe, found["records"], found["stage_one"], self._features_two()
+            ),
             "evaluation": lambda: steps.evaluate_step(recipe, found["records"], found["stage_one"], found["stage_two"]),
             "release": lambda: PublishStep(
                 recipe=recipe, **{name: found["ingest" if name == "dataset" else name] for name in inputs}
             ),
         }
         return makers[name]()
+
+    def _features_two(self) -> FeaturesStep:
+        step = steps.features_two_step(self.recipe, self.home, self.found["records"], self.found["stage_one"])
+        assert step is not None
+        return step
 
 
 def _build_as_child(recipe: Recipe, name: str, work_class: type[Work], function: str) -> StepFunction:

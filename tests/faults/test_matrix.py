@@ -52,6 +52,11 @@ def test_a_handful_of_points_of_a_stage(try_points):
     assert try_points("whole", ["stage_one"], ["kill"], every=24, to_the_end=0).points >= 3
 
 
+@pytest.mark.timeout(600)
+def test_a_handful_of_points_while_features_are_written(try_points):
+    assert try_points("whole", ["features_two"], ["ENOSPC", "kill"], every=9, to_the_end=3).points >= 4
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_point_of_a_run_without_training(try_points):
@@ -73,7 +78,7 @@ def test_every_point_of_publishing(try_points):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("step", ["stage_one", "stage_two", "evaluate", "release"])
+@pytest.mark.parametrize("step", ["stage_one", "features_two", "stage_two", "evaluate", "release"])
 def test_every_point_of_a_step_that_takes_seconds(try_points, step):
     """Each operation fails once and is killed once; the other ways to fail, which take as long, at every tenth."""
     assert try_points("whole", [step], ["ENOSPC", "kill"]).points > 50

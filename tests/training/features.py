@@ -67,5 +67,5 @@ class Place:
 
 def place_for(data: Path, home: Path, **changes: Any) -> Place:
     """Make the records of a recipe in a home folder."""
-    recipe = small_recipe(data, augment=AUGMENT, **{"stage_one": stage(), "stage_two": stage()} | changes)
+    recipe = small_recipe(data, **{"augment": AUGMENT, "stage_one": stage(), "stage_two": stage()} | changes)
     return Place(home, recipe, build_records(home, recipe))

@@ -16,12 +16,14 @@ import tensorflow as tf
 
 from flows import steps
 from pipeline_config.schema import ModelConfig
-from pipeline_config.stage_schema import StageConfig
+from pipeline_config.stage_schema import LastBlocks, StageConfig
 from tasks.artifacts.store import ArtifactStore
 from tasks.training import work
 from tasks.training.averaging import WeightAverage, averaged_variables
 from tasks.training.checkpoint import Checkpoints
 from tasks.training.devices import computing_in, mirrored
+from tasks.training.features.prefix import Compute, find_frozen, join
+from tasks.training.features.step import Tap
 from tasks.training.model import build_classifier
 from tasks.training.optimizers import build_optimizer
 from tasks.training.state import TrainingState
@@ -82,6 +84,25 @@ class StopsAt(Checkpoints):
             raise StopError
 
 
+def frozen_outputs(strategy: tf.distribute.Strategy) -> list[float]:
+    """Run batches of all sizes through the frozen layers."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    random, numbers = np.random.default_rng(0), []
+    with strategy.scope():
+        model = build_classifier(ModelConfig(backbone="SmallCNN"), classes=3, resolution=16, pretrained=True)
+        taps = [
+            Tap(stage="one", train="head", views=1, forced=True),
+            Tap(stage="two", train=LastBlocks(last_blocks=1), views=1, forced=True),
+        ]
+        found = [find_frozen(model, tap, "SmallCNN") for tap in taps]
+        compute = Compute(join(model, [frozen for frozen in found if frozen is not None]))
+        for size in SIZES:
+            outputs = compute(tf.constant(random.uniform(0, 255, (size, 16, 16, 3)), tf.float32))
+            numbers += [float(number) for name in ("one", "two") for number in np.ravel(outputs[name])[::50]]
+    return numbers
+
+
 def resume(folder: Path) -> dict[str, str]:
     """Give the digests of a stage that two devices trained at once, and in two parts."""
     stage = {"resolution": 16, "train": "all", "epochs": 2, "batch_size": 8, "ema": 0.9}
@@ -102,10 +123,9 @@ def resume(folder: Path) -> dict[str, str]:
 
 def train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train the stage that a request names, into a folder."""
-    name = "tasks.training.work"
     with (
-        mock.patch(f"{name}.choose_strategy", return_value=mirrored(TWO_CPUS)),
-        mock.patch(f"{name}.Checkpoints", StopsAt),
+        mock.patch("tasks.training.start.choose_strategy", return_value=mirrored(TWO_CPUS)),
+        mock.patch("tasks.training.work.Checkpoints", StopsAt),
     ):
         return work.train_stage(TrainWork(folder=folder, **request), silent_reporter())
 
@@ -120,6 +140,10 @@ if __name__ == "__main__":
         "frozen": compare(frozen, "float32"),
         "train": compare(frozen | {"batch_norm": "train"}, "float32"),
         "float16": compare(frozen, "float16"),
+        "features": {
+            "one": frozen_outputs(tf.distribute.get_strategy()),
+            "two": frozen_outputs(mirrored(TWO_CPUS)),
+        },
         "resume": resume(Path(sys.argv[1])),
     }
     sys.stdout.write(json.dumps(result))

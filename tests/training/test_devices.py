@@ -51,6 +51,12 @@ def test_a_stage_on_two_devices_goes_on_to_the_same_bytes(on_two_cpus: dict[str,
     assert digests["resumed"] == digests["undisturbed"]
 
 
+def test_two_devices_give_the_frozen_outputs_of_one_in_the_same_order(on_two_cpus: dict[str, Any]) -> None:
+    one, two = on_two_cpus["features"]["one"], on_two_cpus["features"]["two"]
+    assert len(one) == len(two) > 100
+    np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)
+
+
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     count = len(tf.config.list_physical_devices("GPU"))
     with pytest.raises(RecipeError, match=f"devices: there is no GPU {count + 3}. TensorFlow sees {count}"):

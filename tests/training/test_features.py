@@ -110,7 +110,6 @@ def test_with_a_view_for_each_epoch_a_stage_learns_what_it_learns_without(
     place.compute(features)
     cached, plain = place.train(place.stage_one(features)), place.train(place.stage_one(None))
     assert place.store.facts(cached)["feature_views"] == 3
-    assert place.store.facts(plain)["feature_views"] == 0
     measured, expected = history_of(place.store, cached), history_of(place.store, plain)
     assert measured["epoch"] == expected["epoch"]
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):

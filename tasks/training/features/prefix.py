@@ -106,9 +106,14 @@ class Compute:
             model: From images to outputs by name.
         """
         strategy = tf.distribute.get_strategy()
+        values = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
 
         def run_share(images: tf.Tensor, counts: tf.Tensor) -> dict[str, tf.Tensor]:
-            outputs = model(images, training=False)
+            # As constants, which TensorFlow folds: a BatchNormalization into the convolution before it, for example.
+            # MobileNetV2 takes a fifth less time so.
+            pairs = zip(model.variables, map(tf.constant, values), strict=True)
+            with keras.StatelessScope(state_mapping=list(pairs)):
+                outputs = model(images, training=False)
             if strategy.num_replicas_in_sync > 1:
                 outputs = {name: tf.boolean_mask(output, counts > 0) for name, output in outputs.items()}
             return {name: tf.cast(output, tf.float32) for name, output in outputs.items()}

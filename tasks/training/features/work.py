@@ -36,7 +36,7 @@ from tasks.training.images import decode, find_center_crop
 from tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, stage_salt
 from tasks.training.start import build_start, prepare_process
 
-_IMAGES_AT_A_TIME = 32  # through the network, counting each view
+_IMAGES_AT_A_TIME = 16  # through the network, counting each view; with more, they leave the processor's cache
 _BATCHES_AHEAD = 2
 _LARGEST_FLOAT16 = 65504.0
 _ROOM_TO_LEAVE = 500_000_000  # bytes: the run goes on to write stages and a release

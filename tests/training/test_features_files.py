@@ -1,0 +1,68 @@
+"""The files of features: what is written is read, in any order, without filling the memory."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline_config.errors import ArtifactError
+from tasks.training.features.files import RowsReader, RowsWriter, RowType, encode
+
+SHAPE = (5, 3, 2)
+
+
+@pytest.mark.parametrize("row_type", ["float32", "float16", "bfloat16"])
+def test_rows_come_back_in_any_order(tmp_path: Path, row_type: RowType) -> None:
+    rows = np.random.default_rng(0).normal(size=(11, *SHAPE)).astype(np.float32)
+    path = tmp_path / "rows.npy"
+    with RowsWriter(path, 11, SHAPE, row_type) as writer:
+        writer.write(rows[:4])
+        writer.write(rows[4:])
+    expected = encode(rows, row_type)
+    np.testing.assert_array_equal(np.load(path), expected)  # an ordinary .npy file
+    reader = RowsReader(path, 11, SHAPE, row_type)
+    np.testing.assert_array_equal(reader.read([10, 0, 3, 3]), expected[[10, 0, 3, 3]])
+    with pytest.raises(IndexError):
+        reader.read([11])
+    reader.close()
+
+
+@given(st.lists(st.floats(-(2.0**127), 2.0**127, width=32)))
+def test_bfloat16_is_rounded_as_tensorflow_does(numbers: list[float]) -> None:
+    array = np.asarray(numbers, np.float32)
+    expected = tf.bitcast(tf.cast(tf.constant(array), tf.bfloat16), tf.uint16).numpy()
+    np.testing.assert_array_equal(encode(array, "bfloat16"), expected)
+
+
+def test_a_file_that_ends_early_and_one_of_another_form_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    with RowsWriter(path, 3, SHAPE, "float16") as writer:
+        writer.write(np.zeros((2, *SHAPE), np.float32))
+    reader = RowsReader(path, 3, SHAPE, "float16")
+    with pytest.raises(ArtifactError, match=r"rows\.npy ends in row 2"):
+        reader.read([2])
+    reader.close()
+    with pytest.raises(ArtifactError, match="holds other rows"):
+        RowsReader(path, 4, SHAPE, "float16")
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        RowsReader(tmp_path / "absent.npy", 4, SHAPE, "float16")
+
+
+def test_reading_all_of_a_large_file_takes_no_more_memory_than_a_batch(tmp_path: Path) -> None:
+    rows, shape, path = 4000, (64, 1024), tmp_path / "rows.npy"  # 512 MB, of which the disk holds next to nothing
+    with RowsWriter(path, rows, shape, "float16"):
+        pass
+    os.truncate(path, path.stat().st_size + rows * 64 * 1024 * 2)
+    reader = RowsReader(path, rows, shape, "float16")
+    before = psutil.Process().memory_info().rss
+    most = 0
+    for first in range(0, rows, 32):
+        reader.read(np.arange(first, first + 32))
+        most = max(most, psutil.Process().memory_info().rss - before)
+    reader.close()
+    assert most < 32 * 2**20
