@@ -60,10 +60,11 @@ def _explain_settings(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def _recipe_key(path: str, stage: str | None) -> str:
-    # A stage's request holds its settings under `stage`, and a release's the whole recipe under `recipe`.
+    # A stage's request holds its settings under `stage`, a release's the whole recipe under `recipe`, and
+    # that for features what it takes from each stage under `taps`.
     if stage and path.startswith("stage."):
         return f"{stage}{path.removeprefix('stage')}"
-    return path.removeprefix("recipe.")
+    return path.removeprefix("recipe.").removeprefix("taps.")
 
 
 def _part(old: dict[str, Any], new: dict[str, Any], part: str) -> list[tuple[str, Any, Any]]:

@@ -16,6 +16,7 @@ from tasks.training.features import work as features_work
 from tasks.training.features.files import FeatureReader, read_document
 from tasks.training.features.step import FeaturesStep, FeaturesWork
 from tasks.training.features.work import compute_features
+from tasks.training.start import build_start
 from tests.support import write_pictures
 from tests.training import test_resume
 from tests.training.features import Place, place_for, stage
@@ -46,7 +47,7 @@ def test_a_disk_without_room_is_seen_before_the_work_and_not_remembered(
     place = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK))
     step = place.features_one()
     with monkeypatch.context() as patch:
-        patch.setattr(features_work.shutil, "disk_usage", lambda _: Usage(10**9, 0, 400_000_000))
+        patch.setattr("tasks.training.features.work.shutil.disk_usage", lambda _: Usage(10**9, 0, 400_000_000))
         ref, lines = lines_of(place, step)
     (warning,) = [line["warning"] for line in lines if "warning" in line]
     assert "stage_one and stage_two: the frozen layers' outputs take" in warning
@@ -83,10 +84,9 @@ def test_outputs_that_are_not_finite_are_an_error_and_leave_nothing(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = place_for(data, tmp_path)
-    build = features_work.build_start
 
     def with_infinity(*arguments: Any, **settings: Any) -> Any:
-        model = build(*arguments, **settings)
+        model = build_start(*arguments, **settings)
         beta = model.get_layer("backbone").get_layer("block3_b_bn").beta
         beta.assign(np.full(beta.shape, np.inf))
         return model

@@ -79,6 +79,7 @@ class FeaturesStep(Step):
             document["model"]["weights"] = None
         for name in ("dropout", "head_batch_norm"):  # they come after the pooled features
             del document["model"][name]
+        document["taps"] = {tap.pop("stage"): tap for tap in document["taps"]}  # so that a plan names the stage
         return document
 
     def lasts(self, facts: dict[str, Any]) -> bool:
