@@ -10,7 +10,7 @@ from flows.plan import plan
 from tests.faults.chain import run_chain, tiny_recipe, whole_chain
 from tests.faults.conftest import Finished
 
-ALL = ["ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"]
+ALL = ["ingest", "records", "stage_one", "features_two", "stage_two", "evaluate", "compare", "publish"]
 
 
 @pytest.fixture

@@ -119,6 +119,28 @@ def test_with_a_view_for_each_epoch_a_stage_learns_what_it_learns_without(
         np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * 5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backbone", "learns"),
+    [
+        ("MobileNetV2", {"train": {"from_layer": 100}, "batch_norm": "frozen"}),
+        ("EfficientNetB0", {"train": {"last_blocks": 1}, "batch_norm": "frozen"}),
+        ("ResNet50V2", {"train": "last_batch_norm", "batch_norm": "statistics"}),
+    ],
+)
+def test_every_kind_of_network_learns_from_features_what_it_learns_from_images(
+    data: Path, tmp_path: Path, backbone: str, learns: dict[str, Any]
+) -> None:
+    optimizer = {"name": "sgd", "learning_rate": 1e-3}
+    settings = stage(resolution=32, optimizer=optimizer, epochs=2, feature_views=2, **learns)
+    place = place_for(data, tmp_path, model={"backbone": backbone, "dropout": 0.0}, stage_one=settings)
+    features = place.features_one()
+    place.compute(features)
+    cached, plain = (history_of(place.store, place.train(place.stage_one(each))) for each in (features, None))
+    for name in ("loss", "val_loss"):
+        np.testing.assert_allclose(cached[name][1:], plain[name][1:], rtol=0.01, err_msg=name)
+
+
 def test_one_pass_serves_both_stages_where_they_look_at_the_same_pictures(data: Path, tmp_path: Path) -> None:
     two = stage(train=LAST_BLOCK, epochs=4, feature_views=2)
     shared = place_for(data, tmp_path, stage_two=two)
