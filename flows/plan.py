@@ -171,21 +171,7 @@ def plan(recipe: Recipe, home: Path, refresh: Collection[str] = ()) -> Plan:
     look_up = planner.look_up
     dataset = look_up("ingest", lambda: steps.ingest_step(recipe, home))
     records = look_up("records", lambda dataset: steps.records_step(recipe, dataset), dataset=dataset)
-    stage_one = planner.look_up_stage(
-        "stage_one",
-        lambda records: steps.features_one_step(recipe, home, records),
-        lambda records, features: steps.stage_one_step(recipe, home, records, features),
-        may_need_features=possible_views(recipe.stage_one) > 0,
-        records=records,
-    )
-    stage_two = planner.look_up_stage(
-        "stage_two",
-        lambda records, stage_one: steps.features_two_step(recipe, home, records, stage_one),
-        lambda records, stage_one, features: steps.stage_two_step(recipe, records, stage_one, features),
-        may_need_features=possible_views(recipe.stage_two) > 0 and not steps.one_pass_does(recipe),
-        records=records,
-        stage_one=stage_one,
-    )
+    stage_one, stage_two = _plan_stages(planner, recipe, home, records)
     evaluation = look_up(
         "evaluate",
         lambda records, stage_one, stage_two: steps.evaluate_step(recipe, records, stage_one, stage_two),
@@ -209,3 +195,24 @@ def plan(recipe: Recipe, home: Path, refresh: Collection[str] = ()) -> Plan:
         verdict=verdict,
     )
     return Plan(planner.tasks, planner.last_key)
+
+
+def _plan_stages(
+    planner: Planner, recipe: Recipe, home: Path, records: ArtifactRef | None
+) -> tuple[ArtifactRef | None, ArtifactRef | None]:
+    stage_one = planner.look_up_stage(
+        "stage_one",
+        lambda records: steps.features_one_step(recipe, home, records),
+        lambda records, features: steps.stage_one_step(recipe, home, records, features),
+        may_need_features=possible_views(recipe.stage_one) > 0,
+        records=records,
+    )
+    stage_two = planner.look_up_stage(
+        "stage_two",
+        lambda records, stage_one: steps.features_two_step(recipe, home, records, stage_one),
+        lambda records, stage_one, features: steps.stage_two_step(recipe, records, stage_one, features),
+        may_need_features=possible_views(recipe.stage_two) > 0 and not steps.one_pass_does(recipe),
+        records=records,
+        stage_one=stage_one,
+    )
+    return stage_one, stage_two

@@ -57,6 +57,18 @@ class TapFeatures(BaseModel):
         """What is kept of one view of one image."""
         return math.prod(self.shape) * _STORED[self.type].itemsize
 
+    def bytes_of(self, training: int, validation: int) -> int:
+        """Compute what all files take.
+
+        Args:
+            training: Training images.
+            validation: Validation images.
+
+        Returns:
+            Bytes of their rows.
+        """
+        return (self.views * training + validation) * self.row_bytes if self.views else 0
+
 
 class FeaturesDocument(BaseModel):
     """The contents of `features.json`.

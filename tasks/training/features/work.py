@@ -80,10 +80,7 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> dict[str, Any]:
         found = {tap.stage: find_frozen(model, tap, step.model.backbone) for tap in step.taps}
         decided = {tap.stage: _decide(tap, found[tap.stage], train.examples) for tap in step.taps}
         kept = [frozen for frozen in found.values() if frozen is not None and decided[frozen.tap.stage].views]
-        needed = sum(
-            (decided[each.tap.stage].views * train.examples + validation.examples) * decided[each.tap.stage].row_bytes
-            for each in kept
-        )
+        needed = sum(tap.bytes_of(train.examples, validation.examples) for tap in decided.values())
         free = shutil.disk_usage(work.folder).free
         if has_room := not kept or free >= needed + _ROOM_TO_LEAVE:
             for tap in decided.values():
