@@ -19,7 +19,35 @@ from pipeline_config.augment_schema import (
     RandomZoom,
 )
 from tasks.training.geometry import random_box, rotate, translate, zoom
-from tasks.training.images import find_center_crop, fit
+from tasks.training.images import decode, decode_box, find_center_crop, fit
+
+
+def load_training_images(
+    encoded: tf.Tensor, seeds: Sequence[tf.Tensor], resolution: int, operations: Sequence[Augmentation]
+) -> tf.Tensor:
+    """Decode one image, bring it to the model's size and augment it once per seed. Of a random crop, only that is decoded.
+
+    Args:
+        encoded: A JPEG, PNG, BMP or GIF (first frame) file, string ().
+        seeds: int32 (2,) each.
+        resolution: Height and width of the result, in pixels.
+        operations: The stage's augmentations.
+
+    Returns:
+        float32 (seeds, resolution, resolution, 3), range [0, 255]: as of `prepare_training_image`, with the same draws.
+    """
+    found = _find_random_crop(operations)
+    if found is None:
+        fitted = fit(decode(encoded), resolution, find_center_crop(operations))
+        return tf.stack([augment(fitted, seed, operations) for seed in seeds])
+
+    position, crop = found
+
+    def cropped(seed: tf.Tensor) -> tf.Tensor:
+        part = decode_box(encoded, lambda height, width: random_box(height, width, _seed_at(seed, position), crop))
+        return augment(fit(part, resolution, center_crop=None), seed, operations)
+
+    return tf.stack([cropped(seed) for seed in seeds])
 
 
 def prepare_training_image(
@@ -36,9 +64,9 @@ def prepare_training_image(
     Returns:
         float32 (resolution, resolution, 3), range [0, 255].
     """
-    crops = [(position, crop) for position, crop in enumerate(operations) if isinstance(crop, RandomResizedCrop)]
-    if crops:
-        position, crop = crops[0]  # the recipe takes one at most
+    found = _find_random_crop(operations)
+    if found is not None:
+        position, crop = found
         fitted = random_resized_crop(image, _seed_at(seed, position), resolution, crop)
     else:
         fitted = fit(image, resolution, find_center_crop(operations))
@@ -77,6 +105,11 @@ def augment(image: tf.Tensor, seed: tf.Tensor, operations: Sequence[Augmentation
         if not isinstance(operation, RandomResizedCrop | CenterCrop):
             image = _apply(image, _seed_at(seed, position), operation)
     return tf.clip_by_value(image, 0.0, 255.0)
+
+
+def _find_random_crop(operations: Sequence[Augmentation]) -> tuple[int, RandomResizedCrop] | None:
+    crops = [(position, crop) for position, crop in enumerate(operations) if isinstance(crop, RandomResizedCrop)]
+    return crops[0] if crops else None  # the recipe takes one at most
 
 
 def _seed_at(seed: tf.Tensor, position: int) -> tf.Tensor:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from pipeline_config.augment_schema import Augmentation, CenterCrop
 from pipeline_config.stage_schema import StageConfig
 from tasks.records.read import SplitReader
-from tasks.training.augmentation import prepare_training_image
+from tasks.training.augmentation import load_training_images
 from tasks.training.images import decode, fit
 
 BATCHES_AHEAD = 4  # enough to cover a slow image; more only holds memory
@@ -55,22 +55,22 @@ def shuffled(positions: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
 
 
 def augmented(
-    image: tf.Tensor, index: tf.Tensor, seed: tf.Tensor, resolution: int, operations: Sequence[Augmentation]
+    encoded: tf.Tensor, index: tf.Tensor, seeds: Sequence[tf.Tensor], resolution: int, operations: Sequence[Augmentation]
 ) -> tf.Tensor:
-    """Prepare an image as an epoch shows it.
+    """Load an image as some epochs show it.
 
     Args:
-        image: uint8 (height, width, 3), range [0, 255].
+        encoded: A JPEG, PNG, BMP or GIF (first frame) file, string ().
         index: Of the example, int64 ().
-        seed: `epoch_seed` of the epoch, or of a view.
+        seeds: `epoch_seed` of each epoch, or of each view.
         resolution: Height and width of the result, in pixels.
         operations: The stage's augmentations.
 
     Returns:
-        float32 (resolution, resolution, 3), range [0, 255].
+        float32 (seeds, resolution, resolution, 3), range [0, 255].
     """
-    image_seed = tf.random.experimental.stateless_fold_in(seed, index)
-    return prepare_training_image(image, image_seed, resolution, operations)
+    image_seeds = [tf.random.experimental.stateless_fold_in(seed, index) for seed in seeds]
+    return load_training_images(encoded, image_seeds, resolution, operations)
 
 
 def training_batches(
@@ -106,7 +106,7 @@ def training_batches(
         def example(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             index = shuffled(position, drawn, count)
             encoded, label, _ = reader.tensor_example(index)
-            return augmented(decode(encoded), index, drawn, resolution, operations), label
+            return augmented(encoded, index, [drawn], resolution, operations)[0], label
 
         left_out = min(first_step * batch_size, count)
         positions = tf.data.Dataset.range(tf.where(epoch == first_epoch - 1, tf.constant(left_out, tf.int64), 0), count)

@@ -32,7 +32,7 @@ from tasks.training.features.files import (
 )
 from tasks.training.features.prefix import Compute, Frozen, find_frozen, join
 from tasks.training.features.step import FeaturesStep, FeaturesWork, Tap
-from tasks.training.images import decode, find_center_crop
+from tasks.training.images import find_center_crop
 from tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, stage_salt
 from tasks.training.start import build_start, prepare_process
 
@@ -176,9 +176,8 @@ class _Writer:
 
         def example(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             encoded, label, _ = reader.tensor_example(index)
-            image = decode(encoded)
             seeds = [epoch_seed(step.seed, stage_salt(step.name), tf.constant(view, tf.int64)) for view in range(views)]
-            return tf.stack([augmented(image, index, seed, self.resolution, step.augment) for seed in seeds]), label
+            return augmented(encoded, index, seeds, self.resolution, step.augment), label
 
         def flatten(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return tf.reshape(images, [-1, self.resolution, self.resolution, 3]), labels
