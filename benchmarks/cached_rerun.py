@@ -7,30 +7,30 @@ of the processes that the command started and waited for, say the same on a mach
     python -m benchmarks.cached_rerun --check
 """
 
-import contextlib
-import http.client
-import json
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.empty_flow import TASKS
+from benchmarks.measuring import (
+    CONSOLE,
+    THAW,
+    clean_environment,
+    finish,
+    in_turn,
+    print_table,
+    run_measured,
+    running_server,
+    start,
+)
 
-ROOT = Path(__file__).parents[1]
 LARGEST_RATIO = 1.3  # cached run to empty flow, in wall time
-SECONDS_TO_START = 180
 CACHED, EMPTY = "thaw run --always", f"{TASKS} empty tasks"
 
 
@@ -42,16 +42,9 @@ class Figures:
     cpu: list[float] = field(default_factory=list)
 
     def add(self, command: Sequence[str], environment: dict[str, str]) -> None:
-        started = time.monotonic()
-        with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            errors.seek(0)
-            if process.returncode:
-                raise SystemExit(f"{' '.join(command)} failed:\n{errors.read().decode()}")
-        self.wall.append(time.monotonic() - started)
-        self.cpu.append(usage.ru_utime + usage.ru_stime)
+        measured = run_measured(command, environment)
+        self.wall.append(measured.seconds)
+        self.cpu.append(measured.cpu_seconds)
 
     @property
     def seconds(self) -> float:
@@ -65,55 +58,22 @@ class Figures:
         }
 
 
-def measure(
-    commands: dict[str, list[str]], environment: dict[str, str], repetitions: int, console: Console
-) -> dict[str, Figures]:
+def measure(commands: dict[str, list[str]], environment: dict[str, str], repetitions: int) -> dict[str, Figures]:
     figures = {name: Figures() for name in commands}
     for number in range(repetitions):
-        # Every other time in the other order, so that neither always follows the same.
-        for name in list(commands)[:: -1 if number % 2 else 1]:
+        for name in in_turn([*commands], number):
             figures[name].add(commands[name], environment)
-            console.print(f"{name}: {figures[name].wall[-1]:.2f} s, CPU {figures[name].cpu[-1]:.2f} s")
+            CONSOLE.print(f"{name}: {figures[name].wall[-1]:.2f} s, CPU {figures[name].cpu[-1]:.2f} s")
     return figures
 
 
-@contextlib.contextmanager
-def running_server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until_healthy(server, port)
-        yield environment | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
-
-
-def wait_until_healthy(server: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + SECONDS_TO_START
-    while time.monotonic() < deadline and server.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/api/health")
-            if connection.getresponse().status == http.client.OK:
-                return
-        except OSError:
-            time.sleep(0.5)  # it does not listen yet
-        finally:
-            connection.close()
-    raise SystemExit("Prefect's server did not start.")
-
-
-def print_table(documents: dict[str, dict[str, float | list[float]]], ratios: dict[str, float]) -> None:
-    table = Table("command", "seconds", "CPU seconds", box=None, pad_edge=False)
-    for name, document in documents.items():
-        table.add_row(name, f"{document['seconds']:.2f}", f"{document['cpu_seconds']:.2f}")
-    console = Console(stderr=True, highlight=False)
-    console.print(table)
+def print_figures(documents: dict[str, dict[str, float | list[float]]], ratios: dict[str, float]) -> None:
+    print_table(
+        ["command", "seconds", "CPU seconds"],
+        [[name, document["seconds"], document["cpu_seconds"]] for name, document in documents.items()],
+    )
     for name, ratio in ratios.items():
-        console.print(f"cached run to {TASKS} empty tasks, {name}: {ratio:.2f}")
+        CONSOLE.print(f"cached run to {TASKS} empty tasks, {name}: {ratio:.2f}")
 
 
 def main(
@@ -129,44 +89,34 @@ def main(
         request = [recipe, *(word for pair in set_ or () for word in ("--set", pair))]
         request += ["--home", str((home or folder / "home").absolute())]
         report = measure_all(request, folder / "prefect", repetitions)
-    print(json.dumps(report))
-    if check and not report["passed"]:
-        raise typer.Exit(1)
+    finish(report, check=check)
 
 
 def measure_all(request: list[str], prefect_home: Path, repetitions: int) -> dict[str, object]:
-    console = Console(stderr=True, highlight=False)
-    thaw = [sys.executable, "-m", "flows.cli"]
-    pair = {CACHED: [*thaw, "run", *request, "--always"], EMPTY: [sys.executable, "-m", "benchmarks.empty_flow"]}
+    pair = {CACHED: [*THAW, "run", *request, "--always"], EMPTY: [sys.executable, "-m", "benchmarks.empty_flow"]}
     quick = {"thaw run, up to date": ["run", *request], "thaw plan": ["plan", *request], "thaw --help": ["--help"]}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | {
-        "PREFECT_HOME": str(prefect_home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # this and the next as thaw sets them, for both
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-        "PYTHONPATH": str(ROOT),
-    }
+    environment = clean_environment(prefect_home)
     kinds: dict[str, dict[str, Figures]] = {}
     with running_server(environment) as served:
-        console.print("training once, unless it was done before")
-        Figures().add([*thaw, "run", *request], served)
-        kinds["running server"] = measure(pair, served, repetitions, console)
-    kinds["temporary server"] = measure(pair, environment, repetitions, console)
-    others = measure({name: [*thaw, *words] for name, words in quick.items()}, environment, repetitions, console)
+        CONSOLE.print("training once, unless it was done before")
+        Figures().add([*THAW, "run", *request], served)
+        kinds["running server"] = measure(pair, served, repetitions)
+    kinds["temporary server"] = measure(pair, environment, repetitions)
+    others = measure({name: [*THAW, *words] for name, words in quick.items()}, environment, repetitions)
 
     ratios = {kind: figures[CACHED].seconds / figures[EMPTY].seconds for kind, figures in kinds.items()}
     named = {f"{name}, {kind}": figure for kind, figures in kinds.items() for name, figure in figures.items()}
     documents = {name: figure.document() for name, figure in (named | others).items()}
-    print_table(documents, ratios)
+    print_figures(documents, ratios)
     return {
         "benchmark": "cached_rerun",
         "ratios": {kind: round(ratio, 3) for kind, ratio in ratios.items()},
         "largest_ratio": LARGEST_RATIO,
         "passed": all(ratio <= LARGEST_RATIO for ratio in ratios.values()),
         "repetitions": repetitions,
-        "cpus": os.cpu_count(),
         "figures": documents,
     }
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    start(main)
