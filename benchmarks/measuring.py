@@ -56,7 +56,7 @@ class Measured:
         output: Its standard output.
         largest: The most that one of its processes held.
         sum: The most that all of them held at one time; what they share counts once for each.
-        roles: The most that a process of each kind held: "command", "server", "step" or "other".
+        roles: The most that a process of each kind held: "command", "server", "step …" with its function, or "other".
     """
 
     seconds: float = 0.0
@@ -130,8 +130,9 @@ def _sample(command: psutil.Process, measured: Measured) -> None:
 
 
 def _role_of(words: Sequence[str]) -> str:
-    roles = {"tasks.process": "step", "flows.temporary_server": "server"}
-    return next((roles[word] for word in words if word in roles), "other")
+    if "tasks.process" in words:
+        return f"step {words[-1]}" if ":" in words[-1] else "step"
+    return "server" if "flows.temporary_server" in words else "other"
 
 
 def clean_environment(prefect_home: Path) -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""What one image costs when there are 1, 2, 4 and 8 times as many: seconds, bytes, and the memory of every process.
+
+The images are made of given ones (or of generated ones, without --data) by cropping, mirroring and changing colours.
+Each number of them goes through `thaw run` in a new home, against a server that runs; the tasks are those that the run
+reports. --epochs makes it shorter; whether a stage caches what its frozen layers give may depend on it. Prints one JSON
+line to stdout and tables to stderr.
+
+Of memory, what counts is a process's own: not the pages of files that it reads through a map, which the kernel may take
+back at any time. Steps run in children that have their own memory; it is sampled, and the most is kept.
+
+    python -m benchmarks.scale --data DIR --weights FILE --check
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.measuring import (
+    CONSOLE,
+    MEGABYTE,
+    THAW,
+    clean_environment,
+    finish,
+    print_table,
+    run_measured,
+    running_server,
+    start,
+)
+from benchmarks.pictures import multiply, write_generated, write_three_splits
+from pipeline_config.loading import load_recipe
+
+LARGEST_COST = 1.1  # of an image, in seconds and in bytes, to its cost with the fewest images
+LARGEST_MEMORY = 1.2  # of a process, to its memory with the fewest images
+
+Figures = dict[str, Any]
+
+
+def run_once(request: list[str], home: Path, environment: dict[str, str], images: int) -> Figures:
+    """Run thaw in a new home.
+
+    Returns:
+        Seconds and bytes of an image, by task, and the peak of memory of each kind of process and of each task.
+    """
+    measured = run_measured([*THAW, "run", *request, "--home", str(home), "--json"], environment)
+    tasks = json.loads(measured.output)["tasks"]
+    folders = {task["name"]: next(home.glob(f"artifacts/*/{task['digest']}")) for task in tasks}
+    facts = {name: json.loads((folder / "manifest.json").read_text())["facts"] for name, folder in folders.items()}
+    return {
+        "images": images,
+        "seconds": {task["name"]: task["seconds"] / images for task in tasks},
+        "bytes": {name: size_of(folder) / images for name, folder in folders.items()},
+        "own_memory": {role: memory.own for role, memory in measured.roles.items()},
+        "resident_memory": {role: memory.resident for role, memory in measured.roles.items()}
+        | {name: fact["peak_memory_bytes"] for name, fact in facts.items() if "peak_memory_bytes" in fact},
+    }
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def growth(figures: Sequence[Figures], name: str) -> dict[str, float]:
+    """Compare the most images with the fewest.
+
+    Args:
+        figures: For each number of images, the fewest first.
+        name: What is compared.
+
+    Returns:
+        For each task or process, its figure with the most images to that with the fewest; without those that are 0.
+    """
+    first, last = figures[0][name], figures[-1][name]
+    return {part: round(last[part] / first[part], 3) for part in first if first[part] and part in last}
+
+
+def judge(figures: Sequence[Figures]) -> dict[str, Any]:
+    """Compare with the bounds.
+
+    Args:
+        figures: For each number of images, the fewest first.
+
+    Returns:
+        The ratios, and whether all are within their bounds.
+    """
+    ratios = {name: growth(figures, name) for name in ("seconds", "bytes", "own_memory", "resident_memory")}
+    costs = [*ratios["seconds"].values(), *ratios["bytes"].values()]
+    passed = max(costs) <= LARGEST_COST and max(ratios["own_memory"].values()) <= LARGEST_MEMORY
+    return {"ratios": ratios, "largest_cost": LARGEST_COST, "largest_memory": LARGEST_MEMORY, "passed": passed}
+
+
+def print_figures(figures: Sequence[Figures], ratios: dict[str, dict[str, float]]) -> None:
+    columns = [f"{of_number['images']} images" for of_number in figures]
+    for name, title, unit in (
+        ("seconds", "milliseconds an image", 1e-3),
+        ("bytes", "bytes an image", 1),
+        ("own_memory", "peak of own memory, MB", MEGABYTE),
+        ("resident_memory", "peak of resident memory, MB", MEGABYTE),
+    ):
+        print_table(
+            [title, *columns, "ratio"],
+            [
+                [part, *(of_number[name].get(part, 0) / unit for of_number in figures), ratio]
+                for part, ratio in ratios[name].items()
+            ],
+        )
+
+
+def measure_all(request: list[str], splits: Path, times: Sequence[int], place: Path) -> dict[str, Any]:
+    figures = []
+    with running_server(clean_environment(place / "prefect")) as environment:
+        for number in times:
+            images = multiply(splits, number, place / f"images-{number}")
+            CONSOLE.print(f"{number} times the images: {images}")
+            here = [*request, "--data", str(place / f"images-{number}")]
+            figures.append(run_once(here, place / f"home-{number}", environment, images))
+    report = judge(figures)
+    print_figures(figures, report["ratios"])
+    return {"benchmark": "scale", **report, "times": list(times), "figures": figures}
+
+
+def main(
+    data: Annotated[Path | None, typer.Option(help="A folder of images, as for thaw run.", exists=True)] = None,
+    weights: Annotated[Path | None, typer.Option(help="Backbone weights, as for thaw run.", exists=True)] = None,
+    recipe: Annotated[str | None, typer.Option(help="[default: cats_dogs with --weights, else digits]")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As for thaw run.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of both stages.  [default: the recipe's]")] = None,
+    times: Annotated[str, typer.Option(help="How many times the images, separated by commas.")] = "1,2,4,8",
+    generated: Annotated[int, typer.Option(min=10, help="Images of each class, without --data.")] = 400,
+    check: Annotated[bool, typer.Option("--check", help="Fail if an image costs more where there are more.")] = False,
+) -> None:
+    """Measure what one image costs as there are more of them."""
+    recipe = recipe or ("digits" if weights is None else "cats_dogs")
+    overrides = [*(set_ or ())]
+    if epochs is not None:
+        overrides += [f"{stage}.epochs={epochs}" for stage in ("stage_one", "stage_two")]
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        data = data or write_generated(place / "generated", generated)
+        loaded = load_recipe(recipe, tuple(overrides), data=data, weights=weights)
+        write_three_splits(loaded, place / "home-of-splits", place / "images")
+        request = [recipe, *(word for override in overrides for word in ("--set", override))]
+        request += [] if weights is None else ["--weights", str(weights.absolute())]
+        report = measure_all(request, place / "images", [int(number) for number in times.split(",")], place)
+    finish(report, check=check)
+
+
+if __name__ == "__main__":
+    start(main)
