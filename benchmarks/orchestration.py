@@ -105,13 +105,13 @@ def report_on(
 def main(
     data: Annotated[Path | None, typer.Option(help="A folder of images, as for thaw run.", exists=True)] = None,
     weights: Annotated[Path | None, typer.Option(help="Backbone weights, as for thaw run.", exists=True)] = None,
-    recipe: Annotated[str | None, typer.Option(help="[default: cats_dogs with --weights, else digits]")] = None,
+    recipe: Annotated[str | None, typer.Option(help="[default: cats_dogs with --data, else digits]")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As for thaw run.")] = None,
     repetitions: Annotated[int, typer.Option(min=1, help="How often each is run.")] = 3,
     check: Annotated[bool, typer.Option("--check", help=f"Fail if Prefect takes more than {LARGEST_SHARE}.")] = False,
 ) -> None:
     """Measure what Prefect takes."""
-    request = [recipe or ("digits" if weights is None else "cats_dogs")]
+    request = [recipe or ("digits" if data is None else "cats_dogs")]
     request += [] if data is None else ["--data", str(data.absolute())]
     request += [] if weights is None else ["--weights", str(weights.absolute())]
     request += [word for pair in set_ or () for word in ("--set", pair)]

@@ -125,7 +125,7 @@ def measure_all(request: list[str], splits: Path, times: Sequence[int], place: P
 def main(
     data: Annotated[Path | None, typer.Option(help="A folder of images, as for thaw run.", exists=True)] = None,
     weights: Annotated[Path | None, typer.Option(help="Backbone weights, as for thaw run.", exists=True)] = None,
-    recipe: Annotated[str | None, typer.Option(help="[default: cats_dogs with --weights, else digits]")] = None,
+    recipe: Annotated[str | None, typer.Option(help="[default: cats_dogs with --data, else digits]")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As for thaw run.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of both stages.  [default: the recipe's]")] = None,
     times: Annotated[str, typer.Option(help="How many times the images, separated by commas.")] = "1,2,4,8",
@@ -133,7 +133,7 @@ def main(
     check: Annotated[bool, typer.Option("--check", help="Fail if an image costs more where there are more.")] = False,
 ) -> None:
     """Measure what one image costs as there are more of them."""
-    recipe = recipe or ("digits" if weights is None else "cats_dogs")
+    recipe = recipe or ("digits" if data is None else "cats_dogs")
     overrides = [*(set_ or ())]
     if epochs is not None:
         overrides += [f"{stage}.epochs={epochs}" for stage in ("stage_one", "stage_two")]

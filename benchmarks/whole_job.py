@@ -138,7 +138,8 @@ def measure_all(
             if name == TUTORIAL:
                 measured = run_measured(tutorial_command(recipe, place / "images", seed), environment)
                 answer = json.loads(measured.output.splitlines()[-1])
-                runs[name].add(measured, answer["accuracy"], answer["seconds"])
+                parts = {"start and end": measured.seconds - sum(answer["seconds"].values())} | answer["seconds"]
+                runs[name].add(measured, answer["accuracy"], parts)
             else:
                 measured, document = run_thaw(request, place / f"home-{seed}", seed, environment)
                 accuracy = document["metrics"]["test"]["accuracy"]

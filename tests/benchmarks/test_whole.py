@@ -1,0 +1,93 @@
+"""Every benchmark from start to end, on images and a network so small that its figures say nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import steps_in_a_row
+from flows import steps
+from pipeline_config.loading import load_recipe
+from tasks.artifacts.step import Step
+from tests.benchmarks.made import benchmark, write_small_recipe, write_splits
+from tests.support import build_here
+
+SMALL_TUTORIAL = {
+    "model.weights": "null",
+    "stage_one.resolution": "32",
+    "stage_two.resolution": "32",
+    "stage_one.epochs": "1",
+    "stage_two.epochs": "1",
+}
+SETTINGS = [word for key, value in SMALL_TUTORIAL.items() for word in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_splits(tmp_path_factory.mktemp("images"))
+
+
+def test_steps_in_a_row_are_those_of_a_run_and_end_in_a_release(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Steps whose work is done here are as many as a run has, in its order, each from the artifacts of those before it.
+    recipe = load_recipe(str(write_small_recipe(tmp_path, images)))
+    done: list[str] = []
+
+    def build(step: Step, home: Path, deadline_seconds: float) -> Any:
+        assert deadline_seconds == recipe.execution.deadline_minutes * 60
+        done.append(step.kind)
+        work_class = steps_in_a_row.work_class_of(step)
+
+        def fill(_: Any, __: Any) -> dict[str, Any]:
+            return {}
+
+        return build_here(home, step, work_class, fill)
+
+    monkeypatch.setattr(steps_in_a_row, "build", build)
+    monkeypatch.setattr("flows.steps.find_opponent", lambda *_, **__: None)
+    names = list(steps_in_a_row.run(recipe, tmp_path / "home"))
+    assert names == [name for name in steps.TASK_NAMES if name in names]
+    assert {"ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"} <= set(names)
+    assert done[0] == "dataset"
+    assert done[-1] == "release"
+
+
+@pytest.mark.slow
+def test_orchestration_compares_a_run_with_its_steps_in_a_row(images: Path, tmp_path: Path) -> None:
+    recipe = write_small_recipe(tmp_path, images)
+    report = benchmark("orchestration", "--recipe", recipe, "--repetitions", "1")
+    plain, prefect = (report["tasks"][name] for name in ("steps in a row", "thaw run"))
+    assert list(plain) == list(prefect)
+    assert report["seconds"]["thaw run"] > sum(prefect.values())
+
+
+@pytest.mark.slow
+def test_scale_counts_every_task_with_each_number_of_images(images: Path, tmp_path: Path) -> None:
+    recipe = write_small_recipe(tmp_path, images)
+    report = benchmark("scale", "--recipe", recipe, "--data", images, "--times", "1,2", "--epochs", "1")
+    assert [of_number["images"] for of_number in report["figures"]] == [48, 96]
+    for of_number in report["figures"]:
+        assert {"ingest", "records", "stage_one"} <= set(of_number["seconds"]) == set(of_number["bytes"])
+        assert {"command", "step tasks.training.work:train_stage"} <= set(of_number["own_memory"])
+
+
+@pytest.mark.slow
+def test_the_whole_job_measures_both_on_the_same_images(images: Path) -> None:
+    report = benchmark("whole_job", "--data", images, "--seeds", "0", *SETTINGS)
+    assert report["images"] == {"train": 16, "validation": 16, "test": 16}
+    thaw, tutorial = (report["figures"][name] for name in ("thaw", "tutorial"))
+    for figures in (thaw, tutorial):
+        assert sum(figures["parts"].values()) == pytest.approx(figures["seconds"], abs=0.1)
+        assert figures["all_processes_bytes"] >= figures["largest_process_bytes"] > 0
+        assert 0 <= figures["accuracy"] <= 1
+    assert report["ratio"] == pytest.approx(thaw["seconds"] / tutorial["seconds"], abs=0.01)
+
+
+@pytest.mark.slow
+def test_the_input_pipeline_reads_the_same_images_in_three_ways(images: Path) -> None:
+    report = benchmark("input_pipeline", "--data", images, "--steps", "2", "--repetitions", "1", *SETTINGS)
+    assert report["images"] == 16
+    assert set(report["images_per_second"]) == {"records", "directory", "tfds"}
+    assert set(report["steps"]) > {"stage_one", "stage_two"}
+    assert 0 <= report["share_waiting"] <= 1
