@@ -119,9 +119,9 @@ def _sample(command: psutil.Process, measured: Measured) -> None:
     residents, owns = [0], [0]
     for process in [command, *command.children(recursive=True)]:
         with contextlib.suppress(psutil.Error):  # it has just ended; the others are still seen
-            info, words = process.memory_info(), process.cmdline()
+            info = process.memory_info()
             resident, own = info.rss, info.rss - getattr(info, "shared", 0)  # `shared` exists on Linux alone
-            role = "command" if process == command else _role_of(words)
+            role = "command" if process == command else _role_of(process)
             measured.roles.setdefault(role, Memory()).see(resident, own)
             measured.largest.see(resident, own)
             residents.append(resident)
@@ -129,9 +129,10 @@ def _sample(command: psutil.Process, measured: Measured) -> None:
     measured.sum.see(sum(residents), sum(owns))
 
 
-def _role_of(words: Sequence[str]) -> str:
-    if "tasks.process" in words:
-        return f"step {words[-1]}" if ":" in words[-1] else "step"
+def _role_of(process: psutil.Process) -> str:
+    words = process.cmdline()
+    if "tasks.step_process" in words:
+        return f"step {process.name()}"  # on Linux, where it shows what it works on
     return "server" if "flows.temporary_server" in words else "other"
 
 

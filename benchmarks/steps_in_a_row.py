@@ -1,7 +1,7 @@
 """The steps of a run as plain function calls, one after the other, without Prefect. Run by orchestration.py.
 
 Which steps there are, and in which order, is what `thaw plan` says: its planner looks each step up and passes what it
-finds to the next, and here it also builds what it does not find, in a child process, as a task would.
+finds to the next, and here it also builds what it does not find, in child processes, as tasks would.
 
     python -m benchmarks.steps_in_a_row digits --home DIR
 """
@@ -22,8 +22,9 @@ from pipeline_config.schema import Recipe
 from tasks.artifacts.manifest import ArtifactRef
 from tasks.artifacts.step import Step
 from tasks.artifacts.store import ArtifactStore
+from tasks.children import prepare_shared_child, run_in_child, sharing_children
 from tasks.evaluation.comparison import VerdictStep, VerdictWork, compare
-from tasks.process import Work, run_in_child
+from tasks.process import Work
 from tasks.publishing.publish import publish
 from tasks.publishing.step import PublishStep
 
@@ -40,7 +41,15 @@ def build(step: Step, home: Path, deadline_seconds: float) -> ArtifactRef:
         if "checkpoints" in work_class.model_fields:
             request["checkpoints"] = store.checkpoints(step.key)
         whole = work_class.model_validate(request)
-        return run_in_child(step.work, whole, deadline_seconds=deadline_seconds, listener=lambda *_: None)
+        if not step.shares_process:
+            prepare_shared_child()
+        return run_in_child(
+            step.work,
+            whole,
+            deadline_seconds=deadline_seconds,
+            listener=lambda *_: None,
+            shared=step.shares_process,
+        )
 
     ref = store.build(step, work)
     if isinstance(step, PublishStep):
@@ -73,7 +82,7 @@ def run(recipe: Recipe, home: Path) -> dict[str, float]:
             seconds[name] = time.monotonic() - started
             return ref
 
-    with mock.patch.object(flows.plan, "Planner", Builder):
+    with mock.patch.object(flows.plan, "Planner", Builder), sharing_children():
         flows.plan.plan(recipe, home)
     return seconds
 

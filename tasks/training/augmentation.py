@@ -25,7 +25,7 @@ from tasks.training.images import decode, decode_box, find_center_crop, fit
 def load_training_images(
     encoded: tf.Tensor, seeds: Sequence[tf.Tensor], resolution: int, operations: Sequence[Augmentation]
 ) -> tf.Tensor:
-    """Decode one image, bring it to the model's size and augment it once per seed. Of a random crop, only that is decoded.
+    """Decode one image, bring it to the model's size and augment it, once per seed. Of a random crop, decode only that.
 
     Args:
         encoded: A JPEG, PNG, BMP or GIF (first frame) file, string ().

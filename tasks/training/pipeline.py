@@ -55,7 +55,11 @@ def shuffled(positions: tf.Tensor, seed: tf.Tensor, count: int) -> tf.Tensor:
 
 
 def augmented(
-    encoded: tf.Tensor, index: tf.Tensor, seeds: Sequence[tf.Tensor], resolution: int, operations: Sequence[Augmentation]
+    encoded: tf.Tensor,
+    index: tf.Tensor,
+    seeds: Sequence[tf.Tensor],
+    resolution: int,
+    operations: Sequence[Augmentation],
 ) -> tf.Tensor:
     """Load an image as some epochs show it.
 

@@ -58,6 +58,7 @@ class FeaturesStep(Step):
     kind: ClassVar[str] = FEATURES_KIND
     work: ClassVar[str] = "tasks.training.features.work:compute_features"
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
+    shares_process: ClassVar[bool] = True
 
     name: str
     records: ArtifactRef
