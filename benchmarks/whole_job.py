@@ -2,10 +2,11 @@
 
 Both are fresh processes on the same folder, whose three splits thaw's own ingest has made before, so that no test image
 is among those that either trains or validates on. They run in turn, once for each seed. thaw's time is all of it: its
-start, Prefect's temporary server, every task, the report and the release. Prints one JSON line to stdout and tables to
-stderr. The bounds are for cats and dogs with the recipe as it ships, on a machine that does nothing else.
+start, Prefect's temporary server, every task, the report and the release. After each pair benchmarks/limit.py measures
+the least time that the recipe's arithmetic takes. Prints one JSON line to stdout and tables to stderr. The bounds are
+for cats and dogs with the recipe as it ships, on a machine that does nothing else.
 
-    python -m benchmarks.whole_job --data DIR --weights FILE --seeds 0,1,2 --check
+    python -m benchmarks.whole_job --data DIR --weights FILE --seeds 0,1,2 --check --plot docs/images/whole-job.png
 """
 
 import json
@@ -17,7 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import matplotlib
 import typer
+from matplotlib import pyplot
 
 from benchmarks.measuring import (
     CONSOLE,
@@ -132,7 +135,7 @@ def measure_all(
     request += [word for override in overrides for word in ("--set", override)]
     request += [] if weights is None else ["--weights", str(weights.absolute())]
     environment = clean_environment(place / "prefect")
-    runs = {name: Runs() for name in BOTH}
+    runs, limits = {name: Runs() for name in BOTH}, list[dict[str, Any]]()
     for number, seed in enumerate(seeds):
         for name in in_turn(BOTH, number):
             if name == TUTORIAL:
@@ -145,14 +148,24 @@ def measure_all(
                 accuracy = document["metrics"]["test"]["accuracy"]
                 runs[name].add(measured, accuracy, thaw_parts(document, measured.seconds))
             CONSOLE.print(f"{name}, seed {seed}: {measured.seconds:.1f} s, accuracy {runs[name].accuracies[-1]:.4f}")
-    return report_on(runs, seeds, images)
+        limits.append(json.loads(run_measured(limit_command(request, images), environment).output.splitlines()[-1]))
+        CONSOLE.print(f"limit: {limits[-1]['seconds']:.1f} s")
+    return report_on(runs, limits, seeds, images)
 
 
-def report_on(runs: dict[str, Runs], seeds: list[int], images: dict[str, int]) -> dict[str, Any]:
+def limit_command(request: list[str], images: dict[str, int]) -> list[str]:
+    counts = ["--train", str(images["train"]), "--validation", str(images["validation"])]
+    return [sys.executable, "-m", "benchmarks.limit", *request, *counts]
+
+
+def report_on(
+    runs: dict[str, Runs], limits: list[dict[str, Any]], seeds: list[int], images: dict[str, int]
+) -> dict[str, Any]:
     """Compare the two.
 
     Args:
         runs: Of both, each with a run for each seed.
+        limits: What limit.py printed after each seed.
         seeds: The seeds.
         images: The number of images of each split.
 
@@ -175,10 +188,16 @@ def report_on(runs: dict[str, Runs], seeds: list[int], images: dict[str, int]) -
             [f"where {name}'s time goes", "seconds", "share"],
             [[part, seconds, seconds / whole] for part, seconds in documents[name]["parts"].items()],
         )
+    limit = {"seconds": statistics.mean(found["seconds"] for found in limits)}
+    limit |= {name: mean_parts([found[name] for found in limits]) for name in ("parts", "images_per_second")}
+    print_table(["the limit", "seconds"], [*limit["parts"].items(), ["all", limit["seconds"]]])
+    print_table(["images a second of the bare layers", ""], list(limit["images_per_second"].items()))
     return {
         "benchmark": "whole_job",
         "ratio": ratios["seconds"],
         "largest_ratio": LARGEST_RATIO,
+        "times_the_limit": round(thaw["seconds"] / limit["seconds"], 3),
+        "limit_to_tutorial": round(limit["seconds"] / tutorial["seconds"], 3),
         "accuracy_lost": round(lost, 5),
         "largest_loss": LARGEST_LOSS,
         "passed": ratios["seconds"] <= LARGEST_RATIO and lost <= LARGEST_LOSS,
@@ -186,7 +205,35 @@ def report_on(runs: dict[str, Runs], seeds: list[int], images: dict[str, int]) -
         "seeds": seeds,
         "images": images,
         "figures": documents,
+        "limit": limit,
     }
+
+
+def draw(report: dict[str, Any], path: Path) -> None:
+    """Draw a bar for each, with a piece for each of its parts.
+
+    Args:
+        report: Of `report_on`.
+        path: The image to write.
+    """
+    matplotlib.use("Agg")
+    bars = {name: report["figures"][name]["parts"] for name in reversed(BOTH)} | {"the limit": report["limit"]["parts"]}
+    parts = list(dict.fromkeys(part for of_bar in bars.values() for part in of_bar))
+    colours = dict(zip(parts, matplotlib.color_sequences["tab20"], strict=False))
+    figure, axes = pyplot.subplots(figsize=(9, 3.6), layout="constrained")
+    for row, (name, of_bar) in enumerate(bars.items()):
+        left = 0.0
+        for part, seconds in of_bar.items():
+            label = part if part not in axes.get_legend_handles_labels()[1] else None
+            axes.barh(name, seconds, left=left, color=colours[part], label=label)
+            left += seconds
+        axes.text(left, row, f" {left:.0f} s", va="center")
+    axes.invert_yaxis()
+    axes.margins(x=0.08)
+    axes.set_xlabel("seconds")
+    figure.legend(loc="outside lower center", ncols=4, fontsize="small", frameon=False)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
 
 
 def main(
@@ -195,12 +242,15 @@ def main(
     recipe: Annotated[str, typer.Option(help="A recipe with MobileNetV2.")] = "cats_dogs",
     seeds: Annotated[str, typer.Option(help="Separated by commas; a run of both for each.")] = "0,1,2",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As for thaw run.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="An image to draw: where the time goes.")] = None,
     check: Annotated[bool, typer.Option("--check", help=f"Fail if thaw takes more than {LARGEST_RATIO}.")] = False,
 ) -> None:
     """Measure the tutorial and thaw on the same images."""
     numbers = [int(seed) for seed in seeds.split(",")]
     with tempfile.TemporaryDirectory() as temporary:
         report = measure_all(recipe, list(set_ or ()), data, weights, numbers, Path(temporary))
+    if plot is not None:
+        draw(report, plot)
     finish(report, check=check)
 
 

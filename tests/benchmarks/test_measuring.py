@@ -85,8 +85,10 @@ def test_the_whole_job_passes_if_thaw_is_fast_and_no_less_accurate(
     seconds: float, accuracy: float, passed: bool
 ) -> None:
     runs = {"thaw": runs_of([seconds] * 2, [accuracy] * 2), "tutorial": runs_of([90.0, 110.0], [0.98, 0.98])}
-    report = whole_job.report_on(runs, [0, 1], {"train": 1})
+    limits = [{"seconds": number, "parts": {"a": number}, "images_per_second": {"a": 9.0}} for number in (20.0, 30.0)]
+    report = whole_job.report_on(runs, limits, [0, 1], {"train": 1})
     assert report["ratio"] == seconds / 100
+    assert (report["times_the_limit"], report["limit_to_tutorial"]) == (seconds / 25, 0.25)
     assert report["passed"] is passed
 
 

@@ -69,12 +69,13 @@ def test_scale_counts_every_task_with_each_number_of_images(images: Path, tmp_pa
     assert [of_number["images"] for of_number in report["figures"]] == [48, 96]
     for of_number in report["figures"]:
         assert {"ingest", "records", "stage_one"} <= set(of_number["seconds"]) == set(of_number["bytes"])
-        assert {"command", "step tasks.training.work:train_stage"} <= set(of_number["own_memory"])
+        assert {"command", "step train_stage"} <= set(of_number["own_memory"])
 
 
 @pytest.mark.slow
-def test_the_whole_job_measures_both_on_the_same_images(images: Path) -> None:
-    report = benchmark("whole_job", "--data", images, "--seeds", "0", *SETTINGS)
+def test_the_whole_job_measures_both_on_the_same_images(images: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "plot.png"
+    report = benchmark("whole_job", "--data", images, "--seeds", "0", "--plot", plot, *SETTINGS)
     assert report["images"] == {"train": 16, "validation": 16, "test": 16}
     thaw, tutorial = (report["figures"][name] for name in ("thaw", "tutorial"))
     for figures in (thaw, tutorial):
@@ -82,6 +83,10 @@ def test_the_whole_job_measures_both_on_the_same_images(images: Path) -> None:
         assert figures["all_processes_bytes"] >= figures["largest_process_bytes"] > 0
         assert 0 <= figures["accuracy"] <= 1
     assert report["ratio"] == pytest.approx(thaw["seconds"] / tutorial["seconds"], abs=0.01)
+    limit = report["limit"]
+    assert limit["seconds"] == pytest.approx(sum(limit["parts"].values()), abs=0.01)
+    assert 0 < limit["seconds"] < thaw["seconds"]
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ from tasks.training.images import find_center_crop
 from tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, stage_salt
 from tasks.training.start import build_start, prepare_process
 
-_IMAGES_AT_A_TIME = 16  # through the network, counting each view; with more, they leave the processor's cache
+IMAGES_AT_A_TIME = 16  # through the network, counting each view; with more, they leave the processor's cache
 _BATCHES_AHEAD = 2
 _LARGEST_FLOAT16 = 65504.0
 _ROOM_TO_LEAVE = 500_000_000  # bytes: the run goes on to write stages and a release
@@ -166,7 +166,7 @@ class _Writer:
         self._write_split("train", self._training_views(views), compute, taps, views, progress)
         crop = find_center_crop(self.work.step.augment)
         batches = evaluation_batches(
-            self.validation, resolution=self.resolution, center_crop=crop, batch_size=_IMAGES_AT_A_TIME
+            self.validation, resolution=self.resolution, center_crop=crop, batch_size=IMAGES_AT_A_TIME
         )
         self._write_split("validation", ((i, y) for i, y, _ in batches), compute, taps, 1, progress)
 
@@ -182,7 +182,7 @@ class _Writer:
         def flatten(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return tf.reshape(images, [-1, self.resolution, self.resolution, 3]), labels
 
-        batch_size = max(_IMAGES_AT_A_TIME // views, 1)
+        batch_size = max(IMAGES_AT_A_TIME // views, 1)
         examples = tf.data.Dataset.range(reader.examples).map(example, tf.data.AUTOTUNE, deterministic=True)
         return examples.batch(batch_size).map(flatten).prefetch(_BATCHES_AHEAD)
 
