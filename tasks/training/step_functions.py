@@ -3,7 +3,6 @@
 Both share their batch among the replicas of the strategy in whose scope they are made; one device is one replica.
 """
 
-import contextlib
 from collections.abc import Callable
 
 import keras
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from tasks.training.averaging import WeightAverage, adapting_statistics
 from tasks.training.devices import agree_on_overflow, share
+from tasks.training.folding import Folding
 from tasks.training.thawing import Thawed
 
 TrainFunction = Callable[..., tuple[tf.Tensor, tf.Tensor]]
@@ -82,7 +82,7 @@ def _make_share_function(
     cross_entropy = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=label_smoothing, reduction=None
     )
-    statistics = adapting_statistics(thawed.suffix)
+    statistics, folding = adapting_statistics(thawed.suffix), Folding(thawed.suffix)
     scales_loss = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
     def train_share(
@@ -97,7 +97,8 @@ def _make_share_function(
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             # Watched one by one: under `affine` gamma and beta learn although Keras counts them as frozen.
             tape.watch([variable.value for variable in thawed.variables])
-            logits = thawed.suffix(features, training=True)
+            with folding.scope():
+                logits = thawed.suffix(features, training=True)
             losses = cross_entropy(tf.one_hot(labels, len(class_weights)), logits)
             # Over the whole batch: gradients of replicas are summed.
             loss = tf.reduce_sum(losses * tf.gather(weights, labels) * counts) / tf.cast(batch_size, tf.float32)
@@ -121,11 +122,11 @@ def make_measure_function(thawed: Thawed, average: WeightAverage | None = None) 
     Returns:
         A function of (images, labels) that returns the sum of the losses and the number of right answers.
     """
-    strategy = tf.distribute.get_strategy()
+    strategy, folding = tf.distribute.get_strategy(), Folding(thawed.suffix)
 
     def measure_share(images: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = images if thawed.prefix is None else thawed.prefix(images, training=False)
-        with contextlib.nullcontext() if average is None else average.scope():
+        with folding.scope() if average is None else average.scope():
             logits = thawed.suffix(features, training=False)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return tf.reduce_sum(losses * counts), _count_right(logits, labels, counts)
