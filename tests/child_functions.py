@@ -36,6 +36,10 @@ def echo(work: Words, reporter: Reporter) -> dict[str, Any]:
     return {"text": work.text, "folder": str(work.folder), "pid": os.getpid(), "backend": os.environ["KERAS_BACKEND"]}
 
 
+def read_own_name(work: Words, reporter: Reporter) -> dict[str, Any]:
+    return {"name": psutil.Process().name(), "pid": os.getpid()}
+
+
 def report(work: Words, reporter: Reporter) -> dict[str, Any]:
     reporter.progress(0.25, "epoch 1 of 4")
     reporter.log("first line")
