@@ -1,9 +1,9 @@
 """BatchNormalization folded into the convolution before it, where its statistics stand still.
 
-A layer that normalizes with its moving statistics multiplies each channel by a number and adds another. The first can be
-multiplied into the kernel of the convolution before it, and what is left to add TensorFlow computes together with the
-convolution and its activation. It is the same function of the same variables, and so are its gradients, those of gamma
-and beta among them; what is kept of a model knows nothing of it. Stage two of cats and dogs takes a fifth less time.
+A layer that normalizes with its moving statistics multiplies each channel by a number and adds another. The first can
+be multiplied into the kernel of the convolution before it, and what is left to add TensorFlow computes together with
+the convolution and its activation. It is the same function of the same variables, and so are its gradients, those of
+gamma and beta among them; what is kept of a model knows nothing of it.
 """
 
 import contextlib

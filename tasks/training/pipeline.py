@@ -11,7 +11,7 @@ from tasks.records.read import SplitReader
 from tasks.training.augmentation import load_training_images
 from tasks.training.images import decode, fit
 
-BATCHES_AHEAD = 4  # enough to cover a slow image; more only holds memory
+_BATCHES_AHEAD = 4  # enough to cover a slow image; more only holds memory
 
 
 def stage_salt(name: str) -> int:
@@ -24,6 +24,22 @@ def stage_salt(name: str) -> int:
         A number from 0 to 2**31 - 1, the same on every machine.
     """
     return zlib.crc32(name.encode()) & 0x7FFFFFFF
+
+
+def prepared_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Let a dataset prepare its next batches, on all cores, while the last one is used.
+
+    Args:
+        dataset: Of batches; its maps have `tf.data.AUTOTUNE`, which then means all cores.
+
+    Returns:
+        The dataset.
+    """
+    options = tf.data.Options()
+    # Without tuning: the end of an iterator waits for the thread that tunes, which sleeps for about as long as the
+    # iterator was in use, and up to a minute (TensorFlow 2.21).
+    options.autotune.enabled = False
+    return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
 
 
 def epoch_seed(seed: int, salt: int, epoch: tf.Tensor) -> tf.Tensor:
@@ -116,7 +132,7 @@ def training_batches(
         positions = tf.data.Dataset.range(tf.where(epoch == first_epoch - 1, tf.constant(left_out, tf.int64), 0), count)
         return positions.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
 
-    return tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch).prefetch(BATCHES_AHEAD)
+    return prepared_ahead(tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch))
 
 
 def evaluation_batches(
@@ -140,4 +156,4 @@ def evaluation_batches(
         return fit(decode(encoded), resolution, center_crop), label, index
 
     indices = tf.data.Dataset.range(reader.examples)
-    return indices.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size).prefetch(BATCHES_AHEAD)
+    return prepared_ahead(indices.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size))

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from pipeline_config.stage_schema import StageConfig
 from tasks.training.features.files import FeatureReader, RowType
-from tasks.training.pipeline import BATCHES_AHEAD, epoch_seed, shuffled
+from tasks.training.pipeline import epoch_seed, prepared_ahead, shuffled
 
 _STORED: dict[RowType, tf.DType] = {"float32": tf.float32, "float16": tf.float16, "bfloat16": tf.uint16}
 
@@ -42,7 +42,7 @@ def cached_training_batches(
         positions = tf.data.Dataset.range(tf.where(epoch == first_epoch - 1, tf.constant(left_out, tf.int64), 0), count)
         return positions.batch(stage.batch_size).map(batch, tf.data.AUTOTUNE, deterministic=True)
 
-    return tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch).prefetch(BATCHES_AHEAD)
+    return prepared_ahead(tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch))
 
 
 def cached_validation_batches(reader: FeatureReader, *, batch_size: int) -> tf.data.Dataset:
@@ -62,7 +62,7 @@ def cached_validation_batches(reader: FeatureReader, *, batch_size: int) -> tf.d
         return _decode(rows, reader), tf.gather(labels, indices), indices
 
     indices = tf.data.Dataset.range(len(reader.validation_labels)).batch(batch_size)
-    return indices.map(batch, tf.data.AUTOTUNE, deterministic=True).prefetch(BATCHES_AHEAD)
+    return prepared_ahead(indices.map(batch, tf.data.AUTOTUNE, deterministic=True))
 
 
 def _decode(rows: tf.Tensor, reader: FeatureReader) -> tf.Tensor:

@@ -33,11 +33,10 @@ from tasks.training.features.files import (
 from tasks.training.features.prefix import Compute, Frozen, find_frozen, join
 from tasks.training.features.step import FeaturesStep, FeaturesWork, Tap
 from tasks.training.images import find_center_crop
-from tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, stage_salt
+from tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, prepared_ahead, stage_salt
 from tasks.training.start import build_start, prepare_process
 
 IMAGES_AT_A_TIME = 16  # through the network, counting each view; with more, they leave the processor's cache
-_BATCHES_AHEAD = 2
 _LARGEST_FLOAT16 = 65504.0
 _ROOM_TO_LEAVE = 500_000_000  # bytes: the run goes on to write stages and a release
 _SECONDS_BETWEEN_PROGRESS = 1.0
@@ -184,7 +183,7 @@ class _Writer:
 
         batch_size = max(IMAGES_AT_A_TIME // views, 1)
         examples = tf.data.Dataset.range(reader.examples).map(example, tf.data.AUTOTUNE, deterministic=True)
-        return examples.batch(batch_size).map(flatten).prefetch(_BATCHES_AHEAD)
+        return prepared_ahead(examples.batch(batch_size).map(flatten))
 
     def _write_split(
         self,
