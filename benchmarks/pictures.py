@@ -68,18 +68,20 @@ def write_three_splits(recipe: Recipe, home: Path, folder: Path) -> dict[str, in
     return counts
 
 
-def multiply(folder: Path, times: int, destination: Path) -> int:
+def multiply(folder: Path, times: int, destination: Path, *, at_most: int | None = None) -> int:
     """Write several images for each one of a folder, each with a crop, a mirroring and colours of its own.
 
     Args:
         folder: Train, validation and test folders of class folders.
         times: Images for each one. With 1 they are changed as well, so that an image is as large with any number.
         destination: The folder to make, with the same folders in it.
+        at_most: So many images of each class folder are taken; None for all.
 
     Returns:
         The number of images.
     """
-    paths = sorted(path for path in folder.glob("*/*/*") if path.is_file())
+    folders = sorted(place for place in folder.glob("*/*") if place.is_dir())
+    paths = [path for place in folders for path in sorted(place.iterdir())[:at_most]]
     for number, path in enumerate(paths):
         place = destination / path.parent.relative_to(folder)
         place.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,8 @@
 
 The images are made of given ones (or of generated ones, without --data) by cropping, mirroring and changing colours.
 Each number of them goes through `thaw run` in a new home, against a server that runs; the tasks are those that the run
-reports. --epochs makes it shorter; whether a stage caches what its frozen layers give may depend on it. Prints one JSON
-line to stdout and tables to stderr.
+reports. --at-most and --epochs make it shorter; whether a stage caches what its frozen layers give may depend on them.
+Prints one JSON line to stdout and tables to stderr.
 
 Of memory, what counts is a process's own: not the pages of files that it reads through a map, which the kernel may take
 back at any time. Steps run in children that have their own memory; it is sampled, and the most is kept.
@@ -109,11 +109,13 @@ def print_figures(figures: Sequence[Figures], ratios: dict[str, dict[str, float]
         )
 
 
-def measure_all(request: list[str], splits: Path, times: Sequence[int], place: Path) -> dict[str, Any]:
+def measure_all(
+    request: list[str], splits: Path, times: Sequence[int], at_most: int | None, place: Path
+) -> dict[str, Any]:
     figures = []
     with running_server(clean_environment(place / "prefect")) as environment:
         for number in times:
-            images = multiply(splits, number, place / f"images-{number}")
+            images = multiply(splits, number, place / f"images-{number}", at_most=at_most)
             CONSOLE.print(f"{number} times the images: {images}")
             here = [*request, "--data", str(place / f"images-{number}")]
             figures.append(run_once(here, place / f"home-{number}", environment, images))
@@ -129,6 +131,7 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As for thaw run.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of both stages.  [default: the recipe's]")] = None,
     times: Annotated[str, typer.Option(help="How many times the images, separated by commas.")] = "1,2,4,8",
+    at_most: Annotated[int | None, typer.Option(min=1, help="Images of a class and split, to be quicker.")] = None,
     generated: Annotated[int, typer.Option(min=10, help="Images of each class, without --data.")] = 400,
     check: Annotated[bool, typer.Option("--check", help="Fail if an image costs more where there are more.")] = False,
 ) -> None:
@@ -144,7 +147,7 @@ def main(
         write_three_splits(loaded, place / "home-of-splits", place / "images")
         request = [recipe, *(word for override in overrides for word in ("--set", override))]
         request += [] if weights is None else ["--weights", str(weights.absolute())]
-        report = measure_all(request, place / "images", [int(number) for number in times.split(",")], place)
+        report = measure_all(request, place / "images", [int(number) for number in times.split(",")], at_most, place)
     finish(report, check=check)
 
 

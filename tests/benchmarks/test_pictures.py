@@ -53,6 +53,12 @@ def test_more_images_are_all_different_and_as_large(tmp_path: Path, times: int) 
     assert {path.parent.name for path in (tmp_path / "out").rglob("*.jpg")} == {"blue", "red"}
 
 
+def test_no_more_of_a_class_are_taken_than_asked_for(tmp_path: Path) -> None:
+    data = write_splits(tmp_path / "data")
+    assert multiply(data, 2, tmp_path / "out", at_most=3) == 3 * 2 * 3 * 2  # of each class of each split, twice
+    assert {len(list(place.iterdir())) for place in (tmp_path / "out").glob("*/*")} == {6}
+
+
 def test_the_same_images_are_made_every_time(tmp_path: Path) -> None:
     data = tmp_path / "data"
     write_generated(data / "train", 2, (64, 48))
