@@ -50,7 +50,7 @@ def test_the_tutorials_recipe_has_views_for_both_stages_and_the_digits_for_none(
     assert views_of(getattr(load_recipe("digits"), name), "SmallCNN", 1255) == 0
 
 
-def test_a_few_small_images_are_not_worth_a_process_unless_the_recipe_asks() -> None:
+def test_a_few_small_images_are_not_worth_a_step_unless_the_recipe_asks() -> None:
     small = {"resolution": 32, "epochs": 8}
     assert views_of(stage(**small), "SmallCNN", 100) == 0
     assert views_of(stage(**small), "SmallCNN", 1_000_000) == DEFAULT_VIEWS

@@ -14,7 +14,7 @@ DEFAULT_VIEWS = 4
 _LEAST_USES = 2  # epochs in which a view is used: with one, there is nothing to save
 
 _MULTIPLICATIONS_PER_SECOND = 30e9
-_SECONDS_OF_A_PROCESS = 10.0  # a child's start, TensorFlow's import, and building the network
+_SECONDS_OF_A_STEP = 4.0  # building and tracing the network once more
 _BYTES_WRITTEN_PER_SECOND = 200e6
 _BYTES_READ_PER_SECOND = 400e6
 _LEAST_SHARE = 0.05  # of a training step's work; below it the files are not worth their place
@@ -63,14 +63,14 @@ def views_of(stage: StageConfig, backbone: str, images: int) -> int:
         images: Training images.
 
     Returns:
-        The number; 0 also where another process would take longer than it could save.
+        The number; 0 also where another step would take longer than it could save.
     """
     views = possible_views(stage)
     if stage.feature_views != "auto":
         return views
     # At most so much: part of the network may be thawed.
     saved = images * (stage.epochs - views) * _multiplications(backbone, stage.resolution)
-    return views if saved / _MULTIPLICATIONS_PER_SECOND > _SECONDS_OF_A_PROCESS else 0
+    return views if saved / _MULTIPLICATIONS_PER_SECOND > _SECONDS_OF_A_STEP else 0
 
 
 def _multiplications(backbone: str, resolution: int | None) -> float:
