@@ -2,7 +2,8 @@
 
 The frozen layers run once for each image and view, the thawed ones in every epoch, forward and backward for training
 images, and forward for validation. How many images a second the bare functions do is measured on one batch of noise
-again and again, with no reading, no Prefect, no files and no start of a process. Prints one line of JSON.
+again and again, with no reading, no Prefect, no files and no start of a process. Run by whole_job.py; prints one line
+of JSON.
 
     python -m benchmarks.limit cats_dogs --weights FILE --train 1999 --validation 813
 """
@@ -20,7 +21,6 @@ import tensorflow as tf
 import typer
 
 from benchmarks.input_readers import resolution_of
-from benchmarks.measuring import start
 from flows.steps import one_pass_does
 from pipeline_config.loading import load_recipe
 from pipeline_config.schema import Recipe
@@ -147,4 +147,4 @@ def main(
 
 
 if __name__ == "__main__":
-    start(main)
+    typer.run(main)
