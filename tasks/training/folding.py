@@ -39,7 +39,9 @@ class Folding:
         """
         if not self._pairs:
             return contextlib.nullcontext()
-        return keras.StatelessScope(state_mapping=[entry for pair in self._pairs for entry in _folded(*pair)])
+        mapping = [entry for pair in self._pairs for entry in _folded(*pair)]
+        scope: AbstractContextManager[object] = keras.StatelessScope(state_mapping=mapping)
+        return scope
 
 
 def _pairs(model: keras.Model) -> Iterator[_Pair]:
