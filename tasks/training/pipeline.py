@@ -36,8 +36,7 @@ def prepared_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
         The dataset.
     """
     options = tf.data.Options()
-    # Without tuning: the end of an iterator waits for the thread that tunes, which sleeps for about as long as the
-    # iterator was in use, and up to a minute (TensorFlow 2.21).
+    # With tuning, the end of an iterator over the training images took 40 idle seconds (docs/keras-notes.md).
     options.autotune.enabled = False
     return dataset.prefetch(_BATCHES_AHEAD).with_options(options)
 

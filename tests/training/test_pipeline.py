@@ -1,6 +1,5 @@
 """Batches: every image once an epoch, in an order that depends on the seed, the stage and the epoch alone."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import tensorflow as tf
 from pipeline_config.stage_schema import StageConfig
 from tasks.artifacts.store import ArtifactStore
 from tasks.records.read import SplitReader
-from tasks.training.pipeline import evaluation_batches, prepared_ahead, stage_salt, training_batches
+from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 from tests.support import build_records, small_recipe, write_pictures
 
 
@@ -75,16 +74,6 @@ def test_evaluation_goes_through_the_split_in_order(train_split: SplitReader) ->
     assert all(images.dtype == tf.float32 and images.shape[1:] == (16, 16, 3) for images, _, _ in batches)
     assert min(float(tf.reduce_min(images)) for images, _, _ in batches) >= 0
     assert 1 < max(float(tf.reduce_max(images)) for images, _, _ in batches) <= 255
-
-
-def test_the_end_of_an_iterator_is_not_waited_for() -> None:
-    numbers = tf.data.Dataset.range(10**9).map(lambda number: number + 1, tf.data.AUTOTUNE)
-    iterator, started = iter(prepared_ahead(numbers.batch(16))), time.monotonic()
-    while time.monotonic() - started < 4:  # with autotuning, the end would take about as long
-        next(iterator)
-    started = time.monotonic()
-    del iterator
-    assert time.monotonic() - started < 1
 
 
 def test_salts_of_the_stages_differ_and_fit_a_seed() -> None:
