@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +27,9 @@ from tasks.artifacts.store import ArtifactStore
 from tasks.records.read import SplitReader
 from tasks.training.backbones import BACKBONES
 from tasks.training.pipeline import stage_salt, training_batches
+
+if TYPE_CHECKING:  # it imports Keras, which not every one of the processes needs
+    from tasks.training.thawing import Thawed
 
 EPOCHS = 2
 RECORDS_NAME = "records.json"
@@ -176,27 +179,29 @@ def make_steps(
 ) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
     """Make the function of a training step, as the stage has it, and that of the frozen layers alone, if there are."""
     from tasks.training.model import build_classifier
-    from tasks.training.optimizers import build_optimizer
-    from tasks.training.step_functions import make_train_function
     from tasks.training.thawing import thaw
 
     model = build_classifier(recipe.model, classes=classes, resolution=resolution, pretrained=False)
     thawed = thaw(model, stage, recipe.model.backbone)
-    optimizer = build_optimizer(stage.optimizer, thawed.variables, recipe.precision)
+    prefix = thawed.prefix
+    forward = None if prefix is None else tf.function(lambda images: prefix(images, training=False))
+    return make_train_step(recipe, stage, thawed), None if forward is None else lambda images, _: forward(images)
+
+
+def make_train_step(recipe: Recipe, stage: StageConfig, thawed: "Thawed") -> Callable[..., Any]:
+    """Make the function of a training step from what the thawed part takes and labels, as training makes it."""
+    from tasks.training.optimizers import build_optimizer
+    from tasks.training.step_functions import make_train_function
+
     train = make_train_function(
         thawed,
-        optimizer,
-        class_weights=np.ones(classes, np.float32),
+        build_optimizer(stage.optimizer, thawed.variables, recipe.precision),
+        class_weights=np.ones(thawed.suffix.output_shape[-1], np.float32),
         label_smoothing=stage.label_smoothing,
         seed=0,
     )
     rate, number = tf.constant(stage.optimizer.learning_rate), tf.constant(0)
-    prefix = thawed.prefix
-    forward = None if prefix is None else tf.function(lambda images: prefix(images, training=False))
-    return (
-        lambda images, labels: train(images, labels, rate, number),
-        None if forward is None else lambda images, _: forward(images),
-    )
+    return lambda images, labels: train(images, labels, rate, number)
 
 
 def endless(reader: SplitReader, stage: StageConfig, resolution: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:

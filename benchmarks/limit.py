@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import typer
 
-from benchmarks.input_readers import resolution_of
+from benchmarks.input_readers import make_train_step, resolution_of
 from flows.steps import one_pass_does
 from pipeline_config.loading import load_recipe
 from pipeline_config.schema import Recipe
@@ -30,8 +29,7 @@ from tasks.training.features.prefix import Compute, Frozen, find_frozen, join
 from tasks.training.features.step import Tap
 from tasks.training.features.work import IMAGES_AT_A_TIME
 from tasks.training.model import build_classifier
-from tasks.training.optimizers import build_optimizer
-from tasks.training.step_functions import make_measure_function, make_train_function
+from tasks.training.step_functions import make_measure_function
 from tasks.training.thawing import Thawed, thaw
 
 _WARM_UP = 3  # calls, in which functions are traced
@@ -64,20 +62,11 @@ def noise(shape: list[int], images: int) -> tf.Tensor:
 def stage_rates(recipe: Recipe, stage: StageConfig, thawed: Thawed) -> dict[str, float]:
     """Measure the layers that learn: images a second of a training step, and of validation."""
     rows = noise(list(thawed.suffix.input_shape[1:]), stage.batch_size)
-    classes = int(thawed.suffix.output_shape[-1])
     labels = tf.zeros([stage.batch_size], tf.int32)
-    optimizer = build_optimizer(stage.optimizer, thawed.variables, recipe.precision)
-    train = make_train_function(
-        thawed,
-        optimizer,
-        class_weights=np.ones(classes, np.float32),
-        label_smoothing=stage.label_smoothing,
-        seed=0,
-    )
-    measure, rate = make_measure_function(thawed), tf.constant(0.0)
+    functions = {"training": make_train_step(recipe, stage, thawed), "validation": make_measure_function(thawed)}
     return {
-        "training": images_a_second(lambda: train(rows, labels, rate, tf.constant(0)), stage.batch_size),
-        "validation": images_a_second(lambda: measure(rows, labels), stage.batch_size),
+        name: images_a_second(functools.partial(function, rows, labels), stage.batch_size)
+        for name, function in functions.items()
     }
 
 

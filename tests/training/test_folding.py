@@ -123,5 +123,13 @@ def test_a_convolution_whose_output_is_used_twice_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("epsilon", [1e-3, 1.001e-5])  # Keras's, and that of its ResNets
-def test_the_constants_multiply_by_exactly_one(epsilon: float) -> None:
-    assert (np.float32(1) - np.float32(epsilon)) + np.float32(epsilon) == np.float32(1)
+def test_what_is_left_to_multiply_by_is_exactly_one(epsilon: float) -> None:
+    start = keras.Input((8, 8, 2))
+    norm = layers.BatchNormalization(epsilon=epsilon, trainable=False)
+    model = keras.Model(start, norm(layers.Conv2D(4, 3, use_bias=False)(start)))
+    norm.set_weights([np.linspace(0.5, 1.5, 4) + number for number in range(4)])
+    with Folding(model).scope():
+        factor = norm.gamma.value / tf.sqrt(norm.moving_variance.value + norm.epsilon)
+        subtracted = norm.moving_mean.value
+    np.testing.assert_array_equal(factor, np.ones(4))
+    np.testing.assert_array_equal(subtracted, np.zeros(4))
