@@ -2,14 +2,18 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, cast
 from uuid import UUID
 
 from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+from prefect.exceptions import ObjectNotFound
 from prefect.runtime import task_run as this_task_run
 from prefect.tasks import exponential_backoff
 
@@ -38,16 +42,28 @@ def step_task(name: str, *tags: str) -> Callable[[Callable[..., ArtifactRef]], S
     Returns:
         The decorator.
     """
-    return task(
+    shown = sorted({"thaw", *tags})
+    as_task = task(
         name=name,
         task_run_name=name,
-        tags={"thaw", *tags},
+        tags=shown,
         cache_policy=ArtifactCachePolicy(),
         persist_result=True,
         result_serializer="json",
         retry_condition_fn=_may_pass,
         retry_jitter_factor=0.5,
     )
+
+    def decorate(function: Callable[..., ArtifactRef]) -> StepTask:
+        @wraps(function)
+        def tagged(step: Step, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+            if context := TaskRunContext.get():
+                context.task_run.tags = shown  # `with_execution` took off those that have no limit
+            return function(step, home, execution)
+
+        return as_task(tagged)
+
+    return decorate
 
 
 def with_execution(step: StepTask, execution: ExecutionConfig, *, cached: bool) -> StepTask:
@@ -65,10 +81,22 @@ def with_execution(step: StepTask, execution: ExecutionConfig, *, cached: bool) 
     configured = step.with_options(
         retries=execution.retries, retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds)
     )
-    if cached:
-        # For each task with tags Prefect asks the server whether a limit has room, which takes longer than all else.
-        configured.tags = set()
+    # A task with tags first asks for a slot of each tag's limit, though there be no limit. A server on SQLite refuses
+    # that as long as it records that the task run is there, and Prefect asks again after two seconds.
+    configured.tags = set() if cached else _with_limit(step.tags)
     return configured
+
+
+def _with_limit(tags: Iterable[str]) -> set[str]:
+    limited = set()
+    with get_client(sync_client=True) as client:
+        for tag in tags:
+            try:
+                client.read_global_concurrency_limit_by_name(f"tag:{tag}")
+            except ObjectNotFound:
+                continue
+            limited.add(tag)
+    return limited
 
 
 def build_in_child(

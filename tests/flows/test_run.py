@@ -5,6 +5,8 @@ import json
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 import zlib
 from contextlib import closing
@@ -16,6 +18,7 @@ import pytest
 from pipeline_config.yaml_dialect import write_yaml
 from tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from tasks.publishing.registry import Registry
+from tests.faults.processes import wait_until
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 
@@ -117,6 +120,32 @@ def test_prefect_has_a_task_run_per_step_with_its_tags(first: dict[str, Any], th
     runs = thaw.api("task_runs/filter", {"flow_runs": {"id": {"any_": [first["run"]]}}})
     assert {run["name"] for run in runs} == set(TASKS)
     assert all("thaw" in run["tags"] for run in runs)
+
+
+def test_a_task_waits_for_a_slot_of_its_tags_limit(
+    first: dict[str, Any], thaw: Thaw, place: Path, tmp_path: Path
+) -> None:
+    def limit(*words: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "prefect", "concurrency-limit", *words], env=thaw.environment, check=True, timeout=60
+        )
+
+    slot = {"names": ["tag:publishing"], "slots": 1}
+    waiting = {"task_runs": {"name": {"like_": "publish-"}, "state": {"type": {"any_": ["PENDING"]}}}}
+    limit("create", "publishing", "1")
+    thaw.api("v2/concurrency_limits/increment", slot)
+    shutil.copytree(place / "home", tmp_path / "home")
+    run = thaw.start("run", place / "small.yaml", "--home", tmp_path / "home", "--refresh", "publish", "--json")
+    try:
+        wait_until(lambda: thaw.api("task_runs/filter", waiting), 60, "a task run that waits")
+        time.sleep(3)
+        assert thaw.api("task_runs/filter", waiting), "it did not wait"
+        thaw.api("v2/concurrency_limits/decrement", slot)
+        done = json.loads(run.communicate(timeout=120)[0])
+    finally:
+        run.kill()
+        limit("delete", "publishing")
+    assert [task["name"] for task in done["tasks"] if not task["cached"]] == ["publish"]
 
 
 def test_the_same_run_again_is_cached_and_makes_no_second_release(
