@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,6 +147,11 @@ def test_a_damaged_checkpoint_costs_steps_and_not_the_result(
     assert_as_before(finished, home)
 
 
+def digests(result: dict[str, Any]) -> dict[str, str]:
+    """Digest of each task's artifact; without the features, which a run whose stages are there does not ask for."""
+    return {task["name"]: task["digest"] for task in result["tasks"] if not task["name"].startswith("features")}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_prefects_own_records_may_be_damaged(finished: Finished, thaw: Thaw, tmp_path: Path) -> None:
@@ -165,5 +171,5 @@ def test_prefects_own_records_may_be_damaged(finished: Finished, thaw: Thaw, tmp
         again = json.loads(done.stdout)
         for part in ("stages", "metrics", "verdict", "release"):
             assert again[part] == first[part]
-        assert [task["digest"] for task in again["tasks"]] == [task["digest"] for task in first["tasks"]]
+        assert digests(again) == digests(first)
         assert champion_problem(tmp_path / "home", "small") is None
