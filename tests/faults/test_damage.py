@@ -163,7 +163,7 @@ def test_prefects_own_records_may_be_damaged(finished: Finished, thaw: Thaw, tmp
     results = tmp_path / "home" / "prefect-results"
     for damage in DAMAGES:
         records = sorted(path for path in results.rglob("*") if path.is_file())
-        assert len(records) >= len(first["tasks"])
+        assert len(records) >= len(digests(first))
         for path in records:
             damage(path)
         done = thaw(*command)
