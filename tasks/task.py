@@ -67,7 +67,7 @@ def step_task(name: str, *tags: str) -> Callable[[Callable[..., ArtifactRef]], S
 
 
 def with_execution(step: StepTask, execution: ExecutionConfig, *, cached: bool) -> StepTask:
-    """Give a task the retries that a recipe asks for.
+    """Give a task the retries that a recipe asks for, and of its tags those that it has to wait for.
 
     Args:
         step: The task.
@@ -76,7 +76,7 @@ def with_execution(step: StepTask, execution: ExecutionConfig, *, cached: bool) 
 
     Returns:
         The task with retries whose pauses double, each with a random share added, so that runs that failed together do
-        not come back together.
+        not come back together. Its tags are those that have a concurrency limit on the server.
     """
     configured = step.with_options(
         retries=execution.retries, retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds)
