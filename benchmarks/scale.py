@@ -8,6 +8,7 @@ Prints one JSON line to stdout and tables to stderr.
 Of memory, what is judged is the peak of each task's process, which it reads from the kernel when it is done, and that
 of the command. The memory of every process is sampled besides: all of it, and its own, without the pages of files that
 it reads through a map. A sample misses the peak of a process that lives for a second, so it is shown and not judged.
+Only Linux tells a process its peak: elsewhere the command's alone is judged.
 
     python -m benchmarks.scale --data DIR --weights FILE --check
 """
