@@ -17,19 +17,25 @@ import tensorflow as tf
 import typer
 
 from benchmarks.pictures import images_of
-from flows import steps
-from pipeline_config.augment_schema import RandomContrast, RandomFlip, RandomRotation, RandomTranslation, RandomZoom
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import Recipe
-from pipeline_config.stage_schema import StageConfig
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.records.read import SplitReader
-from tasks.training.backbones import BACKBONES
-from tasks.training.pipeline import stage_salt, training_batches
+from thaw.flows import steps
+from thaw.pipeline_config.augment_schema import (
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.backbones import BACKBONES
+from thaw.tasks.training.pipeline import stage_salt, training_batches
 
 if TYPE_CHECKING:  # it imports Keras, which not every one of the processes needs
-    from tasks.training.thawing import Thawed
+    from thaw.tasks.training.thawing import Thawed
 
 EPOCHS = 2
 RECORDS_NAME = "records.json"
@@ -54,9 +60,9 @@ def prepare(recipe: Recipe, place: Path) -> dict[str, Any]:
     """Write the recipe's records, and its training images as a folder and as a data set of tensorflow-datasets."""
     import tensorflow_datasets as tfds
 
-    from tasks.process import Reporter
-    from tasks.records.step import RecordsWork
-    from tasks.records.work import write_records
+    from thaw.tasks.process import Reporter
+    from thaw.tasks.records.step import RecordsWork
+    from thaw.tasks.records.work import write_records
 
     home, images = place / "home", place / "images"
     written = [(image, encoded) for image, encoded in images_of(recipe, home) if image.split == "train"]
@@ -178,8 +184,8 @@ def make_steps(
     recipe: Recipe, stage: StageConfig, resolution: int, classes: int
 ) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
     """Make the function of a training step, as the stage has it, and that of the frozen layers alone, if there are."""
-    from tasks.training.model import build_classifier
-    from tasks.training.thawing import thaw
+    from thaw.tasks.training.model import build_classifier
+    from thaw.tasks.training.thawing import thaw
 
     model = build_classifier(recipe.model, classes=classes, resolution=resolution, pretrained=False)
     thawed = thaw(model, stage, recipe.model.backbone)
@@ -190,8 +196,8 @@ def make_steps(
 
 def make_train_step(recipe: Recipe, stage: StageConfig, thawed: "Thawed") -> Callable[..., Any]:
     """Make the function of a training step from what the thawed part takes and labels, as training makes it."""
-    from tasks.training.optimizers import build_optimizer
-    from tasks.training.step_functions import make_train_function
+    from thaw.tasks.training.optimizers import build_optimizer
+    from thaw.tasks.training.step_functions import make_train_function
 
     train = make_train_function(
         thawed,

@@ -20,17 +20,17 @@ import tensorflow as tf
 import typer
 
 from benchmarks.input_readers import make_train_step, resolution_of
-from flows.steps import one_pass_does
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import Recipe
-from pipeline_config.stage_schema import StageConfig
-from tasks.training.features.choice import views_of
-from tasks.training.features.prefix import Compute, Frozen, find_frozen, join
-from tasks.training.features.step import Tap
-from tasks.training.features.work import IMAGES_AT_A_TIME
-from tasks.training.model import build_classifier
-from tasks.training.step_functions import make_measure_function
-from tasks.training.thawing import Thawed, thaw
+from thaw.flows.steps import one_pass_does
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.training.features.choice import views_of
+from thaw.tasks.training.features.prefix import Compute, Frozen, find_frozen, join
+from thaw.tasks.training.features.step import Tap
+from thaw.tasks.training.features.work import IMAGES_AT_A_TIME
+from thaw.tasks.training.model import build_classifier
+from thaw.tasks.training.step_functions import make_measure_function
+from thaw.tasks.training.thawing import Thawed, thaw
 
 _WARM_UP = 3  # calls, in which functions are traced
 _SECONDS_OF_TIMING = 4.0

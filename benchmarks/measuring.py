@@ -20,10 +20,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline_config.errors import ThawError
+from thaw.pipeline_config.errors import ThawError
 
 ROOT = Path(__file__).parents[1]
-THAW = (sys.executable, "-m", "flows.cli")
+THAW = (sys.executable, "-m", "thaw.flows.cli")
 CONSOLE = Console(stderr=True, highlight=False)
 MEGABYTE = 10**6
 _SECONDS_TO_START = 180
@@ -131,9 +131,9 @@ def _sample(command: psutil.Process, measured: Measured) -> None:
 
 def _role_of(process: psutil.Process) -> str:
     words = process.cmdline()
-    if "tasks.step_process" in words:
+    if "thaw.tasks.step_process" in words:
         return f"step {process.name()}"  # on Linux, where it shows what it works on
-    return "server" if "flows.temporary_server" in words else "other"
+    return "server" if "thaw.flows.temporary_server" in words else "other"
 
 
 def clean_environment(prefect_home: Path) -> dict[str, str]:

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from flows import steps
-from pipeline_config.dataset_schema import SPLITS
-from pipeline_config.schema import Recipe
-from tasks.artifacts.store import ArtifactStore
-from tasks.ingest.dataset import DatasetImage, read_dataset
-from tasks.ingest.sources import open_source
-from tasks.ingest.step import IngestWork
-from tasks.ingest.work import ingest
-from tasks.process import Reporter
+from thaw.flows import steps
+from thaw.pipeline_config.dataset_schema import SPLITS
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.ingest.dataset import DatasetImage, read_dataset
+from thaw.tasks.ingest.sources import open_source
+from thaw.tasks.ingest.step import IngestWork
+from thaw.tasks.ingest.work import ingest
+from thaw.tasks.process import Reporter
 
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "GIF": ".gif"}  # what Keras takes for images
 _QUALITY = 90

@@ -33,7 +33,7 @@ from benchmarks.measuring import (
     start,
 )
 from benchmarks.pictures import multiply, write_generated, write_three_splits
-from pipeline_config.loading import load_recipe
+from thaw.pipeline_config.loading import load_recipe
 
 LARGEST_COST = 1.1  # of an image, in seconds and in bytes, to its cost with the fewest images
 LARGEST_MEMORY = 1.2  # of a process, to its memory with the fewest images

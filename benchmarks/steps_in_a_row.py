@@ -16,17 +16,17 @@ from unittest import mock
 
 import typer
 
-import flows.plan
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.children import prepare_shared_child, run_in_child, sharing_children
-from tasks.evaluation.comparison import VerdictStep, VerdictWork, compare
-from tasks.process import Work
-from tasks.publishing.publish import publish
-from tasks.publishing.step import PublishStep
+from thaw.flows import plan as planning
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.children import prepare_shared_child, run_in_child, sharing_children
+from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
+from thaw.tasks.process import Work
+from thaw.tasks.publishing.publish import publish
+from thaw.tasks.publishing.step import PublishStep
 
 
 def build(step: Step, home: Path, deadline_seconds: float) -> ArtifactRef:
@@ -35,7 +35,7 @@ def build(step: Step, home: Path, deadline_seconds: float) -> ArtifactRef:
 
     def work(folder: Path) -> dict[str, Any]:
         if isinstance(step, VerdictStep):  # the one step without a child
-            return compare(VerdictWork(home=home, folder=folder, step=step))
+            return write_verdict(VerdictWork(home=home, folder=folder, step=step))
         request: dict[str, Any] = {"home": home, "folder": folder, "step": step}
         work_class = work_class_of(step)
         if "checkpoints" in work_class.model_fields:
@@ -73,7 +73,7 @@ def run(recipe: Recipe, home: Path) -> dict[str, float]:
     """
     seconds: dict[str, float] = {}
 
-    class Builder(flows.plan.Planner):
+    class Builder(planning.Planner):
         def look_up(
             self, name: str, make_step: Callable[..., Step], **inputs: ArtifactRef | None
         ) -> ArtifactRef | None:
@@ -82,8 +82,8 @@ def run(recipe: Recipe, home: Path) -> dict[str, float]:
             seconds[name] = time.monotonic() - started
             return ref
 
-    with mock.patch.object(flows.plan, "Planner", Builder), sharing_children():
-        flows.plan.plan(recipe, home)
+    with mock.patch.object(planning, "Planner", Builder), sharing_children():
+        planning.plan(recipe, home)
     return seconds
 
 

@@ -35,8 +35,8 @@ from benchmarks.measuring import (
     start,
 )
 from benchmarks.pictures import write_three_splits
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import Recipe
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import Recipe
 
 LARGEST_RATIO = 0.36  # thaw's wall time to the tutorial's, both summed over the seeds
 LARGEST_LOSS = 0.005  # of mean test accuracy

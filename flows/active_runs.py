@@ -18,7 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.states import Crashed
 
-from flows.temporary_server import runs_on_temporary_server
+from thaw.flows.temporary_server import runs_on_temporary_server
 
 _DESCRIPTORS: dict[UUID, int] = {}  # open for as long as this process lives, or the run goes on
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from flows.interruption import Interrupted
-from pipeline_config.errors import RequestError, ThawError
+from thaw.flows.interruption import Interrupted
+from thaw.pipeline_config.errors import RequestError, ThawError
 
 app = typer.Typer(
     name="thaw",
@@ -87,8 +87,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe: ingest, train in two stages, evaluate, and publish if better."""
-    from flows.commands.request import RunRequest
-    from flows.commands.run import run_recipe
+    from thaw.flows.commands.request import RunRequest
+    from thaw.flows.commands.run import run_recipe
 
     request = RunRequest(recipe, tuple(set_ or ()), data, weights, home, tuple(refresh or ()), verify)
     run_recipe(request, always=always, as_json=as_json)
@@ -106,8 +106,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say what `thaw run` would do: for each task, whether it is cached, and if not, why."""
-    from flows.commands.plan import print_plan
-    from flows.commands.request import RunRequest
+    from thaw.flows.commands.plan import print_plan
+    from thaw.flows.commands.request import RunRequest
 
     request = RunRequest(recipe, tuple(set_ or ()), data, weights, home, tuple(refresh or ()), verify)
     print_plan(request, as_json=as_json)
@@ -129,8 +129,8 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Run recipes with several seeds on the same images, and say which is better. Nothing is published."""
-    from flows.commands.compare import ComparisonRequest
-    from flows.commands.compare import compare as compare_recipes
+    from thaw.flows.commands.compare import ComparisonRequest
+    from thaw.flows.commands.compare import compare as compare_recipes
 
     overrides = tuple(set_ or ())
     request = ComparisonRequest(tuple(recipes), seeds, overrides, data, weights, home, output, workers)
@@ -146,7 +146,7 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Classify images with a published release."""
-    from flows.commands.predict import predict_images
+    from thaw.flows.commands.predict import predict_images
 
     predict_images(paths, release_id=release, recipe=recipe, home=home, as_json=as_json)
 
@@ -160,7 +160,7 @@ def gc(
     as_json: JsonOption = False,
 ) -> None:
     """Remove what no kept release, champion or recent run refers to, and say what that frees."""
-    from flows.commands.gc import collect
+    from thaw.flows.commands.gc import collect
 
     collect(home, keep_releases=keep_releases, older_than=older_than, dry_run=dry_run, as_json=as_json)
 
@@ -173,7 +173,7 @@ def serve(
     home: HomeOption = None,
 ) -> None:
     """Serve each recipe's deployment: runs by its schedule, and on demand from the Prefect UI."""
-    from flows.commands.serve import serve_recipes
+    from thaw.flows.commands.serve import serve_recipes
 
     serve_recipes(recipes, data=data, weights=weights, home=home)
 
@@ -181,7 +181,7 @@ def serve(
 @app.command()
 def recipes() -> None:
     """List the recipes that ship with thaw."""
-    from pipeline_config.loading import recipe_summary, shipped_recipes
+    from thaw.pipeline_config.loading import recipe_summary, shipped_recipes
 
     width = max(map(len, shipped_recipes()))
     for name in shipped_recipes():
@@ -191,7 +191,7 @@ def recipes() -> None:
 @releases.command("list")
 def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the releases, by recipe."""
-    from flows.commands import releases as commands
+    from thaw.flows.commands import releases as commands
 
     commands.list_releases(home, as_json=as_json)
 
@@ -199,7 +199,7 @@ def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
 @releases.command()
 def show(release: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show a release: its metrics, its verdict, and what it was made from."""
-    from flows.commands import releases as commands
+    from thaw.flows.commands import releases as commands
 
     commands.show_release(release, home, as_json=as_json)
 
@@ -207,7 +207,7 @@ def show(release: IdArgument, home: HomeOption = None, as_json: JsonOption = Fal
 @releases.command()
 def promote(release: IdArgument, reason: ReasonOption, home: HomeOption = None) -> None:
     """Make a release the champion of its recipe."""
-    from flows.commands import releases as commands
+    from thaw.flows.commands import releases as commands
 
     commands.promote(release, reason, home)
 
@@ -219,7 +219,7 @@ def rollback(
     home: HomeOption = None,
 ) -> None:
     """Go back to the champion before the present one."""
-    from flows.commands import releases as commands
+    from thaw.flows.commands import releases as commands
 
     commands.rollback(recipe, reason, home)
 

@@ -8,26 +8,26 @@ from pathlib import Path
 from prefect import runtime
 from prefect.artifacts import create_table_artifact
 
-from flows import active_runs, steps
-from flows.comparison_result import ComparisonResult, ComparisonTask
-from flows.journal import Journal
-from flows.quick_flow import quick_flow
-from flows.stages import train_in_two_stages
-from flows.workers import do_all
-from pipeline_config.errors import ThawError
-from pipeline_config.schema import Recipe
-from tasks.artifacts.in_use import home_in_use
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.children import sharing_children
-from tasks.comparing.files import default_folder, write_comparison
-from tasks.comparing.measured_run import MeasuredRun, RunArtifacts, measure_run
-from tasks.comparing.summary import Comparison, different_test_images, summarize
-from tasks.comparing.tables import word_tables
-from tasks.evaluation.task import answer_for_stages
-from tasks.ingest.dataset import read_dataset
-from tasks.ingest.task import ingest
-from tasks.records.task import write_records
+from thaw.flows import active_runs, steps
+from thaw.flows.comparison_result import ComparisonResult, ComparisonTask
+from thaw.flows.journal import Journal
+from thaw.flows.quick_flow import quick_flow
+from thaw.flows.stages import train_in_two_stages
+from thaw.flows.workers import do_all
+from thaw.pipeline_config.errors import ThawError
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.in_use import home_in_use
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.children import sharing_children
+from thaw.tasks.evaluation.task import answer_for_stages
+from thaw.tasks.experiments.files import default_folder, write_comparison
+from thaw.tasks.experiments.measured_run import MeasuredRun, RunArtifacts, measure_run
+from thaw.tasks.experiments.summary import Comparison, different_test_images, summarize
+from thaw.tasks.experiments.tables import word_tables
+from thaw.tasks.ingest.dataset import read_dataset
+from thaw.tasks.ingest.task import ingest
+from thaw.tasks.records.task import write_records
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from flows.result import TaskReport
-from tasks.comparing.summary import Comparison
+from thaw.flows.result import TaskReport
+from thaw.tasks.experiments.summary import Comparison
 
 
 class ComparisonTask(TaskReport):

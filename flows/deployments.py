@@ -7,8 +7,8 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
-from flows.retrain import retrain
-from pipeline_config.schema import Recipe
+from thaw.flows.retrain import retrain
+from thaw.pipeline_config.schema import Recipe
 
 
 def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:

@@ -8,13 +8,13 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 
-from flows.result import TaskReport
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.progress import part_of_run
-from tasks.task import StepTask, with_execution
+from thaw.flows.result import TaskReport
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.progress import part_of_run
+from thaw.tasks.task import StepTask, with_execution
 
 
 @dataclass

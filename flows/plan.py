@@ -7,16 +7,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from flows import steps
-from pipeline_config.errors import PublishError
-from pipeline_config.schema import Recipe
-from tasks.artifacts.differences import explain, most_similar
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.publishing.step import PublishStep
-from tasks.training.features.choice import possible_views
-from tasks.training.features.step import FeaturesStep
+from thaw.flows import steps
+from thaw.pipeline_config.errors import PublishError
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.differences import explain, most_similar
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.publishing.step import PublishStep
+from thaw.tasks.training.features.choice import possible_views
+from thaw.tasks.training.features.step import FeaturesStep
 
 
 class PlannedTask(BaseModel):
@@ -180,7 +180,7 @@ def plan(recipe: Recipe, home: Path, refresh: Collection[str] = ()) -> Plan:
         stage_two=stage_two,
     )
     verdict = look_up(
-        "compare",
+        "verdict",
         lambda evaluation: steps.verdict_step(recipe, home, evaluation, repair=False),
         evaluation=evaluation,
     )

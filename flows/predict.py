@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline_config.errors import RequestError
-from pipeline_config.strict import nearest
-from tasks.children import run_in_child
-from tasks.publishing.predict_request import PredictWork
-from tasks.publishing.registry import Registry
-from tasks.publishing.release import ReleaseInfo
+from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.strict import nearest
+from thaw.tasks.children import run_in_child
+from thaw.tasks.publishing.predict_request import PredictWork
+from thaw.tasks.releases.registry import Registry
+from thaw.tasks.releases.release import ReleaseInfo
 
 _DEADLINE_SECONDS = 3600.0
 
@@ -35,7 +35,7 @@ def predict(home: Path, paths: list[Path], release_id: str | None, recipe: str |
     registry.verify(release.id)
     request = PredictWork(release=release.path, paths=[path.absolute() for path in paths])
     answer = run_in_child(
-        "tasks.publishing.predict:predict",
+        "thaw.tasks.publishing.predict:predict",
         request,
         deadline_seconds=_DEADLINE_SECONDS,
         listener=lambda *_: None,

@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.artifacts.age import mark_used
-from tasks.artifacts.atomic import make_folder, write_atomically
-from tasks.artifacts.store import ArtifactStore
-from tasks.cleanup.run_records import RUNS_NAME, next_sequence
-from tasks.publishing.registry import Registry
+from thaw.tasks.artifacts.age import mark_used
+from thaw.tasks.artifacts.atomic import make_folder, write_atomically
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.cleanup.run_records import RUNS_NAME, next_sequence
+from thaw.tasks.releases.registry import Registry
 
 
 class TaskReport(BaseModel):

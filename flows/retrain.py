@@ -4,21 +4,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows import active_runs, steps
-from flows.journal import Journal
-from flows.quick_flow import quick_flow
-from flows.result import RunResult, recall, remember
-from flows.stages import train_in_two_stages
-from flows.steps import TaskName
-from flows.summary import summarize
-from pipeline_config.schema import Recipe
-from tasks.artifacts.in_use import home_in_use
-from tasks.children import sharing_children
-from tasks.evaluation.task import compare_with_champion, evaluate
-from tasks.ingest.task import ingest
-from tasks.publishing.step import PublishStep
-from tasks.publishing.task import publish_release
-from tasks.records.task import write_records
+from thaw.flows import active_runs, steps
+from thaw.flows.journal import Journal
+from thaw.flows.quick_flow import quick_flow
+from thaw.flows.result import RunResult, recall, remember
+from thaw.flows.stages import train_in_two_stages
+from thaw.flows.steps import TaskName
+from thaw.flows.summary import summarize
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.in_use import home_in_use
+from thaw.tasks.children import sharing_children
+from thaw.tasks.evaluation.task import compare_with_champion, evaluate
+from thaw.tasks.ingest.task import ingest
+from thaw.tasks.publishing.step import PublishStep
+from thaw.tasks.publishing.task import publish_release
+from thaw.tasks.records.task import write_records
 
 
 @quick_flow(

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from flows import steps
-from flows.journal import Journal
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.task import StepTask
-from tasks.training.features.step import FeaturesStep
-from tasks.training.step import TrainStep
-from tasks.training.task import compute_features_one, compute_features_two, train_stage_one, train_stage_two
+from thaw.flows import steps
+from thaw.flows.journal import Journal
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.task import StepTask
+from thaw.tasks.training.features.step import FeaturesStep
+from thaw.tasks.training.step import TrainStep
+from thaw.tasks.training.task import compute_features_one, compute_features_two, train_stage_one, train_stage_two
 
 
 def train_in_two_stages(journal: Journal, records: ArtifactRef) -> tuple[ArtifactRef, ArtifactRef]:

@@ -4,25 +4,25 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
-from pipeline_config.errors import RequestError
-from pipeline_config.schema import Recipe
-from pipeline_config.strict import nearest
-from tasks.artifacts.file_digests import FileDigests
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.evaluation.comparison import VerdictStep
-from tasks.evaluation.stage_answers_step import StageAnswersStep
-from tasks.evaluation.step import EvaluateStep
-from tasks.ingest.sources import content_digest
-from tasks.ingest.step import IngestStep
-from tasks.publishing.publish import find_opponent
-from tasks.records.step import RecordsStep
-from tasks.training.features.choice import possible_views, views_of
-from tasks.training.features.step import FeaturesStep, Tap, features_of
-from tasks.training.step import TrainStep, weights_digest
+from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.strict import nearest
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep
+from thaw.tasks.evaluation.step import EvaluateStep
+from thaw.tasks.evaluation.verdict import VerdictStep
+from thaw.tasks.ingest.sources import content_digest
+from thaw.tasks.ingest.step import IngestStep
+from thaw.tasks.publishing.publish import find_opponent
+from thaw.tasks.records.step import RecordsStep
+from thaw.tasks.training.features.choice import possible_views, views_of
+from thaw.tasks.training.features.step import FeaturesStep, Tap, features_of
+from thaw.tasks.training.step import TrainStep, weights_digest
 
 TaskName = Literal[
-    "ingest", "records", "features_one", "stage_one", "features_two", "stage_two", "evaluate", "compare", "publish"
+    "ingest", "records", "features_one", "stage_one", "features_two", "stage_two", "evaluate", "verdict", "publish"
 ]
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)  # in the order in which they run
 

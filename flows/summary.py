@@ -5,12 +5,12 @@ from typing import Any
 from prefect import runtime
 from prefect.settings import get_current_settings
 
-from flows.journal import Journal
-from flows.result import ReleaseReport, RunResult, StageReport
-from flows.temporary_server import runs_on_temporary_server
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.publishing.registry import Registry
+from thaw.flows.journal import Journal
+from thaw.flows.result import ReleaseReport, RunResult, StageReport
+from thaw.flows.temporary_server import runs_on_temporary_server
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.releases.registry import Registry
 
 
 def summarize(

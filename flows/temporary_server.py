@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from pipeline_config.errors import ServerError
+from thaw.pipeline_config.errors import ServerError
 
 _SECONDS_TO_LEAVE = 10.0
 _HOST = "127.0.0.1"
@@ -37,7 +37,7 @@ class TemporaryServer:
         with socket.create_server((_HOST, 0), backlog=128) as listener:
             self._port: int = listener.getsockname()[1]
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "flows.temporary_server", str(listener.fileno())],
+                [sys.executable, "-P", "-m", "thaw.flows.temporary_server", str(listener.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=2,  # standard output is for the run's result
                 pass_fds=[listener.fileno()],

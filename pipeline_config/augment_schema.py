@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline_config.strict import Strict
+from thaw.pipeline_config.strict import Strict
 
 FillMode = Literal["reflect", "nearest", "constant"]
 

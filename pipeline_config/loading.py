@@ -10,11 +10,11 @@ from typing import Any, Never
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline_config.dataset_schema import CsvSource, DirectorySource
-from pipeline_config.errors import RecipeError
-from pipeline_config.schema import Recipe
-from pipeline_config.strict import nearest
-from pipeline_config.yaml_dialect import read_yaml
+from thaw.pipeline_config.dataset_schema import CsvSource, DirectorySource
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.strict import nearest
+from thaw.pipeline_config.yaml_dialect import read_yaml
 
 # Parts of a pydantic error's location that name a member of a union, not a key of the recipe.
 _UNION_MEMBER = re.compile(r"^(str|int|float|bool|\w+_form|literal\[.*|dict\[.*|\[key\])$")
@@ -26,7 +26,7 @@ def shipped_recipes() -> dict[str, Traversable]:
     Returns:
         The files by recipe name, in alphabetical order.
     """
-    folder = resources.files("pipeline_config") / "recipes"
+    folder = resources.files("thaw.pipeline_config") / "recipes"
     files = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
     return dict(sorted(files.items()))
 

@@ -7,10 +7,10 @@ from zoneinfo import available_timezones
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from pipeline_config.augment_schema import Augmentations
-from pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
-from pipeline_config.stage_schema import StageConfig, StageStart
-from pipeline_config.strict import Strict, nearest
+from thaw.pipeline_config.augment_schema import Augmentations
+from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
+from thaw.pipeline_config.stage_schema import StageConfig, StageStart
+from thaw.pipeline_config.strict import Strict, nearest
 
 BACKBONES = (
     "SmallCNN",

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from pipeline_config.augment_schema import Augmentation, Augmentations, CenterCrop
-from pipeline_config.strict import Strict, nearest
+from thaw.pipeline_config.augment_schema import Augmentation, Augmentations, CenterCrop
+from thaw.pipeline_config.strict import Strict, nearest
 
 BatchNormMode = Literal["frozen", "affine", "statistics", "train"]
 Metric = Literal["val_loss", "val_accuracy"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipeline_config.errors import RecipeError
+from thaw.pipeline_config.errors import RecipeError
 
 _PREFIX = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")

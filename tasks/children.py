@@ -19,12 +19,12 @@ from typing import IO, Any
 
 from pydantic import BaseModel
 
-from pipeline_config.errors import StepProcessError, error_class
-from tasks.process import SECONDS_TO_LEAVE
+from thaw.pipeline_config.errors import StepProcessError, error_class
+from thaw.tasks.process import SECONDS_TO_LEAVE
 
 _KEPT_LINES = 20
 _READY = '{"ready": true}\n'
-_COMMAND = ("-P", "-m", "tasks.step_process")
+_COMMAND = ("-P", "-m", "thaw.tasks.step_process")
 _IMPORTED_EARLY = ("keras",)  # which imports TensorFlow
 
 Listener = Callable[[str, Any], None]
@@ -291,7 +291,7 @@ def prepare_shared_child() -> None:
 
 
 def _environment() -> dict[str, str]:
-    # The child finds modules exactly where this process does: with -P, a `tasks.py` in the current folder is not
+    # The child finds modules exactly where this process does: with -P, a `thaw.py` in the current folder is not
     # taken for ours.
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return os.environ | {

@@ -28,8 +28,8 @@ from typing import Any
 
 import psutil
 
-from pipeline_config.errors import ThawError
-from tasks.process import SECONDS_TO_LEAVE, Reporter
+from thaw.pipeline_config.errors import ThawError
+from thaw.tasks.process import SECONDS_TO_LEAVE, Reporter
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")

@@ -1,7 +1,6 @@
 """What the tasks of all steps have in common: retries, caching, the child process, and what the Prefect UI shows."""
 
 import logging
-import time
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
@@ -17,15 +16,16 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import task_run as this_task_run
 from prefect.tasks import exponential_backoff
 
-from pipeline_config.errors import RequestError, TrainingError
-from pipeline_config.schema import ExecutionConfig
-from tasks.artifacts.cache_policy import ArtifactCachePolicy
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.children import prepare_shared_child, run_in_child
-from tasks.process import Work
-from tasks.progress import Event, publish
+from thaw.pipeline_config.errors import RequestError, TrainingError
+from thaw.pipeline_config.schema import ExecutionConfig
+from thaw.tasks.artifacts.cache_policy import ArtifactCachePolicy
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.children import prepare_shared_child, run_in_child
+from thaw.tasks.pace import AtMostEvery
+from thaw.tasks.process import Work
+from thaw.tasks.progress import Event, publish
 
 StepTask = Task[..., ArtifactRef]
 
@@ -147,7 +147,7 @@ class _UiListener:
         self._name = name
         self._logger = get_run_logger()
         self._artifact: UUID | None = None
-        self._last_update = 0.0
+        self._is_due = AtMostEvery(_SECONDS_BETWEEN_UPDATES)
 
     def __call__(self, kind: str, content: Any) -> None:
         if kind == "progress":
@@ -158,9 +158,8 @@ class _UiListener:
         self._logger.log({"log": logging.INFO, "warning": logging.WARNING}[kind], content)
 
     def _show_progress(self, percent: float, text: str) -> None:
-        if percent < 100 and time.monotonic() - self._last_update < _SECONDS_BETWEEN_UPDATES:
+        if not self._is_due() and percent < 100:
             return
-        self._last_update = time.monotonic()
         if self._artifact is None:
             key = f"{self._name.replace('_', '-')}-progress"
             self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=text))

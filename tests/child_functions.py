@@ -15,9 +15,9 @@ from typing import Any, cast
 import psutil
 from pydantic import BaseModel
 
-from pipeline_config.errors import DatasetError, StepProcessError
-from tasks.children import run_in_child, sharing_children
-from tasks.process import Reporter, asked_to_leave
+from thaw.pipeline_config.errors import DatasetError, StepProcessError
+from thaw.tasks.children import run_in_child, sharing_children
+from thaw.tasks.process import Reporter, asked_to_leave
 
 
 class Words(BaseModel):

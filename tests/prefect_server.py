@@ -31,7 +31,7 @@ class Thaw:
 
     def __call__(self, *arguments: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "flows.cli", *map(str, arguments)],
+            [sys.executable, "-m", "thaw.flows.cli", *map(str, arguments)],
             env=self.environment,
             cwd=self.folder,
             capture_output=True,
@@ -42,7 +42,7 @@ class Thaw:
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *map(str, arguments)],
+            [sys.executable, "-m", "thaw.flows.cli", *map(str, arguments)],
             env=self.environment,
             cwd=self.folder,
             stdout=subprocess.PIPE,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from flows import steps
-from pipeline_config.loading import parse_recipe
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.process import Reporter, Work
+from thaw.flows import steps
+from thaw.pipeline_config.loading import parse_recipe
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.process import Reporter, Work
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 40)}
 
@@ -73,10 +73,10 @@ def build_here(
 
 def build_records(home: Path, recipe: Recipe) -> ArtifactRef:
     """Ingest a recipe's source and write its records."""
-    from tasks.ingest.step import IngestWork
-    from tasks.ingest.work import ingest
-    from tasks.records.step import RecordsWork
-    from tasks.records.work import write_records
+    from thaw.tasks.ingest.step import IngestWork
+    from thaw.tasks.ingest.work import ingest
+    from thaw.tasks.records.step import RecordsWork
+    from thaw.tasks.records.work import write_records
 
     dataset = build_here(home, steps.ingest_step(recipe, home), IngestWork, ingest)
     return build_here(home, steps.records_step(recipe, dataset), RecordsWork, write_records)

@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline_config.errors import DatasetError, StepProcessError, ThawError
-from tasks import children
-from tasks.children import run_in_child
 from tests.child_functions import Words
+from thaw.pipeline_config.errors import DatasetError, StepProcessError, ThawError
+from thaw.tasks import children
+from thaw.tasks.children import run_in_child
 
 ROOT = Path(__file__).parents[1]
 
@@ -242,6 +242,6 @@ def test_interpreter_that_does_not_start_is_an_error_of_the_tree(monkeypatch):
 
 
 def test_a_module_of_the_same_name_in_the_current_folder_is_not_taken_for_ours(tmp_path, monkeypatch):
-    (tmp_path / "tasks.py").write_text("raise RuntimeError('the wrong tasks')")
+    (tmp_path / "thaw.py").write_text("raise RuntimeError('the wrong thaw')")
     monkeypatch.chdir(tmp_path)
     assert run("echo", text="ours")[0]["text"] == "ours"

@@ -9,11 +9,11 @@ import time
 import psutil
 import pytest
 
-from pipeline_config.errors import DatasetError, StepProcessError
-from tasks import children
-from tasks.children import prepare_shared_child, run_in_child, sharing_children
 from tests.child_functions import Words
 from tests.test_children import ROOT, read_pids, wait_until_gone
+from thaw.pipeline_config.errors import DatasetError, StepProcessError
+from thaw.tasks import children
+from thaw.tasks.children import prepare_shared_child, run_in_child, sharing_children
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,9 @@ def run(name, *, shared=True, deadline=30.0, listener=lambda *_: None, **request
 
 def own_children():
     # Of this test: the server for the tests of flows is a child of the same process.
-    return {child.pid for child in psutil.Process().children() if "tasks.step_process" in " ".join(child.cmdline())}
+    return {
+        child.pid for child in psutil.Process().children() if "thaw.tasks.step_process" in " ".join(child.cmdline())
+    }
 
 
 def test_steps_of_a_run_share_a_process_that_ends_with_the_run():

@@ -7,15 +7,15 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from flows.commands.console import result_console
-from flows.commands.home import prepare_home
-from flows.commands.live import LiveProgress
-from flows.commands.start_prefect import start_prefect
-from flows.comparison_result import ComparisonResult
-from pipeline_config.errors import RecipeError, RequestError
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import Recipe
-from tasks.progress import subscribed
+from thaw.flows.commands.console import result_console
+from thaw.flows.commands.home import prepare_home
+from thaw.flows.commands.live import LiveProgress
+from thaw.flows.commands.start_prefect import start_prefect
+from thaw.flows.comparison_result import ComparisonResult
+from thaw.pipeline_config.errors import RecipeError, RequestError
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.progress import subscribed
 
 _SEED_LIMIT = 2**31  # the recipe's own
 
@@ -81,7 +81,7 @@ def compare(request: ComparisonRequest, *, as_json: bool) -> None:
     console.print(f"thaw: comparing {names}; seeds {', '.join(map(str, seeds))}; home {home}", soft_wrap=True)
     interruption = start_prefect(home, console)
 
-    from flows.compare import compare_recipes
+    from thaw.flows.compare import compare_recipes
 
     compare_recipes.on_running(interruption.take_over)
     output = None if request.output is None else request.output.expanduser().absolute()
@@ -120,7 +120,7 @@ def print_comparison(result: ComparisonResult) -> None:
     Args:
         result: The comparison.
     """
-    from tasks.comparing.tables import word_tables
+    from thaw.tasks.experiments.tables import word_tables
 
     console = result_console()
     for words in word_tables(result):

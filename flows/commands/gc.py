@@ -8,12 +8,12 @@ from pathlib import Path
 import typer
 from rich.table import Column, Table
 
-from flows.commands.console import result_console
-from flows.commands.home import resolve_home
-from pipeline_config.errors import RequestError
-from tasks.cleanup.collect import Collected, collect_garbage
-from tasks.cleanup.garbage import Garbage
-from tasks.cleanup.kept import Limits
+from thaw.flows.commands.console import result_console
+from thaw.flows.commands.home import resolve_home
+from thaw.pipeline_config.errors import RequestError
+from thaw.tasks.cleanup.collect import Collected, collect_garbage
+from thaw.tasks.cleanup.garbage import Garbage
+from thaw.tasks.cleanup.kept import Limits
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGE = re.compile(r"([0-9]{1,9})([mhdw])")

@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from pipeline_config.errors import ArtifactError
-from pipeline_config.settings import Settings
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.settings import Settings
 
 
 def resolve_home(option: Path | None) -> Path:

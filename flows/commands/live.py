@@ -6,11 +6,11 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tasks.progress import Event
+from thaw.tasks.progress import Event
 
 
 class LiveProgress:
-    """Shows the events of a run; a context manager, and the subscriber of `tasks.progress`."""
+    """Shows the events of a run; a context manager, and the subscriber of `thaw.tasks.progress`."""
 
     def __init__(self, console: Console) -> None:
         """Show on a console.

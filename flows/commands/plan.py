@@ -5,10 +5,10 @@ import json
 import typer
 from rich.table import Table
 
-from flows.commands.console import result_console
-from flows.commands.home import resolve_home
-from flows.commands.request import RunRequest
-from flows.plan import plan
+from thaw.flows.commands.console import result_console
+from thaw.flows.commands.home import resolve_home
+from thaw.flows.commands.request import RunRequest
+from thaw.flows.plan import plan
 
 
 def print_plan(request: RunRequest, *, as_json: bool) -> None:

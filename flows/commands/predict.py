@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
-from flows.commands.home import resolve_home
-from flows.predict import predict
+from thaw.flows.commands.home import resolve_home
+from thaw.flows.predict import predict
 
 
 def predict_images(

@@ -6,9 +6,9 @@ from pathlib import Path
 import typer
 from rich.table import Column, Table
 
-from flows.commands.console import result_console
-from flows.commands.home import resolve_home
-from tasks.publishing.registry import Registry
+from thaw.flows.commands.console import result_console
+from thaw.flows.commands.home import resolve_home
+from thaw.tasks.releases.registry import Registry
 
 
 def list_releases(home: Path | None, *, as_json: bool) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.steps import TaskName, with_all_after
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import Recipe
-from tasks.artifacts.file_digests import FileDigests
+from thaw.flows.steps import TaskName, with_all_after
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.file_digests import FileDigests
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.console import result_console
-from flows.commands.home import prepare_home
-from flows.commands.live import LiveProgress
-from flows.commands.prefect_settings import prefect_command
-from flows.commands.request import RunRequest
-from flows.commands.start_prefect import start_prefect
-from flows.plan import plan
-from flows.result import RunResult, recall
-from flows.steps import TaskName
-from pipeline_config.schema import Recipe
-from tasks.artifacts.in_use import home_in_use
-from tasks.children import sharing_children
-from tasks.progress import subscribed
+from thaw.flows.commands.console import result_console
+from thaw.flows.commands.home import prepare_home
+from thaw.flows.commands.live import LiveProgress
+from thaw.flows.commands.prefect_settings import prefect_command
+from thaw.flows.commands.request import RunRequest
+from thaw.flows.commands.start_prefect import start_prefect
+from thaw.flows.plan import plan
+from thaw.flows.result import RunResult, recall
+from thaw.flows.steps import TaskName
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.in_use import home_in_use
+from thaw.tasks.children import sharing_children
+from thaw.tasks.progress import subscribed
 
 
 def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
@@ -58,7 +58,7 @@ def _run_flow(
             children.prepare()  # it imports Keras while Prefect starts
         interruption = start_prefect(home, console)
 
-        from flows.retrain import retrain
+        from thaw.flows.retrain import retrain
 
         retrain.on_running(interruption.take_over)
         with LiveProgress(console) as live, subscribed(live):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.commands.home import prepare_home
-from flows.commands.prefect_settings import prefect_command, set_prefect_defaults
-from pipeline_config.errors import RequestError
-from pipeline_config.loading import load_recipe
+from thaw.flows.commands.home import prepare_home
+from thaw.flows.commands.prefect_settings import prefect_command, set_prefect_defaults
+from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.loading import load_recipe
 
 
 def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path | None, home: Path | None) -> None:
@@ -34,7 +34,7 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
 
     from prefect import serve
 
-    from flows.deployments import deployment
+    from thaw.flows.deployments import deployment
 
     console = Console(stderr=True, highlight=False)
     for recipe in recipes:

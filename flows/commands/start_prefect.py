@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
-from flows.interruption import Interruption
-from flows.temporary_server import TemporaryServer
+from thaw.flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
+from thaw.flows.interruption import Interruption
+from thaw.flows.temporary_server import TemporaryServer
 
 
 def start_prefect(home: Path, console: Console) -> Interruption:
@@ -29,7 +29,7 @@ def start_prefect(home: Path, console: Console) -> Interruption:
     console.print("thaw: starting Prefect")
     interruption = Interruption()
     server = None if "PREFECT_API_URL" in os.environ else TemporaryServer()
-    importlib.import_module("flows.journal")  # which takes 2 s, because of Prefect; the server starts beside it
+    importlib.import_module("thaw.flows.journal")  # which takes 2 s, because of Prefect; the server starts beside it
     if server is not None:
         server.serve_this_process()
     return interruption

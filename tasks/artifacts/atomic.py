@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.errors import ArtifactError
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -10,9 +10,9 @@ from prefect.logging import get_run_logger
 from prefect.results import get_result_store
 from prefect.types import DateTime
 
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.progress import Event, publish
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.progress import Event, publish
 
 _LONG_AGO = DateTime(1970, 1, 1, tzinfo=UTC)  # before every clock, also one that jumps
 
@@ -22,7 +22,7 @@ class ArtifactCachePolicy(CachePolicy):
 
     Prefect's record survives the files that it names (and may be lost while they are there), so the store decides:
     where it has the artifact, the record is written; where it does not, a record that is still there is made to expire.
-    What the store sets aside is named in the run's log, and to the subscribers of `tasks.progress`.
+    What the store sets aside is named in the run's log, and to the subscribers of `thaw.tasks.progress`.
     """
 
     def compute_key(

@@ -88,7 +88,7 @@ def _leaves(document: Any, path: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def _file_name(module: str) -> str:
-    return module if "/" in module else f"{module.replace('.', '/')}.py"
+    return module if "/" in module else f"{module.removeprefix('thaw.').replace('.', '/')}.py"
 
 
 def _verb(before: Any, after: Any) -> str:

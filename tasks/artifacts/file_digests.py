@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.errors import ArtifactError
 
 MEMORY_NAME = "file-digests.sqlite"
 

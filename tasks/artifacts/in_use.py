@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline_config.errors import HomeInUseError
-from tasks.artifacts.atomic import writing
+from thaw.pipeline_config.errors import HomeInUseError
+from thaw.tasks.artifacts.atomic import writing
 
 _LOCK = Path("locks", "in-use.lock")
 

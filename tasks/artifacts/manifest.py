@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts.file_digests import FileDigests
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.file_digests import FileDigests
 
 MANIFEST_NAME = "manifest.json"
 REMEDY = "Run again to rebuild it."

@@ -2,17 +2,26 @@
 
 import ast
 import functools
-from collections.abc import Iterator
+import hashlib
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts.manifest import ArtifactRef, digest_of, file_sha256
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of, file_sha256
 
-PROJECT_PACKAGES = ("tasks", "pipeline_config")
+# What these do leaves the numbers alone: they carry settings, whose values stand in the key by themselves, and keep,
+# check and report what others make. All other modules that a step's work imports are part of its key.
+_MAKE_NO_NUMBERS = (
+    "thaw.pipeline_config",
+    "thaw.tasks.artifacts",
+    "thaw.tasks.pace",
+    "thaw.tasks.process",
+    "thaw.tasks.progress",
+    "thaw.tasks.releases",
+)
 
 
 class Step(BaseModel):
@@ -97,10 +106,12 @@ class Step(BaseModel):
 
 @functools.cache
 def source_fingerprint(module: str) -> dict[str, str]:
-    """Digest the source of a module, of everything of this project that it imports, and of the templates beside them.
+    """Digest the code of a module, of what it imports of thaw that makes numbers, and of the templates beside them.
+
+    It is the code that counts: comments, docstrings and the layout of lines make no difference.
 
     Args:
-        module: Dotted name, such as "tasks.records.write". It is read, not imported.
+        module: Dotted name, such as "thaw.tasks.records.write". It is read, not imported.
 
     Returns:
         SHA-256 by module name, and by "package/file name" for a file that is not Python.
@@ -112,17 +123,17 @@ def source_fingerprint(module: str) -> dict[str, str]:
     pending = [module]
     while pending:
         name = pending.pop()
-        if name in found:
+        if name in found or name.startswith(_MAKE_NO_NUMBERS):
             continue
         path = _source_of(name)
         if path is None:
             raise ArtifactError(
                 f"The source of {name} cannot be found, so no cache key can be computed. Reinstall thaw."
             )
-        found[name] = file_sha256(path)
+        found[name], imports = _read_code(path)
         for template in path.parent.glob("*.j2"):
             found[f"{path.parent.name}/{template.name}"] = file_sha256(template)
-        pending.extend(_imports_of(path))
+        pending.extend(imports)
     return dict(sorted(found.items()))
 
 
@@ -148,23 +159,22 @@ def library_version(distribution: str) -> str:
 
 
 @functools.cache
-def _imports_of(path: Path) -> list[str]:
+def _read_code(path: Path) -> tuple[str, list[str]]:
+    """Digest a module's code without comments and docstrings, and list what of this project it imports."""
     names: list[str] = []
-    for node in _statements(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names.extend(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            # `from package import module` names a module; `from module import name` does not. Both are tried.
-            names.extend([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    return [name for name in names if name.split(".")[0] in PROJECT_PACKAGES and _source_of(name) is not None]
-
-
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    # Imports are statements, so expressions, which are most of the nodes, need not be walked.
-    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-        for child in getattr(node, field, ()):
-            yield child
-            yield from _statements(child)
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                names.extend(alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module)):
+                # `from package import module` names a module; `from module import name` does not. Both are tried.
+                names.extend([module, *(f"{module}.{alias.name}" for alias in node.names)])
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                if ast.get_docstring(node, clean=False) is not None:
+                    node.body = node.body[1:] or [ast.Pass()]
+    imports = [name for name in names if name.startswith("thaw.") and _source_of(name) is not None]
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), imports
 
 
 @functools.cache

@@ -21,11 +21,11 @@ from typing import Any
 from filelock import FileLock
 from pydantic import BaseModel
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts.age import mark_used
-from tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically, writing
-from tasks.artifacts.file_digests import FileDigests
-from tasks.artifacts.manifest import (
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.age import mark_used
+from thaw.tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically, writing
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.artifacts.manifest import (
     MANIFEST_NAME,
     REMEDY,
     ArtifactRef,
@@ -35,7 +35,7 @@ from tasks.artifacts.manifest import (
     list_files,
     read_manifest,
 )
-from tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Step
 
 _LOGGER = logging.getLogger(__name__)
 _DIGEST = re.compile("[0-9a-f]{64}")

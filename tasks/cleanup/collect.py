@@ -13,13 +13,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts.atomic import sync
-from tasks.artifacts.in_use import home_at_rest
-from tasks.cleanup.garbage import TRASH_NAME, Garbage, find_garbage
-from tasks.cleanup.inventory import take_inventory
-from tasks.cleanup.kept import Limits, find_kept
-from tasks.publishing.registry import Registry
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.atomic import sync
+from thaw.tasks.artifacts.in_use import home_at_rest
+from thaw.tasks.cleanup.garbage import TRASH_NAME, Garbage, find_garbage
+from thaw.tasks.cleanup.inventory import take_inventory
+from thaw.tasks.cleanup.kept import Limits, find_kept
+from thaw.tasks.releases.registry import Registry
 
 
 class Collected(BaseModel):

@@ -7,13 +7,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.artifacts.age import measure
-from tasks.cleanup.entries import entries
-from tasks.cleanup.inventory import Inventory
-from tasks.cleanup.kept import Kept, Limits, recipe_of
-from tasks.cleanup.run_records import RUNS_NAME
-from tasks.publishing.registry import Registry
-from tasks.training.features.step import FEATURES_KIND
+from thaw.tasks.artifacts.age import measure
+from thaw.tasks.cleanup.entries import entries
+from thaw.tasks.cleanup.inventory import Inventory
+from thaw.tasks.cleanup.kept import Kept, Limits, recipe_of
+from thaw.tasks.cleanup.run_records import RUNS_NAME
+from thaw.tasks.releases.registry import Registry
+from thaw.tasks.training.features.step import FEATURES_KIND
 
 TRASH_NAME = "trash"
 

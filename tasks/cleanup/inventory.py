@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline_config.errors import ArtifactError, PublishError
-from tasks.artifacts.age import Measured, measure
-from tasks.artifacts.manifest import ArtifactRef, read_manifest
-from tasks.cleanup.entries import entries
-from tasks.cleanup.run_records import RunRecord, read_run_records
-from tasks.publishing.folders import RELEASE_KIND
-from tasks.publishing.release import read_release
+from thaw.pipeline_config.errors import ArtifactError, PublishError
+from thaw.tasks.artifacts.age import Measured, measure
+from thaw.tasks.artifacts.manifest import ArtifactRef, read_manifest
+from thaw.tasks.cleanup.entries import entries
+from thaw.tasks.cleanup.run_records import RunRecord, read_run_records
+from thaw.tasks.releases.folders import RELEASE_KIND
+from thaw.tasks.releases.release import read_release
 
 
 class _KeyContent(BaseModel):

@@ -5,14 +5,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline_config.errors import PublishError
-from tasks.artifacts.age import measure
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.cleanup.inventory import Inventory
-from tasks.cleanup.run_records import RunRecord
-from tasks.publishing.registry import Registry
-from tasks.publishing.release import read_release
-from tasks.training.features.step import FEATURES_KIND
+from thaw.pipeline_config.errors import PublishError
+from thaw.tasks.artifacts.age import measure
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.cleanup.inventory import Inventory
+from thaw.tasks.cleanup.run_records import RunRecord
+from thaw.tasks.releases.registry import Registry
+from thaw.tasks.releases.release import read_release
+from thaw.tasks.training.features.step import FEATURES_KIND
 
 _RELEASE_ID = re.compile(r"(?P<recipe>.+)-[0-9a-f]{12}")
 

@@ -1,6 +1,6 @@
 """What the remembered runs in `<home>/runs` say of the order of releases, and of what a run refers to.
 
-`flows.result` writes the files. A file is named after the key of the run's last step.
+`thaw.flows.result` writes the files. A file is named after the key of the run's last step.
 """
 
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from tasks.artifacts.age import measure
-from tasks.cleanup.entries import entries
+from thaw.tasks.artifacts.age import measure
+from thaw.tasks.cleanup.entries import entries
 
 RUNS_NAME = "runs"
 

@@ -5,11 +5,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipeline_config.augment_schema import CenterCrop
-from tasks.process import Reporter
-from tasks.records.read import SplitReader
-from tasks.training.pipeline import evaluation_batches
-from tasks.training.stage_artifact import StageFacts
+from thaw.pipeline_config.augment_schema import CenterCrop
+from thaw.tasks.process import Reporter
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.pipeline import evaluation_batches
+from thaw.tasks.training.stage_artifact import StageFacts
 
 
 def classify(

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 
-from pipeline_config.augment_schema import Augmentation
-from tasks.records.read import SplitReader
-from tasks.training.augmentation import prepare_training_image
-from tasks.training.images import decode
+from thaw.pipeline_config.augment_schema import Augmentation
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.augmentation import prepare_training_image
+from thaw.tasks.training.images import decode
 
 LONGEST_SIDE = 320  # pixels; more would not show at the size of the pictures
 AUGMENTED = 9

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline_config.augment_schema import Augmentation
-from tasks.evaluation.examples import augmentations, read_example, thumbnail
-from tasks.evaluation.history import learning_curves
-from tasks.evaluation.metrics import SplitMetrics
-from tasks.evaluation.pictures.answers import Answer, draw_answers
-from tasks.evaluation.pictures.augmentations import draw_augmentations
-from tasks.evaluation.pictures.confusion import draw_confusion_matrix
-from tasks.evaluation.pictures.curves import draw_learning_curves
-from tasks.evaluation.pictures.reliability import draw_reliability
-from tasks.evaluation.pictures.samples import draw_samples
-from tasks.evaluation.pictures.style import save_picture
-from tasks.evaluation.predictions import top_probability
-from tasks.evaluation.selection import most_confident_mistakes, samples_per_class, shown_classes, some_images
-from tasks.records.read import SplitReader
+from thaw.pipeline_config.augment_schema import Augmentation
+from thaw.tasks.evaluation.examples import augmentations, read_example, thumbnail
+from thaw.tasks.evaluation.history import learning_curves
+from thaw.tasks.evaluation.metrics import SplitMetrics
+from thaw.tasks.evaluation.pictures.answers import Answer, draw_answers
+from thaw.tasks.evaluation.pictures.augmentations import draw_augmentations
+from thaw.tasks.evaluation.pictures.confusion import draw_confusion_matrix
+from thaw.tasks.evaluation.pictures.curves import draw_learning_curves
+from thaw.tasks.evaluation.pictures.reliability import draw_reliability
+from thaw.tasks.evaluation.pictures.samples import draw_samples
+from thaw.tasks.evaluation.pictures.style import save_picture
+from thaw.tasks.evaluation.predictions import top_probability
+from thaw.tasks.evaluation.selection import most_confident_mistakes, samples_per_class, shown_classes, some_images
+from thaw.tasks.records.read import SplitReader
 
 _ANSWERS = 9
 _MOST_CLASSES = 10

@@ -9,8 +9,8 @@ import pyarrow as pa
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from pipeline_config.errors import DatasetError
-from tasks.evaluation.predictions import top_probability
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.evaluation.predictions import top_probability
 
 CALIBRATION_BINS = 15  # as in Guo et al., 2017, "On Calibration of Modern Neural Networks"
 _TOP = 5

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_config.errors import TrainingError
+from thaw.pipeline_config.errors import TrainingError
 
 # Keras clips probabilities here before it takes the logarithm, so this is what makes our loss comparable with val_loss.
 SMALLEST_PROBABILITY = 1e-7

@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 from PIL import Image
 
-from tasks.evaluation.metrics import ClassScore, SplitMetrics
+from thaw.tasks.evaluation.metrics import ClassScore, SplitMetrics
 
 TEMPLATE_NAME = "report.html.j2"
 LONG_TABLE = 20  # classes; a longer table is folded, and the worst classes stand before it

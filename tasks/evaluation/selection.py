@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.predictions import top_probability
+from thaw.tasks.evaluation.predictions import top_probability
 
 _MOST_DRAWS = 5000  # a draw reads an image's record; this bounds the work on large or very unbalanced data
 

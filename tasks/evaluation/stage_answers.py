@@ -12,20 +12,20 @@ import keras
 import pyarrow as pa
 import tensorflow as tf
 
-from tasks.artifacts.store import ArtifactStore
-from tasks.evaluation.classify import classify
-from tasks.evaluation.examples import read_example
-from tasks.evaluation.predictions import predictions_table, write_table
-from tasks.evaluation.stage_answers_step import (
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.evaluation.classify import classify
+from thaw.tasks.evaluation.examples import read_example
+from thaw.tasks.evaluation.predictions import predictions_table, write_table
+from thaw.tasks.evaluation.stage_answers_step import (
     STAGE_ONE,
     STAGE_ONE_AT_STAGE_TWO,
     STAGE_TWO,
     StageAnswersWork,
     table_name,
 )
-from tasks.process import Reporter
-from tasks.records.read import SplitReader
-from tasks.training.stage_artifact import WEIGHTS_NAME, StageFacts, load_classifier, read_stage
+from thaw.tasks.process import Reporter
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.stage_artifact import WEIGHTS_NAME, StageFacts, load_classifier, read_stage
 
 
 def answer(work: StageAnswersWork, reporter: Reporter) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.process import Work
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.process import Work
 
 STAGE_ONE = "stage_one"
 STAGE_ONE_AT_STAGE_TWO = "stage_one_at_stage_two"
@@ -23,7 +23,7 @@ class StageAnswersStep(Step):
     """
 
     kind: ClassVar[str] = "stage_answers"
-    work: ClassVar[str] = "tasks.evaluation.stage_answers:answer"
+    work: ClassVar[str] = "thaw.tasks.evaluation.stage_answers:answer"
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow")
     shares_process: ClassVar[bool] = True
 

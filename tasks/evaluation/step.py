@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
-from pipeline_config.schema import EvaluateConfig
-from pipeline_config.stage_schema import StageConfig
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.process import Work
+from thaw.pipeline_config.schema import EvaluateConfig
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.process import Work
 
 
 class EvaluateStep(Step):
@@ -24,7 +24,7 @@ class EvaluateStep(Step):
     """
 
     kind: ClassVar[str] = "evaluation"
-    work: ClassVar[str] = "tasks.evaluation.work:evaluate"
+    work: ClassVar[str] = "thaw.tasks.evaluation.work:evaluate"
     shares_process: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = (
         "tensorflow",

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from prefect.artifacts import create_table_artifact
 
-from pipeline_config.schema import ExecutionConfig
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.evaluation.comparison import VerdictStep, VerdictWork, compare
-from tasks.evaluation.stage_answers_step import StageAnswersStep, StageAnswersWork
-from tasks.evaluation.step import EvaluateStep, EvaluateWork
-from tasks.task import build_in_child, step_task
+from thaw.pipeline_config.schema import ExecutionConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep, StageAnswersWork
+from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork
+from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
+from thaw.tasks.task import build_in_child, step_task
 
 
 @step_task("evaluate", "evaluation")
@@ -32,8 +32,10 @@ def answer_for_stages(step: StageAnswersStep, home: Path, execution: ExecutionCo
     return build_in_child("stage_answers", step, StageAnswersWork, home, execution)
 
 
-@step_task("compare", "evaluation")
+@step_task("verdict", "evaluation")
 def compare_with_champion(step: VerdictStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
     """Say whether the model is better than the champion: a verdict artifact."""
     del execution  # two small documents are compared here, not in a child
-    return ArtifactStore(home).build(step, lambda folder: compare(VerdictWork(home=home, folder=folder, step=step)))
+    return ArtifactStore(home).build(
+        step, lambda folder: write_verdict(VerdictWork(home=home, folder=folder, step=step))
+    )

@@ -1,8 +1,8 @@
 """What the report says of the training: each stage's settings and facts in words."""
 
-from pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig, Train
-from tasks.evaluation.report import StageSummary
-from tasks.training.stage_artifact import StageFacts
+from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig, Train
+from thaw.tasks.evaluation.report import StageSummary
+from thaw.tasks.training.stage_artifact import StageFacts
 
 _WORDS = {
     "all": "the whole network",

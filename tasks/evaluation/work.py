@@ -7,19 +7,19 @@ from typing import Any
 import pyarrow as pa
 import tensorflow as tf
 
-from tasks.artifacts.store import ArtifactStore, write_json
-from tasks.evaluation.classify import classify
-from tasks.evaluation.examples import read_example
-from tasks.evaluation.gallery import Gallery
-from tasks.evaluation.history import read_histories
-from tasks.evaluation.metrics import Metrics, measure
-from tasks.evaluation.predictions import predictions_table, write_table
-from tasks.evaluation.report import ReportContent, render_report
-from tasks.evaluation.step import EvaluateStep, EvaluateWork
-from tasks.evaluation.training_story import summarize
-from tasks.process import Reporter
-from tasks.records.read import SplitReader
-from tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.evaluation.classify import classify
+from thaw.tasks.evaluation.examples import read_example
+from thaw.tasks.evaluation.gallery import Gallery
+from thaw.tasks.evaluation.history import read_histories
+from thaw.tasks.evaluation.metrics import Metrics, measure
+from thaw.tasks.evaluation.predictions import predictions_table, write_table
+from thaw.tasks.evaluation.report import ReportContent, render_report
+from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork
+from thaw.tasks.evaluation.training_story import summarize
+from thaw.tasks.process import Reporter
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
 
 # The metrics that are short enough for a table of runs; the rest is in `metrics.json`.
 _HEADLINES = (

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipeline_config.dataset_schema import SPLITS
-from pipeline_config.errors import DatasetError
-from tasks.ingest.dataset import Counts
+from thaw.pipeline_config.dataset_schema import SPLITS
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.dataset import Counts
 
 _LISTED_CLASSES = 5
 _REMEDY = "Add images, or raise the fractions in dataset.splits."

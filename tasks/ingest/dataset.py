@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline_config.dataset_schema import SPLITS, SplitName
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts.store import write_json
-from tasks.ingest.sources.base import one_line
+from thaw.pipeline_config.dataset_schema import SPLITS, SplitName
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.ingest.sources.base import one_line
 
 MANIFEST = "manifest.parquet"
 SUMMARY = "dataset.json"

@@ -5,7 +5,6 @@ import http.client
 import random
 import re
 import ssl
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,9 +14,10 @@ from urllib.parse import urlsplit
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from pipeline_config.errors import DatasetError, DownloadError
-from tasks.artifacts.atomic import make_folder, writing
-from tasks.process import Reporter
+from thaw.pipeline_config.errors import DatasetError, DownloadError
+from thaw.tasks.artifacts.atomic import make_folder, writing
+from thaw.tasks.pace import AtMostEvery
+from thaw.tasks.process import Reporter
 
 _FRUITLESS_ATTEMPTS = 5  # in a row, without a byte more; then whoever called may try later
 _ATTEMPTS = 100  # a server that gives a few bytes each time must not keep a run for ever
@@ -68,7 +68,7 @@ class _Transfer:
         self._in_pieces = False
         self._started_over = False
         self._fruitless = 0
-        self._next_line = 0.0
+        self._is_due = AtMostEvery(_SECONDS_BETWEEN_LINES)
 
     def run(self) -> None:
         make_folder(self._part.parent)
@@ -206,10 +206,8 @@ class _Transfer:
         self._hash, self._received, self._in_pieces = hashlib.sha256(), 0, False
 
     def _show(self) -> None:
-        now = time.monotonic()
-        if now < self._next_line and self._received != self._total:
+        if not self._is_due() and self._received != self._total:
             return
-        self._next_line = now + _SECONDS_BETWEEN_LINES
         text = f"{self._received / 10**6:.1f}"
         if self._total:
             self._report.progress(self._received / self._total, f"{text} of {self._total / 10**6:.1f} MB downloaded")

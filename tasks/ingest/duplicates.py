@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from pipeline_config.dataset_schema import LabelConflicts
-from pipeline_config.errors import DatasetError
-from tasks.ingest.scan import ScannedImage
-from tasks.ingest.sources.base import one_line
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import LabelConflicts
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.scan import ScannedImage
+from thaw.tasks.ingest.sources.base import one_line
+from thaw.tasks.process import Reporter
 
 # Where a duplicate is kept if the source has it in several splits: the held-out sets stay whole, and training never
 # sees what they hold.

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from pipeline_config.errors import DatasetError
-from tasks.artifacts.atomic import writing
-from tasks.ingest.progress import ProgressCounter
-from tasks.ingest.sources.base import one_line
-from tasks.process import Reporter
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.artifacts.atomic import writing
+from thaw.tasks.ingest.sources.base import one_line
+from thaw.tasks.pace import ProgressCounter
+from thaw.tasks.process import Reporter
 
 _ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")  # of the first member, and of a file without members
 _DECOMPRESSORS: dict[bytes, Callable[[IO[bytes]], Any]] = {
@@ -102,7 +102,7 @@ def extract(archive: Path, folder: Path, limits: Limits, report: Reporter) -> di
             if member.is_folder:
                 _make_folder(folder / name)
         files = [(folder / name, member) for name, member in checked if not member.is_folder]
-        progress = ProgressCounter(report, len(files), "unpacked", "files")
+        progress = ProgressCounter(report, len(files), "files unpacked")
         for path, member in files:
             _make_folder(path.parent)
             _write(path, member, opened.open(member.handle))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pipeline_config.errors import DatasetError
+from thaw.pipeline_config.errors import DatasetError
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 

@@ -8,13 +8,13 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipeline_config.dataset_schema import SplitName
-from pipeline_config.errors import DatasetError
-from tasks.ingest.dataset import UnreadableImage
-from tasks.ingest.images import BadImageError, ImageFacts, inspect
-from tasks.ingest.progress import ProgressCounter
-from tasks.ingest.sources.base import ImageSource, RawExample
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import SplitName
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.dataset import UnreadableImage
+from thaw.tasks.ingest.images import BadImageError, ImageFacts, inspect
+from thaw.tasks.ingest.sources.base import ImageSource, RawExample
+from thaw.tasks.pace import ProgressCounter
+from thaw.tasks.process import Reporter
 
 _LISTED_BAD_IMAGES = 20  # more would hide the rest of a log; dataset.json has them all
 _WINDOW_PER_WORKER = 8  # images on their way at once: enough that no worker waits, few enough to stay small
@@ -59,7 +59,7 @@ def scan_images(
     """
     readable: list[ScannedImage] = []
     unreadable: list[UnreadableImage] = []
-    progress = ProgressCounter(report, source.count(), "checked")
+    progress = ProgressCounter(report, source.count(), "images checked")
     workers = os.cpu_count() or 1
 
     def look(example: RawExample) -> ScannedImage | UnreadableImage:

@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pipeline_config.dataset_schema import SPLITS, Cut, SplitName, SplitsConfig
-from pipeline_config.errors import DatasetError
+from thaw.pipeline_config.dataset_schema import SPLITS, Cut, SplitName, SplitsConfig
+from thaw.pipeline_config.errors import DatasetError
 
 # Used for a split that the recipe expects of the source and that the source lacks: the share by which the schema's own
 # default cuts. 70/15/15 leaves enough to train on and held-out sets of a size that can tell models apart.

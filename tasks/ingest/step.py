@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar
 
-from pipeline_config.dataset_schema import DatasetConfig
-from tasks.artifacts.step import Step
-from tasks.process import Work
+from thaw.pipeline_config.dataset_schema import DatasetConfig
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.process import Work
 
 
 class IngestStep(Step):
@@ -13,11 +13,11 @@ class IngestStep(Step):
     Attributes:
         dataset: The recipe's `dataset`.
         seed: The recipe's seed, which the cuts depend on.
-        content: Digest of what the source holds, from `tasks.ingest.sources.content_digest`.
+        content: Digest of what the source holds, from `thaw.tasks.ingest.sources.content_digest`.
     """
 
     kind: ClassVar[str] = "dataset"
-    work: ClassVar[str] = "tasks.ingest.work:ingest"
+    work: ClassVar[str] = "thaw.tasks.ingest.work:ingest"
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "pyarrow", "scikit-learn")
 
     dataset: DatasetConfig

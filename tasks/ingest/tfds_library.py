@@ -19,9 +19,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import tensorflow_datasets as tfds
 
-from pipeline_config.dataset_schema import SPLITS, SplitName, TfdsSource
-from pipeline_config.errors import DatasetError, DownloadError, ThawError
-from pipeline_config.strict import nearest
+from thaw.pipeline_config.dataset_schema import SPLITS, SplitName, TfdsSource
+from thaw.pipeline_config.errors import DatasetError, DownloadError, ThawError
+from thaw.pipeline_config.strict import nearest
 
 _OPEN_FILES = 256  # a quarter of the files that a process may usually have open
 _HEADER = struct.Struct("<Q4x")  # before a record of a TFRecord file: its length, and a checksum of that

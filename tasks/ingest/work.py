@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from pipeline_config.dataset_schema import SplitName
-from pipeline_config.errors import DatasetError
-from tasks.ingest.checks import check_classes, check_counts
-from tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
-from tasks.ingest.duplicates import check_conflicts, drop_duplicates
-from tasks.ingest.scan import ScannedImage, check_unreadable, scan_images
-from tasks.ingest.sources import content_digest, open_source
-from tasks.ingest.splits import assign_split, plan_splits
-from tasks.ingest.step import IngestWork
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import SplitName
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.checks import check_classes, check_counts
+from thaw.tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
+from thaw.tasks.ingest.duplicates import check_conflicts, drop_duplicates
+from thaw.tasks.ingest.scan import ScannedImage, check_unreadable, scan_images
+from thaw.tasks.ingest.sources import content_digest, open_source
+from thaw.tasks.ingest.splits import assign_split, plan_splits
+from thaw.tasks.ingest.step import IngestWork
+from thaw.tasks.process import Reporter
 
 
 def ingest(work: IngestWork, report: Reporter) -> dict[str, Any]:

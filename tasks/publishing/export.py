@@ -6,9 +6,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from pipeline_config.augment_schema import CenterCrop
-from tasks.publishing.release import ModelInput
-from tasks.training.images import decode, fit
+from thaw.pipeline_config.augment_schema import CenterCrop
+from thaw.tasks.releases.release import ModelInput
+from thaw.tasks.training.images import decode, fit
 
 INPUT_NAME = "image_bytes"
 ENDPOINT = "serving_default"  # the name that TensorFlow Serving, and everyone else, looks for

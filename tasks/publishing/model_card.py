@@ -14,11 +14,11 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from pipeline_config.schema import Recipe
-from pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig
-from tasks.evaluation.comparison import Verdict
-from tasks.publishing.model_card_template import TEMPLATE
-from tasks.publishing.release import Release
+from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig
+from thaw.tasks.publishing.model_card_template import TEMPLATE
+from thaw.tasks.releases.release import Release
+from thaw.tasks.releases.verdict import Verdict
 
 _TASK = "image-classification"
 _CLASSES_NAMED = 10  # in the opening sentence; the tables name them all

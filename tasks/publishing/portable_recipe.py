@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline_config.schema import Recipe
-from pipeline_config.yaml_dialect import write_yaml
+from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.yaml_dialect import write_yaml
 
 # What stands in the place of a path, so that the recipe can still be read, and be run with --weights.
 WEIGHTS_PLACEHOLDER = "backbone.weights.h5"

@@ -9,15 +9,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline_config.dataset_schema import DatasetConfig
-from pipeline_config.errors import DatasetError
-from tasks.ingest.images import BadImageError, inspect, normalise
-from tasks.process import Reporter
-from tasks.publishing.checksums import verify_checksums
-from tasks.publishing.export import ENDPOINT, INPUT_NAME, crop_of
-from tasks.publishing.predict_request import PredictWork
-from tasks.publishing.release import KERAS_NAME, SAVED_MODEL_NAME, ModelInput, read_release
-from tasks.training.images import decode, fit
+from thaw.pipeline_config.dataset_schema import DatasetConfig
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.images import BadImageError, inspect, normalise
+from thaw.tasks.process import Reporter
+from thaw.tasks.publishing.export import ENDPOINT, INPUT_NAME, crop_of
+from thaw.tasks.publishing.predict_request import PredictWork
+from thaw.tasks.releases.checksums import verify_checksums
+from thaw.tasks.releases.release import KERAS_NAME, SAVED_MODEL_NAME, ModelInput, read_release
+from thaw.tasks.training.images import decode, fit
 
 # From the contents of image files to float32 probabilities (batch, classes).
 Scorer = Callable[[Sequence[bytes]], NDArray[np.float32]]

@@ -3,12 +3,13 @@
 from contextlib import nullcontext
 from pathlib import Path
 
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.evaluation.comparison import Opponent, Verdict, decide
-from tasks.publishing.folders import install
-from tasks.publishing.registry import Registry
-from tasks.publishing.release import Release, ReleaseInfo, read_release, read_verdict
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.releases.folders import install
+from thaw.tasks.releases.registry import Registry
+from thaw.tasks.releases.release import Release, ReleaseInfo, read_release, read_verdict
+from thaw.tasks.releases.verdict import Opponent, Verdict
 
 
 def publish(home: Path, ref: ArtifactRef) -> ReleaseInfo:

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipeline_config.errors import PublishError, RequestError
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.process import Work
-from tasks.publishing.portable_recipe import portable_recipe
-from tasks.publishing.registry import Registry
+from thaw.pipeline_config.errors import PublishError, RequestError
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.process import Work
+from thaw.tasks.publishing.portable_recipe import portable_recipe
+from thaw.tasks.releases.registry import Registry
 
 
 class PublishStep(Step):
@@ -27,7 +27,7 @@ class PublishStep(Step):
     """
 
     kind: ClassVar[str] = "release"
-    work: ClassVar[str] = "tasks.publishing.work:write_release"
+    work: ClassVar[str] = "thaw.tasks.publishing.work:write_release"
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras")
     shares_process: ClassVar[bool] = True
 

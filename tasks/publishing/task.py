@@ -4,12 +4,12 @@ from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 
-from pipeline_config.schema import ExecutionConfig
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.publishing.publish import publish
-from tasks.publishing.release import CARD_NAME
-from tasks.publishing.step import PublishStep, PublishWork
-from tasks.task import build_in_child, step_task
+from thaw.pipeline_config.schema import ExecutionConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.publishing.publish import publish
+from thaw.tasks.publishing.step import PublishStep, PublishWork
+from thaw.tasks.releases.release import CARD_NAME
+from thaw.tasks.task import build_in_child, step_task
 
 
 @step_task("publish", "publishing")

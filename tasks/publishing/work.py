@@ -6,19 +6,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipeline_config.dataset_schema import SPLITS
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef, read_manifest
-from tasks.artifacts.step import library_version
-from tasks.artifacts.store import ArtifactStore, write_json
-from tasks.evaluation.comparison import METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
-from tasks.ingest.dataset import SUMMARY
-from tasks.process import Reporter
-from tasks.publishing.checksums import write_checksums
-from tasks.publishing.export import export_keras, export_saved_model
-from tasks.publishing.model_card import CardFacts, write_card
-from tasks.publishing.portable_recipe import recipe_yaml
-from tasks.publishing.release import (
+from thaw.pipeline_config.dataset_schema import SPLITS
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef, read_manifest
+from thaw.tasks.artifacts.step import library_version
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.ingest.dataset import SUMMARY
+from thaw.tasks.process import Reporter
+from thaw.tasks.publishing.export import export_keras, export_saved_model
+from thaw.tasks.publishing.model_card import CardFacts, write_card
+from thaw.tasks.publishing.portable_recipe import recipe_yaml
+from thaw.tasks.publishing.step import PublishStep, PublishWork
+from thaw.tasks.releases.checksums import write_checksums
+from thaw.tasks.releases.release import (
     CARD_NAME,
     KERAS_NAME,
     LABELS_NAME,
@@ -29,8 +29,8 @@ from tasks.publishing.release import (
     Release,
     release_id,
 )
-from tasks.publishing.step import PublishStep, PublishWork
-from tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
+from thaw.tasks.releases.verdict import METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
+from thaw.tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
 
 _EVALUATION_FILES = (METRICS_NAME, "predictions.parquet", "history.parquet", "report.html")
 _EVALUATION_FOLDERS = ("pictures",)

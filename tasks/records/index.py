@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline_config.dataset_schema import SplitName
-from pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.dataset_schema import SplitName
+from thaw.pipeline_config.errors import ArtifactError
 
 INDEX = "index.json"
 

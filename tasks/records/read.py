@@ -9,9 +9,9 @@ from typing import Self
 
 import tensorflow as tf
 
-from pipeline_config.dataset_schema import SplitName
-from pipeline_config.errors import ArtifactError
-from tasks.records.index import RecordsIndex, Shard, check_counts, read_index, read_offsets
+from thaw.pipeline_config.dataset_schema import SplitName
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.records.index import RecordsIndex, Shard, check_counts, read_index, read_offsets
 
 __all__ = ["RecordsIndex", "SplitReader", "check_counts", "read_index"]
 

@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-from pipeline_config.dataset_schema import RecordsConfig, Source
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.process import Work
+from thaw.pipeline_config.dataset_schema import RecordsConfig, Source
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.process import Work
 
 
 class RecordsStep(Step):
@@ -18,7 +18,7 @@ class RecordsStep(Step):
     """
 
     kind: ClassVar[str] = "records"
-    work: ClassVar[str] = "tasks.records.work:write_records"
+    work: ClassVar[str] = "thaw.tasks.records.work:write_records"
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "tensorflow")
     shares_process: ClassVar[bool] = True
 

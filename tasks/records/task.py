@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipeline_config.schema import ExecutionConfig
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.records.step import RecordsStep, RecordsWork
-from tasks.task import build_in_child, step_task
+from thaw.pipeline_config.schema import ExecutionConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.records.step import RecordsStep, RecordsWork
+from thaw.tasks.task import build_in_child, step_task
 
 
 @step_task("records", "data")

@@ -4,15 +4,15 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pipeline_config.dataset_schema import SPLITS
-from tasks.artifacts.store import ArtifactStore, write_json
-from tasks.ingest.dataset import read_dataset
-from tasks.ingest.progress import ProgressCounter
-from tasks.ingest.sources import open_source
-from tasks.process import Reporter
-from tasks.records.index import INDEX, RecordsIndex
-from tasks.records.step import RecordsWork
-from tasks.records.write import ShardWriter
+from thaw.pipeline_config.dataset_schema import SPLITS
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.ingest.dataset import read_dataset
+from thaw.tasks.ingest.sources import open_source
+from thaw.tasks.pace import ProgressCounter
+from thaw.tasks.process import Reporter
+from thaw.tasks.records.index import INDEX, RecordsIndex
+from thaw.tasks.records.step import RecordsWork
+from thaw.tasks.records.write import ShardWriter
 
 
 def write_records(work: RecordsWork, report: Reporter) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def write_records(work: RecordsWork, report: Reporter) -> dict[str, Any]:
     dataset = read_dataset(ArtifactStore(work.home).open(work.step.dataset))
     source = open_source(work.step.source, work.home)
     source.fetch(report)  # it may be gone since it was ingested
-    progress = ProgressCounter(report, len(dataset.images), "written")
+    progress = ProgressCounter(report, len(dataset.images), "images written")
     writer = ShardWriter(source, work.step.records, work.folder, progress.advance)
     of_split = {split: [image for image in dataset.images if image.split == split] for split in SPLITS}
     with ThreadPoolExecutor(os.cpu_count()) as threads:

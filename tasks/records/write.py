@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline_config.dataset_schema import RecordsConfig, SplitName
-from pipeline_config.errors import ArtifactError, DatasetError
-from tasks.artifacts.manifest import file_sha256
-from tasks.ingest.dataset import DatasetImage
-from tasks.ingest.images import BadImageError, normalise, shrink
-from tasks.ingest.sources.base import ImageSource, one_line
-from tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
+from thaw.pipeline_config.dataset_schema import RecordsConfig, SplitName
+from thaw.pipeline_config.errors import ArtifactError, DatasetError
+from thaw.tasks.artifacts.manifest import file_sha256
+from thaw.tasks.ingest.dataset import DatasetImage
+from thaw.tasks.ingest.images import BadImageError, normalise, shrink
+from thaw.tasks.ingest.sources.base import ImageSource, one_line
+from thaw.tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
 
 _BYTES_PER_MEGABYTE = 10**6
 

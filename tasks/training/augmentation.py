@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from pipeline_config.augment_schema import (
+from thaw.pipeline_config.augment_schema import (
     Augmentation,
     CenterCrop,
     RandomContrast,
@@ -18,8 +18,8 @@ from pipeline_config.augment_schema import (
     RandomTranslation,
     RandomZoom,
 )
-from tasks.training.geometry import random_box, rotate, translate, zoom
-from tasks.training.images import decode, decode_box, find_center_crop, fit
+from thaw.tasks.training.geometry import random_box, rotate, translate, zoom
+from thaw.tasks.training.images import decode, decode_box, find_center_crop, fit
 
 
 def load_training_images(

@@ -18,11 +18,11 @@ import keras
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline_config.errors import ArtifactError, TrainingError
-from tasks.artifacts.atomic import sync, writing
-from tasks.artifacts.manifest import file_sha256
-from tasks.process import Reporter
-from tasks.training.state import EpochRow, TrainingState
+from thaw.pipeline_config.errors import ArtifactError, TrainingError
+from thaw.tasks.artifacts.atomic import sync, writing
+from thaw.tasks.artifacts.manifest import file_sha256
+from thaw.tasks.process import Reporter
+from thaw.tasks.training.state import EpochRow, TrainingState
 
 _KEPT = 2
 _SECONDS_BETWEEN_CHECKPOINTS = 300.0

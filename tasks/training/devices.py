@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from pipeline_config.errors import RecipeError
-from pipeline_config.schema import Devices, Precision
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.schema import Devices, Precision
 
 
 def choose_strategy(devices: Devices) -> tf.distribute.Strategy:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts.store import ArtifactStore
-from tasks.records.read import SplitReader
-from tasks.training.features.batches import cached_training_batches, cached_validation_batches
-from tasks.training.features.files import FeatureReader, read_document
-from tasks.training.images import find_center_crop
-from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
-from tasks.training.step import TrainStep
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.features.batches import cached_training_batches, cached_validation_batches
+from thaw.tasks.training.features.files import FeatureReader, read_document
+from thaw.tasks.training.images import find_center_crop
+from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
+from thaw.tasks.training.step import TrainStep
 
 
 @dataclass(frozen=True)

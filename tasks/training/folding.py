@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from tasks.training.averaging import adapting_statistics
+from thaw.tasks.training.averaging import adapting_statistics
 
 _Pair = tuple[layers.Conv2D | layers.DepthwiseConv2D, layers.BatchNormalization]
 

@@ -8,7 +8,7 @@ import math
 
 import tensorflow as tf
 
-from pipeline_config.augment_schema import FillMode, RandomResizedCrop
+from thaw.pipeline_config.augment_schema import FillMode, RandomResizedCrop
 
 _TRIES = 10  # of finding a box that lies inside the image, as torchvision's RandomResizedCrop has it
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from pipeline_config.augment_schema import Augmentation, CenterCrop
+from thaw.pipeline_config.augment_schema import Augmentation, CenterCrop
 
 _DCT_METHOD = "INTEGER_ACCURATE"  # the same pixels as Pillow's, and the same whatever the instruction set
 

@@ -4,7 +4,6 @@ The loop is a function of its state: started with the state of a checkpoint, it 
 """
 
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Event
@@ -13,14 +12,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline_config.errors import StepProcessError, TrainingError
-from pipeline_config.stage_schema import Adam, AdamW, StageConfig
-from tasks.process import Reporter
-from tasks.training.averaging import WeightAverage
-from tasks.training.checkpoint import Checkpoints
-from tasks.training.optimizers import learning_rate_at
-from tasks.training.state import EpochRow, TrainingState
-from tasks.training.step_functions import MeasureFunction, TrainFunction
+from thaw.pipeline_config.errors import StepProcessError, TrainingError
+from thaw.pipeline_config.stage_schema import Adam, AdamW, StageConfig
+from thaw.tasks.pace import AtMostEvery
+from thaw.tasks.process import Reporter
+from thaw.tasks.training.averaging import WeightAverage
+from thaw.tasks.training.checkpoint import Checkpoints
+from thaw.tasks.training.optimizers import learning_rate_at
+from thaw.tasks.training.state import EpochRow, TrainingState
+from thaw.tasks.training.step_functions import MeasureFunction, TrainFunction
 
 _SECONDS_BETWEEN_PROGRESS = 1.0
 _FAR_ABOVE = 2.0  # times the loss of guessing; a step or two that went wrong do not bring an epoch's mean there
@@ -90,7 +90,7 @@ class Loop:
         return state
 
     def _train_epoch(self, state: TrainingState, batches: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> None:
-        last_report = time.monotonic()
+        is_due = AtMostEvery(_SECONDS_BETWEEN_PROGRESS)
         while (done := len(state.losses)) < self.steps_per_epoch:
             images, labels = next(batches)
             learning_rate = tf.constant(self._learning_rate(state.steps))
@@ -104,8 +104,7 @@ class Loop:
             state.add_step(float(loss), right=int(right), seen=int(labels.shape[0]))
             self._leave_if_asked(state)
             self.checkpoints.save_if_due(state, epoch_ended=False)
-            if time.monotonic() - last_report > _SECONDS_BETWEEN_PROGRESS:
-                last_report = time.monotonic()
+            if is_due():
                 self._progress(state.epoch, (done + 1) / self.steps_per_epoch, f"loss {state.losses[-1]:.3f}")
 
     def _measure_start(self, state: TrainingState) -> EpochRow:

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from pipeline_config.errors import DownloadError, RecipeError
-from pipeline_config.schema import ModelConfig
-from tasks.training.backbones import BACKBONES, with_drop_connect_rate
+from thaw.pipeline_config.errors import DownloadError, RecipeError
+from thaw.pipeline_config.schema import ModelConfig
+from thaw.tasks.training.backbones import BACKBONES, with_drop_connect_rate
 
 BACKBONE_NAME = "backbone"
 POOLING_NAME = "pooling"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import keras
 
-from pipeline_config.schema import Precision
-from pipeline_config.stage_schema import SGD, Adam, AdamW, LearningRateSchedule, Optimizer, RMSprop
+from thaw.pipeline_config.schema import Precision
+from thaw.pipeline_config.stage_schema import SGD, Adam, AdamW, LearningRateSchedule, Optimizer, RMSprop
 
 _CLASSES: dict[type, Callable[..., keras.optimizers.Optimizer]] = {
     Adam: keras.optimizers.Adam,

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from pipeline_config.augment_schema import Augmentation, CenterCrop
-from pipeline_config.stage_schema import StageConfig
-from tasks.records.read import SplitReader
-from tasks.training.augmentation import load_training_images
-from tasks.training.images import decode, fit
+from thaw.pipeline_config.augment_schema import Augmentation, CenterCrop
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.augmentation import load_training_images
+from thaw.tasks.training.images import decode, fit
 
 _BATCHES_AHEAD = 4  # enough to cover a slow image; more only holds memory
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from tasks.artifacts.store import write_json
-from tasks.training.state import EpochRow
+from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.training.state import EpochRow
 
 ARCHITECTURE_NAME = "model.json"
 WEIGHTS_NAME = "model.weights.h5"

@@ -5,13 +5,13 @@ from typing import Protocol
 import keras
 import tensorflow as tf
 
-from pipeline_config.schema import Devices, ModelConfig
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.training.devices import choose_strategy
-from tasks.training.model import build_classifier
-from tasks.training.pipeline import stage_salt
-from tasks.training.stage_artifact import WEIGHTS_NAME
+from thaw.pipeline_config.schema import Devices, ModelConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.training.devices import choose_strategy
+from thaw.tasks.training.model import build_classifier
+from thaw.tasks.training.pipeline import stage_salt
+from thaw.tasks.training.stage_artifact import WEIGHTS_NAME
 
 
 class Start(Protocol):

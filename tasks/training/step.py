@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipeline_config.errors import RecipeError
-from pipeline_config.schema import Devices, ModelConfig, Precision
-from pipeline_config.stage_schema import StageConfig
-from tasks.artifacts.file_digests import FileDigests
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.process import Work
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.schema import Devices, ModelConfig, Precision
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.process import Work
 
 
 class TrainStep(Step):
@@ -33,7 +33,7 @@ class TrainStep(Step):
     """
 
     kind: ClassVar[str] = "stage"
-    work: ClassVar[str] = "tasks.training.work:train_stage"
+    work: ClassVar[str] = "thaw.tasks.training.work:train_stage"
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
     shares_process: ClassVar[bool] = True
 

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.training.averaging import WeightAverage, adapting_statistics
-from tasks.training.devices import agree_on_overflow, share
-from tasks.training.folding import Folding
-from tasks.training.thawing import Thawed
+from thaw.tasks.training.averaging import WeightAverage, adapting_statistics
+from thaw.tasks.training.devices import agree_on_overflow, share
+from thaw.tasks.training.folding import Folding
+from thaw.tasks.training.thawing import Thawed
 
 TrainFunction = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 MeasureFunction = Callable[..., tuple[tf.Tensor, tf.Tensor]]

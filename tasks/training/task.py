@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pipeline_config.schema import ExecutionConfig
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.task import StepTask, build_in_child, step_task
-from tasks.training.features.step import FeaturesStep, FeaturesWork
-from tasks.training.step import TrainStep, TrainWork
+from thaw.pipeline_config.schema import ExecutionConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.task import StepTask, build_in_child, step_task
+from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
+from thaw.tasks.training.step import TrainStep, TrainWork
 
 
 def _train(step: TrainStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from pipeline_config.errors import RecipeError
-from pipeline_config.stage_schema import BatchNormMode, FromLayer, LastBlocks, StageConfig, Train
-from pipeline_config.strict import nearest
-from tasks.training.backbones import BACKBONES
-from tasks.training.model import LOGITS_NAME, POOLING_NAME, backbone_of, head_batch_norm_of
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.stage_schema import BatchNormMode, FromLayer, LastBlocks, StageConfig, Train
+from thaw.pipeline_config.strict import nearest
+from thaw.tasks.training.backbones import BACKBONES
+from thaw.tasks.training.model import LOGITS_NAME, POOLING_NAME, backbone_of, head_batch_norm_of
 
 
 @dataclass(frozen=True)

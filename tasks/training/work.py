@@ -9,27 +9,27 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipeline_config.errors import RecipeError
-from pipeline_config.stage_schema import StageConfig
-from tasks.artifacts.store import ArtifactStore
-from tasks.process import Reporter, asked_to_leave
-from tasks.records.read import SplitReader
-from tasks.training.averaging import WeightAverage, averaged_variables
-from tasks.training.backbones import BACKBONES
-from tasks.training.checkpoint import Checkpoints
-from tasks.training.devices import computing_in
-from tasks.training.examples import Examples, feature_seconds, of_features, of_images, open_features
-from tasks.training.images import find_center_crop
-from tasks.training.loop import Loop
-from tasks.training.model import build_classifier, weights_sha256
-from tasks.training.optimizers import build_optimizer
-from tasks.training.pipeline import stage_salt
-from tasks.training.stage_artifact import Measurement, StageFacts, write_stage
-from tasks.training.start import build_start, prepare_process
-from tasks.training.state import TrainingState
-from tasks.training.step import TrainStep, TrainWork
-from tasks.training.step_functions import make_measure_function, make_train_function
-from tasks.training.thawing import Thawed, make_ordinary, thaw
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.process import Reporter, asked_to_leave
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.averaging import WeightAverage, averaged_variables
+from thaw.tasks.training.backbones import BACKBONES
+from thaw.tasks.training.checkpoint import Checkpoints
+from thaw.tasks.training.devices import computing_in
+from thaw.tasks.training.examples import Examples, feature_seconds, of_features, of_images, open_features
+from thaw.tasks.training.images import find_center_crop
+from thaw.tasks.training.loop import Loop
+from thaw.tasks.training.model import build_classifier, weights_sha256
+from thaw.tasks.training.optimizers import build_optimizer
+from thaw.tasks.training.pipeline import stage_salt
+from thaw.tasks.training.stage_artifact import Measurement, StageFacts, write_stage
+from thaw.tasks.training.start import build_start, prepare_process
+from thaw.tasks.training.state import TrainingState
+from thaw.tasks.training.step import TrainStep, TrainWork
+from thaw.tasks.training.step_functions import make_measure_function, make_train_function
+from thaw.tasks.training.thawing import Thawed, make_ordinary, thaw
 
 
 def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:

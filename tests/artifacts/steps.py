@@ -5,15 +5,15 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
 
 
 class LetterStep(Step):
     """Makes an artifact of kind "letters"; its work module is one that imports little."""
 
     kind: ClassVar[str] = "letters"
-    work: ClassVar[str] = "tasks.artifacts.atomic:write_atomically"
+    work: ClassVar[str] = "thaw.tasks.records.index:read_index"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     text: str

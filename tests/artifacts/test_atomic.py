@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts import atomic
-from tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts import atomic
+from thaw.tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically
 
 OLD, NEW = b"old content", b"new content, which is longer"
 NO_SPACE = OSError(28, "No space left on device")

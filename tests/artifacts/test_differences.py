@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.artifacts.differences import explain, most_similar
+from thaw.tasks.artifacts.differences import explain, most_similar
 
 DOCUMENT: dict[str, Any] = {
     "kind": "stage",
@@ -22,7 +22,7 @@ DOCUMENT: dict[str, Any] = {
             "augment": [{"name": "flip"}],
         },
     },
-    "sources": {"tasks.training.work": "01", "evaluation/report.html.j2": "02"},
+    "sources": {"thaw.tasks.training.work": "01", "evaluation/report.html.j2": "02"},
     "libraries": {"keras": "3.15.1"},
 }
 
@@ -33,7 +33,7 @@ settings = st.recursive(
 documents = st.fixed_dictionaries(
     {
         "depends_on": st.dictionaries(st.sampled_from(["epochs", "seed", "dataset"]), settings, max_size=3),
-        "sources": st.dictionaries(st.sampled_from(["tasks.a", "tasks.b"]), st.sampled_from(["1", "2"])),
+        "sources": st.dictionaries(st.sampled_from(["thaw.tasks.a", "thaw.tasks.b"]), st.sampled_from(["1", "2"])),
         "libraries": st.dictionaries(st.sampled_from(["keras", "numpy"]), st.sampled_from(["1", "2"])),
     }
 )
@@ -57,7 +57,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("depends_on/seed", 1, "seed 0 → 1"),
         ("depends_on/records", {"kind": "records", "digest": "bb"}, "its input, the records, is another one"),
         ("depends_on/weights_sha256", "22", "the weights file changed"),
-        ("sources/tasks.training.work", "03", "tasks/training/work.py changed"),
+        ("sources/thaw.tasks.training.work", "03", "tasks/training/work.py changed"),
         ("sources/evaluation/report.html.j2", None, None),
         ("libraries/keras", "3.15.2", "keras 3.15.1 → 3.15.2"),
     ],
@@ -77,7 +77,7 @@ def test_a_key_of_the_whole_recipe_is_named_as_the_recipe_names_it() -> None:
 
 
 def test_files_and_libraries_that_come_and_go_are_named() -> None:
-    assert explain(DOCUMENT, changed("sources", {"evaluation/report.html.j2": "02", "tasks.new": "05"})) == [
+    assert explain(DOCUMENT, changed("sources", {"evaluation/report.html.j2": "02", "thaw.tasks.new": "05"})) == [
         "tasks/new.py is new",
         "tasks/training/work.py is gone",
     ]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts import file_digests
-from tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
-from tasks.ingest.sources import content_digest
 from tests.ingest.pictures import directory
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts import file_digests
+from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
+from thaw.tasks.ingest.sources import content_digest
 
 FORK = multiprocessing.get_context("fork")  # quick; these processes hold no threads and no TensorFlow
 DAY = 86_400_000_000_000  # nanoseconds

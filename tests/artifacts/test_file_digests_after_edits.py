@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.artifacts import file_digests
-from tasks.ingest.sources import content_digest
 from tests.ingest.pictures import digest_afresh, directory
+from thaw.tasks.artifacts import file_digests
+from thaw.tasks.ingest.sources import content_digest
 
 
 class Folder:

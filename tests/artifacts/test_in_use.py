@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from pipeline_config.errors import ArtifactError, HomeInUseError
-from tasks.artifacts.in_use import home_at_rest, home_in_use
+from thaw.pipeline_config.errors import ArtifactError, HomeInUseError
+from thaw.tasks.artifacts.in_use import home_at_rest, home_in_use
 
 FORK = multiprocessing.get_context("fork")  # quick; these processes hold no threads and no TensorFlow
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_config.errors import ArtifactError, DatasetError
-from tasks.artifacts.manifest import ArtifactRef, FileEntry, Manifest, list_files, read_manifest
-from tasks.artifacts.store import ArtifactStore, write_json
 from tests.artifacts.steps import LetterStep, write_letters
+from thaw.pipeline_config.errors import ArtifactError, DatasetError
+from thaw.tasks.artifacts.manifest import ArtifactRef, FileEntry, Manifest, list_files, read_manifest
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
 
 STEP = LetterStep(text="x")
 FORK = multiprocessing.get_context("fork")  # quick; these processes hold no threads and no TensorFlow

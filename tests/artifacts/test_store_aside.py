@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts import file_digests
-from tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
-from tasks.artifacts.manifest import digest_of, find_damage
-from tasks.artifacts.store import ArtifactStore
 from tests.artifacts.steps import LetterStep, write_letters
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts import file_digests
+from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
+from thaw.tasks.artifacts.manifest import digest_of, find_damage
+from thaw.tasks.artifacts.store import ArtifactStore
 
 STEP = LetterStep(text="x")
 
@@ -129,7 +129,7 @@ def test_what_another_process_has_made_anew_in_between_is_not_set_aside(store, t
             other.build(STEP, write_letters)
         return damage
 
-    monkeypatch.setattr("tasks.artifacts.store.find_damage", held_up)
+    monkeypatch.setattr("thaw.tasks.artifacts.store.find_damage", held_up)
     assert store.find(STEP.key) == ref
     assert seen[0] is not None
     assert store.build(STEP, never) == ref

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
 from tests.artifacts.steps import LetterStep, write_letters
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
 
 STEP = LetterStep(text="x")
 FORK = multiprocessing.get_context("fork")  # quick; these processes hold no threads and no TensorFlow

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pictures import write_generated
-from pipeline_config.yaml_dialect import write_yaml
 from tests.support import small_recipe
+from thaw.pipeline_config.yaml_dialect import write_yaml
 
 ROOT = Path(__file__).parents[2]
 

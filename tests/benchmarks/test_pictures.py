@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.pictures import multiply, write_generated, write_three_splits
-from pipeline_config.dataset_schema import SPLITS
 from tests.benchmarks.made import write_splits
 from tests.support import small_recipe
+from thaw.pipeline_config.dataset_schema import SPLITS
 
 
 def digests(folder: Path) -> list[str]:

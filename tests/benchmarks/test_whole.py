@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from benchmarks import steps_in_a_row
-from flows import steps
-from pipeline_config.loading import load_recipe
-from tasks.artifacts.step import Step
 from tests.benchmarks.made import benchmark, write_small_recipe, write_splits
 from tests.support import build_here
+from thaw.flows import steps
+from thaw.pipeline_config.loading import load_recipe
+from thaw.tasks.artifacts.step import Step
 
 SMALL_TUTORIAL = {
     "model.weights": "null",
@@ -45,7 +45,7 @@ def test_steps_in_a_row_are_those_of_a_run_and_end_in_a_release(
         return build_here(home, step, work_class, fill)
 
     monkeypatch.setattr(steps_in_a_row, "build", build)
-    monkeypatch.setattr("flows.steps.find_opponent", lambda *_, **__: None)
+    monkeypatch.setattr("thaw.flows.steps.find_opponent", lambda *_, **__: None)
     names = list(steps_in_a_row.run(recipe, tmp_path / "home"))
     assert names == [name for name in steps.TASK_NAMES if name in names]
     assert {"ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"} <= set(names)

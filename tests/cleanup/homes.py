@@ -6,25 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from flows.result import ReleaseReport, RunResult, TaskReport, recall, remember
-from tasks.artifacts.manifest import ArtifactRef, digest_of, read_manifest
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore, write_json
-from tasks.cleanup.inventory import references_in
-from tasks.evaluation.comparison import TestMetrics as Metrics
-from tasks.evaluation.comparison import Verdict, decide
-from tasks.publishing.checksums import write_checksums
-from tasks.publishing.publish import find_opponent, publish
-from tasks.publishing.registry import Registry
-from tasks.publishing.release import ModelInput, Release
 from tests.publishing.helpers import assert_consistent
+from thaw.flows.result import ReleaseReport, RunResult, TaskReport, recall, remember
+from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of, read_manifest
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.cleanup.inventory import references_in
+from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.publishing.publish import find_opponent, publish
+from thaw.tasks.releases.checksums import write_checksums
+from thaw.tasks.releases.registry import Registry
+from thaw.tasks.releases.release import ModelInput, Release
+from thaw.tasks.releases.verdict import TestMetrics as Metrics
+from thaw.tasks.releases.verdict import Verdict
 
 LONG_AGO = 1_000_000_000.0  # 2001
 DAY = 86_400.0
 
 
 class PartStep(Step):
-    work: ClassVar[str] = "tasks.artifacts.age:measure"
+    work: ClassVar[str] = "thaw.tasks.artifacts.age:measure"
     libraries: ClassVar[tuple[str, ...]] = ()
 
     content: Any

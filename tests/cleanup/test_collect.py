@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_config.errors import HomeInUseError, PublishError
-from tasks.artifacts.in_use import home_in_use
-from tasks.cleanup.collect import Collected, collect_garbage
-from tasks.cleanup.kept import Limits
-from tasks.publishing.registry import Registry
 from tests.cleanup import homes
 from tests.publishing.helpers import champion_id, damage
+from thaw.pipeline_config.errors import HomeInUseError, PublishError
+from thaw.tasks.artifacts.in_use import home_in_use
+from thaw.tasks.cleanup.collect import Collected, collect_garbage
+from thaw.tasks.cleanup.kept import Limits
+from thaw.tasks.releases.registry import Registry
 
 KEY = homes.key_named("a key")
 

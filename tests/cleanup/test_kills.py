@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline_config.errors import ArtifactError
-from tasks.cleanup.collect import collect_garbage
-from tasks.cleanup.kept import Limits
 from tests.cleanup import homes
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.cleanup.collect import collect_garbage
+from thaw.tasks.cleanup.kept import Limits
 
 LIMITS = Limits(0, young_after=homes.LONG_AGO + homes.DAY)
 _OPERATIONS = ("unlink", "rmdir", "rename", "mkdir")

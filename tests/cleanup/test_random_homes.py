@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from pipeline_config.errors import RequestError
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.cleanup.collect import collect_garbage
-from tasks.cleanup.kept import Limits
-from tasks.publishing.registry import Registry
 from tests.cleanup import homes
+from thaw.pipeline_config.errors import RequestError
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.cleanup.collect import collect_garbage
+from thaw.tasks.cleanup.kept import Limits
+from thaw.tasks.releases.registry import Registry
 
 ACCURACIES = {"a": 0.5, "b": 0.6, "c": 0.7, "d": 0.65}
 RECIPES = ("cats", "digits")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.result import remember
-from tasks.cleanup.run_records import next_sequence, read_run_records
 from tests.cleanup import homes
+from thaw.flows.result import remember
+from thaw.tasks.cleanup.run_records import next_sequence, read_run_records
 
 
 def sequences(home: Path) -> list[int]:

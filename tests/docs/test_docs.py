@@ -13,12 +13,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from typer.main import get_command
 
-from flows.cli import app
-from pipeline_config.errors import RecipeError
-from pipeline_config.loading import load_recipe, parse_recipe, shipped_recipes
-from pipeline_config.schema import BACKBONES, Recipe
-from pipeline_config.yaml_dialect import read_yaml
 from tests.docs.markdown import PAGES, ROOT, Command, Section, blocks, code_in, commands, links, sections
+from thaw.flows.cli import app
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.loading import load_recipe, parse_recipe, shipped_recipes
+from thaw.pipeline_config.schema import BACKBONES, Recipe
+from thaw.pipeline_config.yaml_dialect import read_yaml
 
 RECIPES_PAGE = ROOT / "docs" / "recipes.md"
 DOCUMENTED = sections(RECIPES_PAGE)
@@ -192,8 +192,8 @@ def tracked_texts() -> Iterator[tuple[str, str]]:
     for name in filter(None, names.split("\0")):
         try:
             yield name, (ROOT / name).read_text(encoding="utf-8")
-        except (FileNotFoundError, UnicodeDecodeError):
-            continue  # removed, or a picture
+        except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+            continue  # removed, a link to a folder, or a picture
 
 
 def test_no_file_names_a_folder_of_one_machine_or_the_address_of_a_registry() -> None:

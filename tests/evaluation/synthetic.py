@@ -8,17 +8,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tasks.evaluation.history import learning_curves, read_histories
-from tasks.evaluation.metrics import SplitMetrics, measure
-from tasks.evaluation.pictures.answers import Answer, draw_answers
-from tasks.evaluation.pictures.augmentations import draw_augmentations
-from tasks.evaluation.pictures.confusion import draw_confusion_matrix
-from tasks.evaluation.pictures.curves import draw_learning_curves
-from tasks.evaluation.pictures.reliability import draw_reliability
-from tasks.evaluation.pictures.samples import draw_samples
-from tasks.evaluation.pictures.style import save_picture
-from tasks.evaluation.predictions import predictions_table
-from tasks.evaluation.report import ReportContent, StageSummary, render_report
+from thaw.tasks.evaluation.history import learning_curves, read_histories
+from thaw.tasks.evaluation.metrics import SplitMetrics, measure
+from thaw.tasks.evaluation.pictures.answers import Answer, draw_answers
+from thaw.tasks.evaluation.pictures.augmentations import draw_augmentations
+from thaw.tasks.evaluation.pictures.confusion import draw_confusion_matrix
+from thaw.tasks.evaluation.pictures.curves import draw_learning_curves
+from thaw.tasks.evaluation.pictures.reliability import draw_reliability
+from thaw.tasks.evaluation.pictures.samples import draw_samples
+from thaw.tasks.evaluation.pictures.style import save_picture
+from thaw.tasks.evaluation.predictions import predictions_table
+from thaw.tasks.evaluation.report import ReportContent, StageSummary, render_report
 
 PICTURES = (
     "augmentations",

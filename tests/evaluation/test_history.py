@@ -4,8 +4,8 @@ import math
 
 import pyarrow as pa
 
-from tasks.evaluation.history import learning_curves, read_histories
 from tests.evaluation.synthetic import write_history
+from thaw.tasks.evaluation.history import learning_curves, read_histories
 
 
 def test_the_stages_stand_below_each_other_under_their_names(tmp_path):

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_config.errors import DatasetError
-from tasks.artifacts.store import write_json
-from tasks.evaluation.metrics import calibration, expected_calibration_error, measure, wilson_interval
-from tasks.evaluation.predictions import predictions_table
 from tests.evaluation.synthetic import make_table
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.evaluation.metrics import calibration, expected_calibration_error, measure, wilson_interval
+from thaw.tasks.evaluation.predictions import predictions_table
 
 
 def table_of(labels, probabilities):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
-from tasks.evaluation.paired_difference import Difference, paired_difference
+from thaw.tasks.evaluation.paired_difference import Difference, paired_difference
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 30))
 

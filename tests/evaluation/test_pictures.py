@@ -11,16 +11,16 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from tasks.evaluation.history import Curve
-from tasks.evaluation.metrics import calibration
-from tasks.evaluation.pictures.answers import Answer, draw_answers
-from tasks.evaluation.pictures.augmentations import draw_augmentations
-from tasks.evaluation.pictures.confusion import draw_confusion_matrix
-from tasks.evaluation.pictures.curves import draw_learning_curves
-from tasks.evaluation.pictures.reliability import draw_reliability
-from tasks.evaluation.pictures.samples import draw_samples
-from tasks.evaluation.pictures.style import RIGHT, WRONG, save_picture, shorten, text_width
 from tests.evaluation.synthetic import make_photo
+from thaw.tasks.evaluation.history import Curve
+from thaw.tasks.evaluation.metrics import calibration
+from thaw.tasks.evaluation.pictures.answers import Answer, draw_answers
+from thaw.tasks.evaluation.pictures.augmentations import draw_augmentations
+from thaw.tasks.evaluation.pictures.confusion import draw_confusion_matrix
+from thaw.tasks.evaluation.pictures.curves import draw_learning_curves
+from thaw.tasks.evaluation.pictures.reliability import draw_reliability
+from thaw.tasks.evaluation.pictures.samples import draw_samples
+from thaw.tasks.evaluation.pictures.style import RIGHT, WRONG, save_picture, shorten, text_width
 
 LONG = "Nova Scotia duck tolling retriever $5 and $6 of the north"
 PHOTO = make_photo(0)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline_config.errors import TrainingError
-from tasks.evaluation.predictions import (
+from thaw.pipeline_config.errors import TrainingError
+from thaw.tasks.evaluation.predictions import (
     SCHEMA,
     predictions_table,
     probability_matrix,

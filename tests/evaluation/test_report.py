@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from tasks.evaluation.metrics import ClassScore, measure
-from tasks.evaluation.report import percent, points, worst_classes
 from tests.evaluation.synthetic import make_report, make_table
+from thaw.tasks.evaluation.metrics import ClassScore, measure
+from thaw.tasks.evaluation.report import percent, points, worst_classes
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -3,10 +3,11 @@
 import pyarrow.parquet as pq
 import pytest
 
-from flows import steps
-from tasks.artifacts.store import ArtifactStore
-from tasks.evaluation.predictions import probability_matrix
-from tasks.evaluation.stage_answers_step import (
+from tests.support import build_here, build_records, silent_reporter, small_recipe, write_pictures
+from thaw.flows import steps
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.evaluation.predictions import probability_matrix
+from thaw.tasks.evaluation.stage_answers_step import (
     ANSWERS,
     STAGE_ONE,
     STAGE_ONE_AT_STAGE_TWO,
@@ -14,15 +15,14 @@ from tasks.evaluation.stage_answers_step import (
     StageAnswersWork,
     table_name,
 )
-from tests.support import build_here, build_records, silent_reporter, small_recipe, write_pictures
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The recipe and the artifacts of a run whose second stage learns nothing, at a larger resolution."""
-    from tasks.evaluation.stage_answers import answer
-    from tasks.training.step import TrainWork
-    from tasks.training.work import train_stage
+    from thaw.tasks.evaluation.stage_answers import answer
+    from thaw.tasks.training.step import TrainWork
+    from thaw.tasks.training.work import train_stage
 
     home = tmp_path_factory.mktemp("home")
     still = {"resolution": 32, "train": "head", "epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 1e-12}}
@@ -49,9 +49,9 @@ def test_the_weights_alone_tell_stage_two_from_stage_one_at_its_resolution(made)
 
 
 def test_each_weights_answer_as_in_the_evaluation(made):
-    from tasks.evaluation.classify import classify
-    from tasks.records.read import SplitReader
-    from tasks.training.stage_artifact import load_classifier, read_stage
+    from thaw.tasks.evaluation.classify import classify
+    from thaw.tasks.records.read import SplitReader
+    from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
     home, recipe, records, one, two, answers = made
     tables, store = tables_of(home, answers), ArtifactStore(home)

@@ -9,18 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline_config.augment_schema import Augmentation, RandomFlip, RandomRotation
-from pipeline_config.dataset_schema import DigitsSource, RecordsConfig
-from pipeline_config.errors import ArtifactError, DatasetError, TrainingError
-from pipeline_config.schema import EvaluateConfig, ModelConfig
-from pipeline_config.stage_schema import Adam, FromLayer, LastBlocks, StageConfig, StageStart
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore, write_json
-from tasks.evaluation.step import EvaluateStep, EvaluateWork
-from tasks.process import Reporter
-from tasks.records.step import RecordsStep
-from tasks.training.step import TrainStep
 from tests.evaluation.synthetic import PICTURES, write_history
+from thaw.pipeline_config.augment_schema import Augmentation, RandomFlip, RandomRotation
+from thaw.pipeline_config.dataset_schema import DigitsSource, RecordsConfig
+from thaw.pipeline_config.errors import ArtifactError, DatasetError, TrainingError
+from thaw.pipeline_config.schema import EvaluateConfig, ModelConfig
+from thaw.pipeline_config.stage_schema import Adam, FromLayer, LastBlocks, StageConfig, StageStart
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork
+from thaw.tasks.process import Reporter
+from thaw.tasks.records.step import RecordsStep
+from thaw.tasks.training.step import TrainStep
 
 CLASSES = ["dark", "<b>light</b>"]
 RESOLUTION = 8
@@ -40,7 +40,7 @@ def make_png(label, number):
 def write_split(folder, split, examples):
     import tensorflow as tf
 
-    from tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
+    from thaw.tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
 
     if examples == 0:
         np.save(folder / offsets_name(split), np.zeros((0, 3), np.int64))
@@ -69,7 +69,7 @@ def write_split(folder, split, examples):
 
 
 def build_records(store, counts):
-    from tasks.records.index import INDEX, RecordsIndex
+    from thaw.tasks.records.index import INDEX, RecordsIndex
 
     def fill(folder):
         splits = {split: write_split(folder, split, examples) for split, examples in counts.items()}
@@ -93,7 +93,7 @@ def make_model(slope):
 
 
 def build_stage(store, records, name, train, slope=3.0):
-    from tasks.training.stage_artifact import ARCHITECTURE_NAME, FACTS_NAME, WEIGHTS_NAME, Measurement, StageFacts
+    from thaw.tasks.training.stage_artifact import ARCHITECTURE_NAME, FACTS_NAME, WEIGHTS_NAME, Measurement, StageFacts
 
     def fill(folder):
         history = write_history(folder / "history", 3, 0.6)
@@ -157,7 +157,7 @@ def build_home(home, counts=COUNTS, slope=3.0):
 
 
 def run(home, folder, step):
-    from tasks.evaluation.work import evaluate
+    from thaw.tasks.evaluation.work import evaluate
 
     folder.mkdir()
     lines = io.StringIO()
@@ -275,13 +275,13 @@ def test_a_damaged_input_is_an_error_that_names_the_file(tmp_path):
     ],
 )
 def test_what_a_stage_trains_is_said_in_words(train, words):
-    from tasks.evaluation.training_story import describe
+    from thaw.tasks.evaluation.training_story import describe
 
     assert describe(train) == words
 
 
 def test_nine_augmentations_are_nine_different_images_by_the_seed():
-    from tasks.evaluation.examples import augmentations
+    from thaw.tasks.evaluation.examples import augmentations
 
     operations = [RandomRotation(name="random_rotation", factor=0.4)]
     nine = augmentations(make_png(1, 0), 7, 16, operations)

@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import steps
-from flows.commands.home import prepare_home
-from flows.result import ReleaseReport, RunResult, StageReport, recall, remember
-from pipeline_config.errors import ThawError
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.evaluation.comparison import VerdictWork, compare
-from tasks.evaluation.step import EvaluateWork
-from tasks.ingest.step import IngestWork
-from tasks.process import Reporter, Work
-from tasks.publishing.publish import publish
-from tasks.publishing.step import PublishStep, PublishWork
-from tasks.records.step import RecordsWork
-from tasks.training.features.step import FeaturesStep, FeaturesWork
-from tasks.training.step import TrainWork
 from tests.artifacts.steps import LetterStep, write_letters
 from tests.publishing.helpers import judge, run
 from tests.support import build_here, small_recipe, write_pictures
+from thaw.flows import steps
+from thaw.flows.commands.home import prepare_home
+from thaw.flows.result import ReleaseReport, RunResult, StageReport, recall, remember
+from thaw.pipeline_config.errors import ThawError
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.evaluation.step import EvaluateWork
+from thaw.tasks.evaluation.verdict import VerdictWork, write_verdict
+from thaw.tasks.ingest.step import IngestWork
+from thaw.tasks.process import Reporter, Work
+from thaw.tasks.publishing.publish import publish
+from thaw.tasks.publishing.step import PublishStep, PublishWork
+from thaw.tasks.records.step import RecordsWork
+from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
+from thaw.tasks.training.step import TrainWork
 
 OLD_TAG, NEW_TAG = "old", "new"
 
@@ -105,30 +105,30 @@ def whole_chain(data: Path) -> Chain:
         recipe="small",
         steps={
             "prepare_home": _prepare_home,
-            "ingest": build("ingest", IngestWork, "tasks.ingest.work:ingest"),
-            "records": build("records", RecordsWork, "tasks.records.work:write_records"),
+            "ingest": build("ingest", IngestWork, "thaw.tasks.ingest.work:ingest"),
+            "records": build("records", RecordsWork, "thaw.tasks.records.work:write_records"),
             "stage_one": build("stage_one", TrainWork, "tests.faults.chain:train_with_checkpoints"),
-            "features_two": build("features_two", FeaturesWork, "tasks.training.features.work:compute_features"),
+            "features_two": build("features_two", FeaturesWork, "thaw.tasks.training.features.work:compute_features"),
             "stage_two": build("stage_two", TrainWork, "tests.faults.chain:train_with_checkpoints"),
-            "evaluate": build("evaluation", EvaluateWork, "tasks.evaluation.work:evaluate"),
+            "evaluate": build("evaluation", EvaluateWork, "thaw.tasks.evaluation.work:evaluate"),
             "compare": functools.partial(_compare, recipe),
-            "release": build("release", PublishWork, "tasks.publishing.work:write_release"),
+            "release": build("release", PublishWork, "thaw.tasks.publishing.work:write_release"),
             "publish": _publish,
             "remember": _remember,
         },
         imports=(
-            "tasks.records.work",
-            "tasks.training.features.work",
-            "tasks.training.work",
-            "tasks.evaluation.work",
-            "tasks.publishing.work",
+            "thaw.tasks.records.work",
+            "thaw.tasks.training.features.work",
+            "thaw.tasks.training.work",
+            "thaw.tasks.evaluation.work",
+            "thaw.tasks.publishing.work",
         ),
     )
 
 
 def train_with_checkpoints(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
     """Train a stage with checkpoints in the middle of epochs: three, of which the first is removed again."""
-    from tasks.training.work import train_stage
+    from thaw.tasks.training.work import train_stage
 
     return train_stage(work.model_copy(update={"checkpoint_every": 2}), reporter)
 
@@ -149,7 +149,7 @@ def tiny_recipe(data: Path) -> Recipe:
 
 @dataclass(frozen=True)
 class _Requests:
-    """Makes each step's request of what the steps before have found, as `flows.retrain` does."""
+    """Makes each step's request of what the steps before have found, as `thaw.flows.retrain` does."""
 
     recipe: Recipe
     home: Path
@@ -196,7 +196,7 @@ def _build_as_child(recipe: Recipe, name: str, work_class: type[Work], function:
 
 
 def _at_the_border(work: Callable[..., Any], *arguments: Any) -> Any:
-    # What `tasks.step_process` does with the errors of a child.
+    # What `thaw.tasks.step_process` does with the errors of a child.
     try:
         return work(*arguments)
     except ThawError:
@@ -208,7 +208,7 @@ def _at_the_border(work: Callable[..., Any], *arguments: Any) -> Any:
 def _compare(recipe: Recipe, home: Path, found: dict[str, Any]) -> None:
     step = steps.verdict_step(recipe, home, found["evaluation"], repair=True)
     found["verdict"] = ArtifactStore(home).build(
-        step, lambda folder: compare(VerdictWork(home=home, folder=folder, step=step))
+        step, lambda folder: write_verdict(VerdictWork(home=home, folder=folder, step=step))
     )
 
 

@@ -21,11 +21,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline_config.errors import ThawError
-from tasks.artifacts.store import ArtifactStore
 from tests.faults.chain import Chain, light_chain, prepare, whole_chain
 from tests.faults.homes import champion_problem, differences, model_problem, tree_digest
 from tests.faults.shim import Faults, copy_home, limit_file_size
+from thaw.pipeline_config.errors import ThawError
+from thaw.tasks.artifacts.store import ArtifactStore
 
 _LIMIT_WAYS = ("limit error", "limit kill")
 _LATE = ("publish", "remember")  # the steps after which little is left to run

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tasks.artifacts.file_digests import MEMORY_NAME
-from tasks.artifacts.manifest import ArtifactRef, file_sha256
-from tasks.artifacts.store import ArtifactStore
-from tasks.publishing.registry import Registry
+from thaw.tasks.artifacts.file_digests import MEMORY_NAME
+from thaw.tasks.artifacts.manifest import ArtifactRef, file_sha256
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.releases.registry import Registry
 
 # Their bytes hold times, or follow from files that do. What they say is compared where it can be.
 _WITH_TIMES = re.compile(r"(artifacts/release/[0-9a-f]+|releases/[^/]+)/(model\.keras|saved_model/.+|SHA256SUMS)")
@@ -90,7 +90,7 @@ def model_problem(release: Path, weights: str) -> str | None:
     import numpy as np
     import tensorflow as tf
 
-    from tasks.training.model import weights_sha256
+    from thaw.tasks.training.model import weights_sha256
 
     model = keras.saving.load_model(release / "model.keras")
     if weights_sha256(model.get_weights()) != weights:

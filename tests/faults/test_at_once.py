@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.publishing.registry import Registry
 from tests.faults.processes import children_that_do, still_there, tree, wait_until
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.releases.registry import Registry
 
 WORK = [
-    "tasks.ingest.work:ingest",
-    "tasks.records.work:write_records",
-    "tasks.training.work:train_stage",
-    "tasks.evaluation.work:evaluate",
-    "tasks.publishing.work:write_release",
+    "thaw.tasks.ingest.work:ingest",
+    "thaw.tasks.records.work:write_records",
+    "thaw.tasks.training.work:train_stage",
+    "thaw.tasks.evaluation.work:evaluate",
+    "thaw.tasks.publishing.work:write_release",
 ]
 
 
@@ -65,7 +65,7 @@ def test_each_step_is_built_once(thaw: Thaw, recipe: Path, tmp_path: Path) -> No
 
     wait_until(all_ended, 300, "the end of both runs")
     (first, first_log), (second, second_log) = (result_and_log(run) for run in runs)
-    assert seen["tasks.training.work:train_stage"]
+    assert seen["thaw.tasks.training.work:train_stage"]
     assert all(len(builders) <= 1 for function, builders in seen.items() if "training" not in function)
     for words in ("stage_one, before the first step", "stage_two, before the first step", "test accuracy"):
         assert (first_log + second_log).count(words) == 1

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.plan import plan
-from tasks.artifacts.store import ArtifactStore
-from tasks.publishing.registry import Registry
 from tests.artifacts.steps import LetterStep, write_letters
 from tests.faults.chain import tiny_recipe
 from tests.faults.conftest import Finished
 from tests.publishing.helpers import assert_consistent, champion_id, id_of, run
+from thaw.flows.plan import plan
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.releases.registry import Registry
 
 DAY = 86_400
 JUMPS = [0, -DAY, DAY]
@@ -34,7 +34,7 @@ class Clock:
 
         patch.setattr(time, "time", lambda: real_time() + self.offset)
         patch.setattr(time, "time_ns", lambda: real_ns() + self.offset * 10**9)
-        patch.setattr("tasks.publishing.registry.datetime", Shifted)
+        patch.setattr("thaw.tasks.releases.registry.datetime", Shifted)
 
 
 @pytest.fixture

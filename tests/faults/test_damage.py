@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from flows.plan import plan
-from pipeline_config.errors import ArtifactError, PublishError
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.artifacts.store import ArtifactStore
-from tasks.publishing.registry import Registry
-from tasks.records.index import FOOTER_BYTES, read_offsets
 from tests.faults.chain import run_chain, tiny_recipe
 from tests.faults.conftest import Finished
 from tests.faults.homes import champion_problem, differences
 from tests.prefect_server import Thaw
+from thaw.flows.plan import plan
+from thaw.pipeline_config.errors import ArtifactError, PublishError
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.records.index import FOOTER_BYTES, read_offsets
+from thaw.tasks.releases.registry import Registry
 
 Damage = Callable[[Path], None]
 
@@ -127,7 +127,7 @@ class StoppedError(BaseException):
 def test_a_damaged_checkpoint_costs_steps_and_not_the_result(
     finished: Finished, home: Path, damage: Damage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.training import checkpoint, work
+    from thaw.tasks.training import checkpoint, work
 
     class StopsAtFive(checkpoint.Checkpoints):
         def save_if_due(self, state, *, epoch_ended):

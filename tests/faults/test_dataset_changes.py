@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.plan import plan
 from tests.faults.chain import run_chain, tiny_recipe, whole_chain
 from tests.faults.conftest import Finished
+from thaw.flows.plan import plan
 
 ALL = ["ingest", "records", "stage_one", "features_two", "stage_two", "evaluate", "compare", "publish"]
 

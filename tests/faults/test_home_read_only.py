@@ -29,7 +29,7 @@ def test_a_run_ends_at_once(thaw_without_server: Thaw, tmp_path: Path, is_there:
     home.mkdir(parents=True) if is_there else place.mkdir()
     (home if is_there else place).chmod(0o555)
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "run", "digits", "--data", tmp_path / "data", "--home", home],
+        [sys.executable, "-m", "thaw.flows.cli", "run", "digits", "--data", tmp_path / "data", "--home", home],
         env=thaw_without_server.environment,
         preexec_fn=obey_permissions,
         capture_output=True,

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.publishing.registry import Registry
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.releases.registry import Registry
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_killed_training_child_fails_its_attempt_and_the_retry_succeeds(
     retry = ["--set", "execution.retries=1", "--set", "execution.retry_delay_seconds=0"]
     run = thaw.start("run", recipe, "--home", home, "--json", *retry)
     read_until(run, "stage_one, epoch 1")
-    (child,) = [p for p in psutil.Process(run.pid).children() if "tasks.step_process" in " ".join(p.cmdline())]
+    (child,) = [p for p in psutil.Process(run.pid).children() if "thaw.tasks.step_process" in " ".join(p.cmdline())]
     child.kill()
     stdout, stderr = run.communicate(timeout=300)
     assert run.returncode == 0, stderr

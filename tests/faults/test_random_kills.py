@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.publishing.registry import Registry
 from tests.faults.conftest import FAULT_POINTS
 from tests.faults.processes import children_that_do, still_there, tree
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.releases.registry import Registry
 
 SEED = 20_240_229
 SECONDS_TO_LEAVE = 12
-TRAINING = "tasks.training.work:train_stage"
+TRAINING = "thaw.tasks.training.work:train_stage"
 
 
 def outcome(done: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline_config.yaml_dialect import write_yaml
 from tests.faults.test_killed_run import gone, read_until
 from tests.flows.test_serve import wait_for
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
 
 SECONDS_TO_END = 15  # ten for the step's process, the rest for Prefect
 LONG = ["--set", "stage_one.epochs=500", "--set", "execution.retries=3"]
@@ -48,7 +48,7 @@ def start(recipe: Path, prefect_home: Path, thaw: Thaw) -> Iterator[Any]:
     def start_run(home: Path, *options: str, api: bool = False) -> subprocess.Popen[str]:
         environment = thaw.environment if api else without_server(thaw, prefect_home)
         run = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "run", str(recipe), "--home", str(home), *LONG, *options],
+            [sys.executable, "-m", "thaw.flows.cli", "run", str(recipe), "--home", str(home), *LONG, *options],
             env=environment,
             cwd=thaw.folder,
             stdout=subprocess.DEVNULL,
@@ -91,7 +91,7 @@ def states_on_server(thaw: Thaw) -> set[str]:
 def end(run: subprocess.Popen[str], send: Any) -> list[str]:
     """Send signals to a run; returns its last lines, once it and all that it started are gone."""
     children = psutil.Process(run.pid).children(recursive=True)
-    assert any("tasks.step_process" in " ".join(child.cmdline()) for child in children), (
+    assert any("thaw.tasks.step_process" in " ".join(child.cmdline()) for child in children), (
         "the test needs a step's process"
     )
     started = time.monotonic()
@@ -167,7 +167,7 @@ def test_a_served_run_that_is_cancelled_leaves_no_process(thaw: Thaw, tmp_path: 
 
         def steps() -> list[psutil.Process]:
             children = psutil.Process(server.pid).children(recursive=True)
-            return [child for child in children if "tasks.step_process" in " ".join(child.cmdline())]
+            return [child for child in children if "thaw.tasks.step_process" in " ".join(child.cmdline())]
 
         def stage_one_runs() -> bool:
             tasks = thaw.api("task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.publishing.registry import Registry
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.releases.registry import Registry
 
 # Python imports it when it starts, in every process that inherits PYTHONPATH.
 WITNESS = """
@@ -19,7 +19,7 @@ class Witness:
     def find_spec(self, name, path=None, target=None):
         if name in ("tensorflow", "keras"):
             line = f"{name} {os.getpid()} {' '.join(sys.orig_argv)}\\n"
-        elif name in ("flows.retrain", "prefect.server.api.server"):
+        elif name in ("thaw.flows.retrain", "prefect.server.api.server"):
             line = f"{name}\\n"
         else:
             return None
@@ -52,7 +52,7 @@ def test_a_run_imports_tensorflow_once_and_a_cached_one_never_and_makes_no_relea
     first, seen_first = run("first")
     assert len({line.split()[1] for line in seen_first if line.startswith("tensorflow ")}) == 1
     again, seen = run("again")
-    assert {"flows.retrain", "prefect.server.api.server"} <= set(seen), "the witness was not in every process"
+    assert {"thaw.flows.retrain", "prefect.server.api.server"} <= set(seen), "the witness was not in every process"
     assert [line for line in seen if line.startswith(("tensorflow", "keras"))] == []
     assert all(task["cached"] for task in again["tasks"])
     assert again["release"] == first["release"]

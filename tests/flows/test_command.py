@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from pipeline_config.loading import shipped_recipes
+from thaw.pipeline_config.loading import shipped_recipes
 
 HEAVY = ("prefect", "tensorflow", "keras", "sqlalchemy", "numpy", "pyarrow", "PIL")
 
@@ -41,7 +41,7 @@ def test_a_plan_needs_neither_prefect_nor_tensorflow() -> None:
 
 
 def thaw(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", *arguments]
+    command = [sys.executable, "-m", "thaw.flows.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

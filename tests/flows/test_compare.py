@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.publishing.registry import Registry
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.releases.registry import Registry
 
 RUNS = [("small", 0), ("small", 1), ("hasty", 0), ("hasty", 1)]
 

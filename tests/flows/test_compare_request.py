@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.commands.compare import parse_seeds
-from pipeline_config.errors import RecipeError, RequestError
-from pipeline_config.yaml_dialect import write_yaml
 from tests.support import small_recipe
+from thaw.flows.cli import app
+from thaw.flows.commands.compare import parse_seeds
+from thaw.pipeline_config.errors import RecipeError, RequestError
+from thaw.pipeline_config.yaml_dialect import write_yaml
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0,1,2", [0, 1, 2]), ("7", [7]), (" 3, 1 ", [3, 1])])

@@ -7,21 +7,21 @@ from typing import Any, cast
 
 import pytest
 
-from flows import steps
-from flows.journal import Journal
-from flows.plan import plan
-from flows.stages import train_in_two_stages
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.task import StepTask
-from tasks.training.features import work as features_work
-from tasks.training.features.step import FeaturesStep, FeaturesWork
-from tasks.training.step import TrainWork
-from tasks.training.work import train_stage
 from tests.support import build_here, build_records, small_recipe, write_pictures
 from tests.training.features import AUGMENT, stage
+from thaw.flows import steps
+from thaw.flows.journal import Journal
+from thaw.flows.plan import plan
+from thaw.flows.stages import train_in_two_stages
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.task import StepTask
+from thaw.tasks.training.features import work as features_work
+from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
+from thaw.tasks.training.step import TrainWork
+from thaw.tasks.training.work import train_stage
 
 LAST_BLOCK = {"last_blocks": 1}
 

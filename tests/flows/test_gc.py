@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.commands.gc import seconds_of
-from pipeline_config.errors import HomeInUseError, RequestError
-from tasks.artifacts.in_use import home_in_use
 from tests.cleanup import homes
+from thaw.flows.cli import app
+from thaw.flows.commands.gc import seconds_of
+from thaw.pipeline_config.errors import HomeInUseError, RequestError
+from thaw.tasks.artifacts.in_use import home_in_use
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_warning_is_a_line_on_stderr(home):
 
 
 def test_a_run_that_goes_on_and_a_wrong_age_are_one_line_and_an_exit_code(home):
-    command = [sys.executable, "-m", "flows.cli", "gc", "--home", str(home)]
+    command = [sys.executable, "-m", "thaw.flows.cli", "gc", "--home", str(home)]
     with home_in_use(home):
         busy = subprocess.run(command, capture_output=True, text=True, check=False)
     assert busy.returncode == HomeInUseError.exit_code == 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands.home import prepare_home
-from pipeline_config.errors import ArtifactError
+from thaw.flows.commands.home import prepare_home
+from thaw.pipeline_config.errors import ArtifactError
 
 FORK = multiprocessing.get_context("fork")
 

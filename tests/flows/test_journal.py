@@ -4,12 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from flows.journal import Journal
-from pipeline_config.loading import load_recipe
-from tasks.artifacts.store import ArtifactStore
-from tasks.task import StepTask
 from tests.artifacts.steps import LetterStep, write_letters
 from tests.cleanup.homes import LONG_AGO, let_time_pass
+from thaw.flows.journal import Journal
+from thaw.pipeline_config.loading import load_recipe
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.task import StepTask
 
 
 def test_a_result_that_a_run_finds_is_used_now_though_the_run_may_not_end(tmp_path: Path) -> None:

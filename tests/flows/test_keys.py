@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from flows import steps
-from pipeline_config.errors import RequestError
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import Recipe
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.publishing.step import PublishStep
 from tests.support import small_recipe, write_pictures
+from thaw.flows import steps
+from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.publishing.step import PublishStep
 
 DAY = 86_400
 

@@ -5,8 +5,8 @@ import threading
 
 from rich.console import Console
 
-from flows.commands.live import LiveProgress
-from tasks.progress import Event, part_of_run, publish, subscribed
+from thaw.flows.commands.live import LiveProgress
+from thaw.tasks.progress import Event, part_of_run, publish, subscribed
 
 
 def shown(events: list[Event], *, terminal: bool) -> str:

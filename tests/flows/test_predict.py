@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from flows import predict as module
-from pipeline_config.errors import RequestError
 from tests.publishing.helpers import id_of, run
+from thaw.flows import predict as module
+from thaw.pipeline_config.errors import RequestError
 
 
 @pytest.fixture

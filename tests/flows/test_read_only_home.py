@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from flows import steps
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.artifacts.file_digests import FileDigests
-from tasks.ingest.step import IngestWork
-from tasks.ingest.work import ingest
 from tests.support import build_here, small_recipe, write_pictures
+from thaw.flows import steps
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.ingest.step import IngestWork
+from thaw.tasks.ingest.work import ingest
 
 # In mounts of its own, which end with the process. Permissions would not do: root may write everywhere.
 _READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
@@ -48,7 +48,7 @@ def place(tmp_path: Path) -> Path:
 
 def thaw(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     options = [str(place / "small.yaml"), "--home", str(place / "home")]
-    return with_read_only(place / "home", sys.executable, "-m", "flows.cli", *arguments, *options)
+    return with_read_only(place / "home", sys.executable, "-m", "thaw.flows.cli", *arguments, *options)
 
 
 def test_a_plan_works_and_remembers_nothing(place: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_plan_works_and_remembers_nothing(place: Path) -> None:
 
 
 def test_a_plan_works_with_a_memory_that_has_to_be_written(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.artifacts.file_digests._SETTLED_AFTER_NS", 0)
+    monkeypatch.setattr("thaw.tasks.artifacts.file_digests._SETTLED_AFTER_NS", 0)
     FileDigests(place / "home").sha256_of([place / "small.yaml"])
     done = thaw(place, "plan", "--json")
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from flows.result import ReleaseReport, RunResult, remember
+from thaw.flows.result import ReleaseReport, RunResult, remember
 
 KEY = "0" * 64
 

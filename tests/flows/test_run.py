@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
-from tasks.publishing.registry import Registry
 from tests.faults.processes import wait_until
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
+from thaw.tasks.releases.registry import Registry
 
 TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.publishing.registry import Registry
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks.releases.registry import Registry
 
 
 def wait_for(what: Any, seconds: float) -> Any:

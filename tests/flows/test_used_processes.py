@@ -7,21 +7,21 @@ from typing import Any
 import psutil
 import pytest
 
-from flows import steps
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef, file_sha256
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.children import run_in_child, sharing_children
-from tasks.evaluation.comparison import VerdictWork, compare
-from tasks.evaluation.step import EvaluateWork
-from tasks.ingest.step import IngestWork
-from tasks.process import Work
-from tasks.publishing.step import PublishStep, PublishWork
-from tasks.records.step import RecordsWork
-from tasks.training.step import TrainWork
 from tests.child_functions import Words
 from tests.support import small_recipe, write_pictures
+from thaw.flows import steps
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef, file_sha256
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.children import run_in_child, sharing_children
+from thaw.tasks.evaluation.step import EvaluateWork
+from thaw.tasks.evaluation.verdict import VerdictWork, write_verdict
+from thaw.tasks.ingest.step import IngestWork
+from thaw.tasks.process import Work
+from thaw.tasks.publishing.step import PublishStep, PublishWork
+from thaw.tasks.records.step import RecordsWork
+from thaw.tasks.training.step import TrainWork
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -64,7 +64,7 @@ class Home:
         evaluation = build("evaluate", steps.evaluate_step(recipe, records, one, two), EvaluateWork)
         step = steps.verdict_step(recipe, self.folder, evaluation, repair=True)
         verdict = ArtifactStore(self.folder).build(
-            step, lambda folder: compare(VerdictWork(home=self.folder, folder=folder, step=step))
+            step, lambda folder: write_verdict(VerdictWork(home=self.folder, folder=folder, step=step))
         )
         inputs = {"dataset": dataset, "records": records, "stage_one": one, "stage_two": two, "verdict": verdict}
         build("publish", PublishStep(recipe=recipe, evaluation=evaluation, **inputs), PublishWork)

@@ -76,7 +76,7 @@ def test_cats_and_dogs_reach_the_tutorials_accuracy(thaw: Thaw, tmp_path: Path) 
     import numpy as np
     import tensorflow as tf
 
-    from tasks.training.images import decode, fit
+    from thaw.tasks.training.images import decode, fit
 
     model = keras.models.load_model(release / "model.keras")
     images = tf.stack([fit(decode(tf.constant(path.read_bytes())), 160, None) for path in paths])

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from flows.workers import do_all
+from thaw.flows.workers import do_all
 
 WHO = contextvars.ContextVar("WHO", default="nobody")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline_config.yaml_dialect import write_yaml
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
 
 
 @pytest.fixture(scope="module")

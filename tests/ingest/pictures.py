@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipeline_config.dataset_schema import DatasetConfig, DirectorySource, Source, SplitsConfig
-from tasks.ingest.dataset import MANIFEST
-from tasks.ingest.sources import content_digest
-from tasks.ingest.step import IngestStep, IngestWork
-from tasks.ingest.work import ingest
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import DatasetConfig, DirectorySource, Source, SplitsConfig
+from thaw.tasks.ingest.dataset import MANIFEST
+from thaw.tasks.ingest.sources import content_digest
+from thaw.tasks.ingest.step import IngestStep, IngestWork
+from thaw.tasks.ingest.work import ingest
+from thaw.tasks.process import Reporter
 
 NO_HOME = Path("there is no such home")
 

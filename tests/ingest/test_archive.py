@@ -10,19 +10,20 @@ import time
 
 import pytest
 
-from flows import steps
-from pipeline_config.dataset_schema import ArchiveSource
-from pipeline_config.errors import DatasetError, DownloadError
-from pipeline_config.yaml_dialect import write_yaml
-from tasks.cleanup.collect import collect_garbage
-from tasks.cleanup.kept import Limits
-from tasks.ingest import download, progress
-from tasks.ingest.sources import content_digest, open_source
-from tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from tests.ingest.archives import HOSTILE, pack, sha256
 from tests.ingest.file_server import FileServer, cut, fail
 from tests.ingest.pictures import NO_HOME, Recorder, directory, fill, jpeg, run_ingest
 from tests.support import build_records, small_recipe
+from thaw.flows import steps
+from thaw.pipeline_config.dataset_schema import ArchiveSource
+from thaw.pipeline_config.errors import DatasetError, DownloadError
+from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.tasks import pace
+from thaw.tasks.cleanup.collect import collect_garbage
+from thaw.tasks.cleanup.kept import Limits
+from thaw.tasks.ingest import download
+from thaw.tasks.ingest.sources import content_digest, open_source
+from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 
 FORK = multiprocessing.get_context("fork")
 FILES = {f"photos/{name}/{seed:03}.jpg": jpeg(seed) for seed in range(60) for name in (("cats", "dogs")[seed % 2],)}
@@ -124,7 +125,15 @@ def test_the_key_is_what_is_declared_and_not_where_it_is(config, tmp_path):
 def test_a_plan_asks_no_network_and_makes_nothing(config, server, tmp_path):
     recipe = small_recipe(tmp_path, dataset={"source": config.model_dump()})
     (tmp_path / "r.yaml").write_text(write_yaml(recipe.model_dump(mode="json", by_alias=True)))
-    command = [sys.executable, "-m", "flows.cli", "plan", str(tmp_path / "r.yaml"), "--home", str(tmp_path / "home")]
+    command = [
+        sys.executable,
+        "-m",
+        "thaw.flows.cli",
+        "plan",
+        str(tmp_path / "r.yaml"),
+        "--home",
+        str(tmp_path / "home"),
+    ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
@@ -157,7 +166,7 @@ def test_killed_while_it_unpacks_nothing_is_half_there_and_nothing_is_downloaded
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def run():
-        progress._SECONDS_BETWEEN_LINES = 0.0  # a line for each file
+        pace._SECONDS_BETWEEN_LINES = 0.0  # a line for each file
         fetch(config, tmp_path, Stopper())
 
     child = FORK.Process(target=run)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline_config.dataset_schema import CsvSource
-from pipeline_config.errors import DatasetError
-from tasks.ingest.sources import open_source
 from tests.ingest.pictures import NO_HOME, digest_afresh, directory, fill, jpeg, run_ingest
+from thaw.pipeline_config.dataset_schema import CsvSource
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.sources import open_source
 
 TABLE = "file,label,fold\na/0000.jpg,cat,train\na/0001.jpg,dog,val\nb/0002.jpg,cat,TEST\n"
 

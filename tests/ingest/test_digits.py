@@ -3,9 +3,9 @@ import hashlib
 import numpy as np
 from sklearn.datasets import load_digits
 
-from pipeline_config.dataset_schema import DigitsSource
-from tasks.ingest.sources import open_source
 from tests.ingest.pictures import NO_HOME, decode, digest_afresh
+from thaw.pipeline_config.dataset_schema import DigitsSource
+from thaw.tasks.ingest.sources import open_source
 
 DIGITS = DigitsSource(kind="digits")
 

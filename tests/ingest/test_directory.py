@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from pipeline_config.errors import DatasetError
-from tasks.ingest.sources import open_source
 from tests.ingest.pictures import NO_HOME, digest_afresh, directory, fill, jpeg
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.sources import open_source
 
 
 def examples(folder):

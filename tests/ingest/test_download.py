@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline_config.errors import ArtifactError, DatasetError, DownloadError
-from tasks.ingest import download as module
-from tasks.ingest.download import download
 from tests.ingest.file_server import FileServer, answer, cut, fail, hang_up, ignore_range, serve
 from tests.ingest.pictures import Recorder
+from thaw.pipeline_config.errors import ArtifactError, DatasetError, DownloadError
+from thaw.tasks.ingest import download as module
+from thaw.tasks.ingest.download import download
 
 CONTENT = bytes(range(256)) * 4000  # about a megabyte
 OTHER = CONTENT[::-1]

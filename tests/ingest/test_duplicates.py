@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_config.errors import DatasetError
-from tasks.ingest.duplicates import drop_duplicates
-from tasks.ingest.images import ImageFacts
-from tasks.ingest.scan import ScannedImage
 from tests.ingest.pictures import THREE_SPLITS, Recorder, directory, fill, jpeg, rows, run_ingest
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.duplicates import drop_duplicates
+from thaw.tasks.ingest.images import ImageFacts
+from thaw.tasks.ingest.scan import ScannedImage
 
 
 def test_duplicates_count_once_with_a_warning(tmp_path):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline_config.errors import ArtifactError, DatasetError
-from tasks.ingest.extract import Limits, extract
 from tests.ingest.archives import FORMATS, HOSTILE, add, pack
 from tests.ingest.pictures import Recorder
+from thaw.pipeline_config.errors import ArtifactError, DatasetError
+from thaw.tasks.ingest.extract import Limits, extract
 
 LIMITS = Limits(members=100, bytes=1_000_000)
 FILES = {"top.txt": b"1", "a/": b"", "a/b/c.jpg": b"22", "a/b/d é.jpg": bytes(5000), "empty/": b"", "none": b""}

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.ingest.images import BadImageError, ImageFacts, inspect, normalise, shrink
 from tests.ingest.pictures import decode, deep_png, encode, jpeg, picture, png_that_claims
+from thaw.tasks.ingest.images import BadImageError, ImageFacts, inspect, normalise, shrink
 
 LIMIT = 50_000_000
 

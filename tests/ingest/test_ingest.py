@@ -11,13 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline_config.dataset_schema import Cut, DigitsSource, SplitsConfig
-from pipeline_config.errors import DatasetError
-from tasks.ingest.checks import check_classes, check_counts
-from tasks.ingest.dataset import MANIFEST, read_dataset
-from tasks.ingest.scan import map_in_order
-from tasks.ingest.step import IngestWork
-from tasks.ingest.work import ingest
 from tests.ingest.pictures import (
     THREE_SPLITS,
     Recorder,
@@ -31,6 +24,13 @@ from tests.ingest.pictures import (
     rows,
     run_ingest,
 )
+from thaw.pipeline_config.dataset_schema import Cut, DigitsSource, SplitsConfig
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.checks import check_classes, check_counts
+from thaw.tasks.ingest.dataset import MANIFEST, read_dataset
+from thaw.tasks.ingest.scan import map_in_order
+from thaw.tasks.ingest.step import IngestWork
+from thaw.tasks.ingest.work import ingest
 
 
 def row_of(folder, origin):

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline_config.dataset_schema import ParquetSource
-from pipeline_config.errors import DatasetError, RecipeError
-from tasks.ingest.sources import open_source
-from tasks.ingest.sources.image_spool import ImageSpool
 from tests.ingest.pictures import digest_afresh, jpeg, run_ingest
 from tests.support import small_recipe
+from thaw.pipeline_config.dataset_schema import ParquetSource
+from thaw.pipeline_config.errors import DatasetError, RecipeError
+from thaw.tasks.ingest.sources import open_source
+from thaw.tasks.ingest.sources.image_spool import ImageSpool
 
 NAMES = ["cats", "dogs"]
 
@@ -283,8 +283,8 @@ READ_ALL = """
 import hashlib, sys
 from pathlib import Path
 import pyarrow as pa
-from pipeline_config.dataset_schema import ParquetSource
-from tasks.ingest.sources import open_source
+from thaw.pipeline_config.dataset_schema import ParquetSource
+from thaw.tasks.ingest.sources import open_source
 file = Path(sys.argv[1])
 source = open_source(ParquetSource(kind="parquet", path=str(file)), file.parent)
 source.splits()

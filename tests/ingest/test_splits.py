@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_config.dataset_schema import SPLITS, Cut, SplitsConfig
-from pipeline_config.errors import DatasetError
-from tasks.ingest.splits import DEFAULT_FRACTION, assign_split, plan_splits
+from thaw.pipeline_config.dataset_schema import SPLITS, Cut, SplitsConfig
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.splits import DEFAULT_FRACTION, assign_split, plan_splits
 
 
 def ids(count, prefix="image"):

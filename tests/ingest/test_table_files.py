@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
-from pipeline_config.errors import DatasetError, DownloadError
-from tasks.artifacts.file_digests import FileDigests
-from tasks.ingest.sources import table_files
-from tasks.ingest.sources.table_files import digest_files, find_files, resolve
+from thaw.pipeline_config.errors import DatasetError, DownloadError
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.ingest.sources import table_files
+from thaw.tasks.ingest.sources.table_files import digest_files, find_files, resolve
 
 THEN = datetime(2024, 5, 1, tzinfo=UTC)
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from pipeline_config.dataset_schema import TfdsSource
-from pipeline_config.errors import DatasetError, DownloadError
-from tasks.artifacts.file_digests import FileDigests
-from tasks.ingest.sources import open_source
-from tasks.ingest.step import IngestStep
 from tests.ingest import tiny_pictures
 from tests.ingest.pictures import NO_HOME, Recorder, digest_afresh, ingest_step, jpeg, run_ingest
 from tests.ingest.tiny_pictures import CLASSES, VERSION, class_of, number_of, prepare
 from tests.support import small_recipe
+from thaw.pipeline_config.dataset_schema import TfdsSource
+from thaw.pipeline_config.errors import DatasetError, DownloadError
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.ingest.sources import open_source
+from thaw.tasks.ingest.step import IngestStep
 
 SPLITS = {"train": "train[:80%]", "validation": "train[80%:]", "test": "test"}
 
@@ -257,7 +257,7 @@ def test_one_that_thaw_prepares_is_known_by_what_the_recipe_says(tmp_path):
 def test_the_key_has_no_path_and_a_release_none_either(data_dir, tmp_path):
     document = ingest_step(tfds(data_dir)).key_document
     assert str(data_dir) not in json.dumps(document)
-    assert "tasks.ingest.tfds_library" in document["sources"]
+    assert "thaw.tasks.ingest.tfds_library" in document["sources"]
     recipe = small_recipe(tmp_path, dataset={"source": tfds(data_dir).model_dump(mode="json")})
     assert recipe.dataset.source.of_this_machine() == {"data_dir": "tensorflow_datasets"}
 
@@ -266,9 +266,9 @@ def test_the_key_needs_neither_tensorflow_nor_its_datasets_and_reading_needs_no_
     program = """
 import sys
 from pathlib import Path
-from pipeline_config.dataset_schema import TfdsSource
-from tasks.ingest.sources import content_digest, open_source
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import TfdsSource
+from thaw.tasks.ingest.sources import content_digest, open_source
+from thaw.tasks.process import Reporter
 config = TfdsSource(kind="tfds", name="tiny_pictures", version="1.2.0", splits={"train": "train"}, data_dir=sys.argv[1])
 content_digest(config, Path("no home"))
 assert not {"tensorflow_datasets", "tensorflow", "pyarrow"} & {*sys.modules}

@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline_config import errors
-from pipeline_config.errors import ThawError, error_class
+from thaw.pipeline_config import errors
+from thaw.pipeline_config.errors import ThawError, error_class
 
 EXIT_CODES = {
     "ThawError": 1,

@@ -9,11 +9,11 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline_config.dataset_schema import CsvSource, Cut, DirectorySource
-from pipeline_config.errors import RecipeError
-from pipeline_config.loading import load_recipe, parse_recipe, recipe_summary, shipped_recipes
-from pipeline_config.stage_schema import FromLayer
-from pipeline_config.yaml_dialect import write_yaml
+from thaw.pipeline_config.dataset_schema import CsvSource, Cut, DirectorySource
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.loading import load_recipe, parse_recipe, recipe_summary, shipped_recipes
+from thaw.pipeline_config.stage_schema import FromLayer
+from thaw.pipeline_config.yaml_dialect import write_yaml
 
 SHIPPED = list(shipped_recipes())
 

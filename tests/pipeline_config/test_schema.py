@@ -1,10 +1,10 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline_config.dataset_schema import Cut
-from pipeline_config.loading import load_recipe, parse_recipe
-from pipeline_config.settings import Settings
-from pipeline_config.strict import nearest
+from thaw.pipeline_config.dataset_schema import Cut
+from thaw.pipeline_config.loading import load_recipe, parse_recipe
+from thaw.pipeline_config.settings import Settings
+from thaw.pipeline_config.strict import nearest
 
 STAGE = "{{train: {train}, epochs: 1, optimizer: {{name: sgd, learning_rate: 0.1}}}}"
 
@@ -108,7 +108,7 @@ def test_recipe_cannot_be_changed(part, key):
 
 
 def test_utc_needs_no_database_of_time_zones(monkeypatch):
-    monkeypatch.setattr("pipeline_config.schema.available_timezones", set)
+    monkeypatch.setattr("thaw.pipeline_config.schema.available_timezones", set)
     schedule = load_recipe("digits", ("schedule={cron: 0 3 * * 1}",)).schedule
     assert schedule is not None
     assert schedule.timezone == "UTC"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline_config.errors import RecipeError
-from pipeline_config.loading import load_recipe, parse_recipe
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.loading import load_recipe, parse_recipe
 
 BACKBONES = "SmallCNN, MobileNetV2, ResNet50V2, EfficientNetB0"
 CROP_PAIR = "[{name: random_resized_crop, area: [0.5, 0.1]}]"

@@ -5,8 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_config.errors import RecipeError
-from pipeline_config.yaml_dialect import read_yaml, write_yaml
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.yaml_dialect import read_yaml, write_yaml
 
 SCALARS = (
     st.none()

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from pipeline_config.loading import load_recipe
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore, write_json
-from tasks.evaluation.comparison import VerdictStep, VerdictWork, compare
-from tasks.process import Reporter
-from tasks.publishing.publish import publish
-from tasks.publishing.release import ReleaseInfo
+from thaw.pipeline_config.loading import load_recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
+from thaw.tasks.process import Reporter
+from thaw.tasks.publishing.publish import publish
+from thaw.tasks.releases.release import ReleaseInfo
 
 CLASSES = ["Katze", "Hund 🐕", "cow"]
 RESOLUTION = 24
@@ -25,7 +25,7 @@ def build(home: Path, kind: str, work, **document: Any) -> ArtifactRef:
     """Make an artifact of any kind."""
 
     class AnyStep(Step):
-        work: ClassVar[str] = "tasks.publishing.release:read_release"
+        work: ClassVar[str] = "thaw.tasks.releases.release:read_release"
         libraries: ClassVar[tuple[str, ...]] = ()
         name: str
         content: str | None = None
@@ -54,7 +54,7 @@ def write_evaluation(folder: Path) -> None:
 def write_tiny_stage(folder: Path, name: str) -> None:
     import keras
 
-    from tasks.training.stage_artifact import Measurement, StageFacts, write_stage
+    from thaw.tasks.training.stage_artifact import Measurement, StageFacts, write_stage
 
     keras.utils.set_random_seed(1)
     layers = keras.layers
@@ -88,8 +88,8 @@ def write_tiny_stage(folder: Path, name: str) -> None:
 @pytest.fixture(scope="session")
 def tiny_home(tmp_path_factory) -> Path:
     """A home folder with one published release."""
-    from tasks.publishing.step import PublishStep, PublishWork
-    from tasks.publishing.work import write_release
+    from thaw.tasks.publishing.step import PublishStep, PublishWork
+    from thaw.tasks.publishing.work import write_release
 
     home: Path = tmp_path_factory.mktemp("home")
     counts = {split: dict.fromkeys(CLASSES, 10) for split in ("test", "train", "validation")}
@@ -109,7 +109,7 @@ def tiny_home(tmp_path_factory) -> Path:
         stage_two=build(home, "stage", lambda at: write_tiny_stage(at, "stage_two"), name="two"),
         evaluation=evaluation,
         verdict=ArtifactStore(home).build(
-            verdict, lambda folder: compare(VerdictWork(home=home, folder=folder, step=verdict))
+            verdict, lambda folder: write_verdict(VerdictWork(home=home, folder=folder, step=verdict))
         ),
     )
     report = Reporter(io.StringIO())
@@ -120,7 +120,7 @@ def tiny_home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def release(tiny_home: Path) -> ReleaseInfo:
-    from tasks.publishing.registry import Registry
+    from thaw.tasks.releases.registry import Registry
 
     (info,) = Registry(tiny_home).list()
     return info
@@ -152,8 +152,8 @@ def expected(release, photos) -> dict[str, list[float]]:
     import keras
     import tensorflow as tf
 
-    from pipeline_config.augment_schema import CenterCrop
-    from tasks.training.images import decode, fit
+    from thaw.pipeline_config.augment_schema import CenterCrop
+    from thaw.tasks.training.images import decode, fit
 
     model = keras.saving.load_model(release.path / "model.keras")
     crop = CenterCrop(name="center_crop", fraction=CENTER_CROP)

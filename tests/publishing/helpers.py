@@ -3,20 +3,21 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tasks.artifacts.manifest import ArtifactRef, digest_of
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore, write_json
-from tasks.evaluation.comparison import TestMetrics as Metrics
-from tasks.evaluation.comparison import Verdict, decide
-from tasks.publishing.checksums import write_checksums
-from tasks.publishing.publish import find_opponent, publish
-from tasks.publishing.registry import Registry
-from tasks.publishing.release import ModelInput, Release, ReleaseInfo
+from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.publishing.publish import find_opponent, publish
+from thaw.tasks.releases.checksums import write_checksums
+from thaw.tasks.releases.registry import Registry
+from thaw.tasks.releases.release import ModelInput, Release, ReleaseInfo
+from thaw.tasks.releases.verdict import TestMetrics as Metrics
+from thaw.tasks.releases.verdict import Verdict
 
 
 class TinyStep(Step):
     kind: ClassVar[str] = "release"
-    work: ClassVar[str] = "tasks.publishing.release:read_release"
+    work: ClassVar[str] = "thaw.tasks.releases.release:read_release"
     libraries: ClassVar[tuple[str, ...]] = ()
 
     document: dict[str, Any]

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from pipeline_config.errors import ThawError
-from tasks.publishing.publish import publish
-from tasks.publishing.registry import Registry
 from tests.publishing.helpers import assert_consistent, champion_id, damage, id_of, judge, run
+from thaw.pipeline_config.errors import ThawError
+from thaw.tasks.publishing.publish import publish
+from thaw.tasks.releases.registry import Registry
 
 A, B = id_of("digits", "a"), id_of("digits", "b")
 WAYS = ["error once", "error from then on", "death before", "death after"]

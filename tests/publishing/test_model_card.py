@@ -8,12 +8,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import Recipe
-from tasks.evaluation.comparison import TestMetrics as Metrics
-from tasks.evaluation.comparison import decide
-from tasks.publishing.model_card import CardFacts, write_card
-from tasks.publishing.release import ModelInput, Release
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.publishing.model_card import CardFacts, write_card
+from thaw.tasks.releases.release import ModelInput, Release
+from thaw.tasks.releases.verdict import TestMetrics as Metrics
 
 DIGEST = "0123456789abcdef" * 4
 DIGITS = load_recipe(

@@ -6,16 +6,16 @@ import shutil
 import pytest
 from PIL import Image
 
-from pipeline_config.errors import DatasetError, PublishError
-from tasks.process import Reporter
-from tasks.publishing.checksums import write_checksums
-from tasks.publishing.predict_request import PredictWork
 from tests.publishing.conftest import CLASSES
 from tests.publishing.helpers import damage
+from thaw.pipeline_config.errors import DatasetError, PublishError
+from thaw.tasks.process import Reporter
+from thaw.tasks.publishing.predict_request import PredictWork
+from thaw.tasks.releases.checksums import write_checksums
 
 
 def predict(folder, paths):
-    from tasks.publishing.predict import predict as work
+    from thaw.tasks.publishing.predict import predict as work
 
     return work(PredictWork(release=folder, paths=paths), Reporter(io.StringIO()))["predictions"]
 

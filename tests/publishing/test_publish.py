@@ -5,13 +5,13 @@ import subprocess
 
 import pytest
 
-from pipeline_config.errors import ArtifactError, PublishError
-from tasks.artifacts.store import ArtifactStore
-from tasks.evaluation.comparison import TestMetrics as Metrics
-from tasks.evaluation.comparison import Verdict
-from tasks.publishing.publish import find_opponent, publish
-from tasks.publishing.registry import Registry
 from tests.publishing.helpers import champion_id, damage, evaluation_of, id_of, judge, make_artifact, run
+from thaw.pipeline_config.errors import ArtifactError, PublishError
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.publishing.publish import find_opponent, publish
+from thaw.tasks.releases.registry import Registry
+from thaw.tasks.releases.verdict import TestMetrics as Metrics
+from thaw.tasks.releases.verdict import Verdict
 
 
 def test_the_first_release_becomes_champion(tmp_path):

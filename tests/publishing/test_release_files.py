@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline_config.loading import load_recipe
-from tasks.publishing.registry import Registry
 from tests.publishing.conftest import CENTER_CROP, CLASSES, RESOLUTION
+from thaw.pipeline_config.loading import load_recipe
+from thaw.tasks.releases.registry import Registry
 
 TOLERANCE = 1e-5
 

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import PublishConfig
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.publishing.portable_recipe import recipe_yaml
-from tasks.publishing.release import release_id
-from tasks.publishing.step import PublishStep, PublishWork
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import PublishConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.publishing.portable_recipe import recipe_yaml
+from thaw.tasks.publishing.step import PublishStep, PublishWork
+from thaw.tasks.releases.release import release_id
 
 NAMES = ("dataset", "records", "stage_one", "stage_two", "evaluation", "verdict")
 

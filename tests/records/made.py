@@ -2,15 +2,15 @@
 
 import tensorflow as tf
 
-from pipeline_config.dataset_schema import RecordsConfig
-from tasks.artifacts.store import ArtifactStore
-from tasks.ingest.dataset import read_dataset
-from tasks.ingest.step import IngestWork
-from tasks.ingest.work import ingest
-from tasks.records.read import SplitReader
-from tasks.records.step import RecordsStep, RecordsWork
-from tasks.records.work import write_records
 from tests.ingest.pictures import Recorder, directory, ingest_step
+from thaw.pipeline_config.dataset_schema import RecordsConfig
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.ingest.dataset import read_dataset
+from thaw.tasks.ingest.step import IngestWork
+from thaw.tasks.ingest.work import ingest
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.records.step import RecordsStep, RecordsWork
+from thaw.tasks.records.work import write_records
 
 COUNTS = {"train/cats": 9, "train/dogs": 7, "validation/cats": 3, "validation/dogs": 3, "test/cats": 2, "test/dogs": 4}
 SMALL_SHARDS = RecordsConfig(shard_megabytes=0.002)  # two or three of these JPEGs

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline_config.errors import ArtifactError
-from tasks.records.index import FOOTER_BYTES, HEADER_BYTES, read_offsets
-from tasks.records.read import SplitReader, read_index
 from tests.ingest.pictures import encode, picture
 from tests.records.made import Made, parse, read_all
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.records.index import FOOTER_BYTES, HEADER_BYTES, read_offsets
+from thaw.tasks.records.read import SplitReader, read_index
 
 
 def open_files():
@@ -70,7 +70,7 @@ def test_many_threads_read_at_once(folder):
 
 def test_more_shards_than_may_stay_open_are_read_all_the_same(folder, monkeypatch):
     expected = read_all(folder, "train")
-    monkeypatch.setattr("tasks.records.read._MOST_OPEN_SHARDS", 2)
+    monkeypatch.setattr("thaw.tasks.records.read._MOST_OPEN_SHARDS", 2)
     before = open_files()
     with SplitReader(folder, "train") as reader:
         assert [reader.read(index) for index in range(reader.examples)] == expected

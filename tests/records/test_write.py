@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline_config.dataset_schema import SPLITS, RecordsConfig
-from pipeline_config.errors import DatasetError
-from tasks.ingest.dataset import DatasetImage
-from tasks.records.index import FOOTER_BYTES, HEADER_BYTES, payload_places, read_offsets
-from tasks.records.read import check_counts, read_index
-from tasks.records.write import plan_shards
-from tasks.training.images import decode as decode_for_training
 from tests.ingest.pictures import Recorder, decode, deep_png, encode, fill, picture
 from tests.records.made import COUNTS, Made, parse, read_all
+from thaw.pipeline_config.dataset_schema import SPLITS, RecordsConfig
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.ingest.dataset import DatasetImage
+from thaw.tasks.records.index import FOOTER_BYTES, HEADER_BYTES, payload_places, read_offsets
+from thaw.tasks.records.read import check_counts, read_index
+from thaw.tasks.records.write import plan_shards
+from thaw.tasks.training.images import decode as decode_for_training
 
 
 def test_every_image_is_in_one_record_of_its_split_as_it_came(made, folder):

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import steps
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.training.features.step import FeaturesStep, FeaturesWork
-from tasks.training.features.work import compute_features
-from tasks.training.step import TrainStep, TrainWork
-from tasks.training.work import train_stage
 from tests.support import build_here, build_records, small_recipe
+from thaw.flows import steps
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
+from thaw.tasks.training.features.work import compute_features
+from thaw.tasks.training.step import TrainStep, TrainWork
+from thaw.tasks.training.work import train_stage
 
 AUGMENT = [{"name": "random_flip"}, {"name": "random_translation", "height": 0.1, "width": 0.1}]
 

@@ -14,23 +14,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from flows import steps
-from pipeline_config.schema import ModelConfig
-from pipeline_config.stage_schema import LastBlocks, StageConfig
-from tasks.artifacts.store import ArtifactStore
-from tasks.training import work
-from tasks.training.averaging import WeightAverage, averaged_variables
-from tasks.training.checkpoint import Checkpoints
-from tasks.training.devices import computing_in, mirrored
-from tasks.training.features.prefix import Compute, find_frozen, join
-from tasks.training.features.step import Tap
-from tasks.training.model import build_classifier
-from tasks.training.optimizers import build_optimizer
-from tasks.training.state import TrainingState
-from tasks.training.step import TrainWork
-from tasks.training.step_functions import make_measure_function, make_train_function
-from tasks.training.thawing import thaw
 from tests.support import build_records, silent_reporter, small_recipe, write_pictures
+from thaw.flows import steps
+from thaw.pipeline_config.schema import ModelConfig
+from thaw.pipeline_config.stage_schema import LastBlocks, StageConfig
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.training import work
+from thaw.tasks.training.averaging import WeightAverage, averaged_variables
+from thaw.tasks.training.checkpoint import Checkpoints
+from thaw.tasks.training.devices import computing_in, mirrored
+from thaw.tasks.training.features.prefix import Compute, find_frozen, join
+from thaw.tasks.training.features.step import Tap
+from thaw.tasks.training.model import build_classifier
+from thaw.tasks.training.optimizers import build_optimizer
+from thaw.tasks.training.state import TrainingState
+from thaw.tasks.training.step import TrainWork
+from thaw.tasks.training.step_functions import make_measure_function, make_train_function
+from thaw.tasks.training.thawing import thaw
 
 SIZES = (8, 7, 1)  # the last two cannot be shared evenly, and the last leaves one replica without an example
 TWO_CPUS = ["CPU:0", "CPU:1"]
@@ -124,8 +124,8 @@ def resume(folder: Path) -> dict[str, str]:
 def train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Train the stage that a request names, into a folder."""
     with (
-        mock.patch("tasks.training.start.choose_strategy", return_value=mirrored(TWO_CPUS)),
-        mock.patch("tasks.training.work.Checkpoints", StopsAt),
+        mock.patch("thaw.tasks.training.start.choose_strategy", return_value=mirrored(TWO_CPUS)),
+        mock.patch("thaw.tasks.training.work.Checkpoints", StopsAt),
     ):
         return work.train_stage(TrainWork(folder=folder, **request), silent_reporter())
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from scipy import ndimage
 
-from pipeline_config.augment_schema import Augmentation, CenterCrop, FillMode, RandomResizedCrop
-from tasks.training.augmentation import augment, prepare_training_image, random_resized_crop
-from tasks.training.geometry import random_box, rotate, translate, zoom
-from tasks.training.images import fit
+from thaw.pipeline_config.augment_schema import Augmentation, CenterCrop, FillMode, RandomResizedCrop
+from thaw.tasks.training.augmentation import augment, prepare_training_image, random_resized_crop
+from thaw.tasks.training.geometry import random_box, rotate, translate, zoom
+from thaw.tasks.training.images import fit
 
 RESOLUTION = 24
 OPERATIONS = {

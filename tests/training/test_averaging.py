@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline_config.schema import ModelConfig
-from pipeline_config.stage_schema import StageConfig
-from tasks.training.averaging import WeightAverage, averaged_variables
-from tasks.training.model import build_classifier
-from tasks.training.optimizers import build_optimizer
-from tasks.training.step_functions import make_measure_function, make_train_function
-from tasks.training.thawing import Thawed, thaw
+from thaw.pipeline_config.schema import ModelConfig
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.training.averaging import WeightAverage, averaged_variables
+from thaw.tasks.training.model import build_classifier
+from thaw.tasks.training.optimizers import build_optimizer
+from thaw.tasks.training.step_functions import make_measure_function, make_train_function
+from thaw.tasks.training.thawing import Thawed, thaw
 
 IMAGES = tf.random.stateless_uniform((8, 16, 16, 3), [1, 2], 0, 255)
 LABELS = tf.constant([0, 1, 2, 0, 1, 2, 0, 1], tf.int32)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_config.errors import TrainingError
-from tasks.process import Reporter
-from tasks.training import checkpoint
-from tasks.training.checkpoint import Checkpoints
-from tasks.training.state import EpochRow, TrainingState
+from thaw.pipeline_config.errors import TrainingError
+from thaw.tasks.process import Reporter
+from thaw.tasks.training import checkpoint
+from thaw.tasks.training.checkpoint import Checkpoints
+from thaw.tasks.training.state import EpochRow, TrainingState
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 

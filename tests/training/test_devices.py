@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline_config.errors import RecipeError
-from tasks.training.devices import choose_strategy
+from thaw.pipeline_config.errors import RecipeError
+from thaw.tasks.training.devices import choose_strategy
 
 
 @pytest.fixture(scope="module")

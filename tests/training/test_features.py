@@ -7,18 +7,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.records.read import SplitReader
-from tasks.training.features.batches import cached_training_batches, cached_validation_batches
-from tasks.training.features.files import FeatureReader, read_document
-from tasks.training.features.prefix import Compute, find_frozen, join
-from tasks.training.features.step import Tap
-from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
-from tasks.training.stage_artifact import load_classifier
-from tasks.training.start import build_start, prepare_process
 from tests.support import write_pictures
 from tests.training.features import Place, place_for, stage
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.features.batches import cached_training_batches, cached_validation_batches
+from thaw.tasks.training.features.files import FeatureReader, read_document
+from thaw.tasks.training.features.prefix import Compute, find_frozen, join
+from thaw.tasks.training.features.step import Tap
+from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
+from thaw.tasks.training.stage_artifact import load_classifier
+from thaw.tasks.training.start import build_start, prepare_process
 
 LAST_BLOCK = {"last_blocks": 1}
 

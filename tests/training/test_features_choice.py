@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_config.loading import load_recipe
-from pipeline_config.schema import BACKBONES as NAMES
-from pipeline_config.stage_schema import StageConfig
-from tasks.training.backbones import BACKBONES
-from tasks.training.features.choice import DEFAULT_VIEWS, MULTIPLICATIONS, Cost, pays, possible_views, views_of
-from tasks.training.features.prefix import count_multiplications
+from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.schema import BACKBONES as NAMES
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.training.backbones import BACKBONES
+from thaw.tasks.training.features.choice import DEFAULT_VIEWS, MULTIPLICATIONS, Cost, pays, possible_views, views_of
+from thaw.tasks.training.features.prefix import count_multiplications
 
 FLIP = [{"name": "random_flip"}]
 PHOTOS = 1999

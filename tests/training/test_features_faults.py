@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline_config.errors import ArtifactError, TrainingError
-from tasks.artifacts.store import ArtifactStore
-from tasks.process import Reporter
-from tasks.training.features import work as features_work
-from tasks.training.features.files import FeatureReader, read_document
-from tasks.training.features.step import FeaturesStep, FeaturesWork
-from tasks.training.features.work import compute_features
-from tasks.training.start import build_start
 from tests.support import write_pictures
 from tests.training import test_resume
 from tests.training.features import Place, place_for, stage
+from thaw.pipeline_config.errors import ArtifactError, TrainingError
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.process import Reporter
+from thaw.tasks.training.features import work as features_work
+from thaw.tasks.training.features.files import FeatureReader, read_document
+from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
+from thaw.tasks.training.features.work import compute_features
+from thaw.tasks.training.start import build_start
 
 LAST_BLOCK = {"last_blocks": 1}
 Usage = collections.namedtuple("Usage", "total used free")
@@ -47,7 +47,7 @@ def test_a_disk_without_room_is_seen_before_the_work_and_not_remembered(
     place = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK))
     step = place.features_one()
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.training.features.work.shutil.disk_usage", lambda _: Usage(10**9, 0, 400_000_000))
+        patch.setattr("thaw.tasks.training.features.work.shutil.disk_usage", lambda _: Usage(10**9, 0, 400_000_000))
         ref, lines = lines_of(place, step)
     (warning,) = [line["warning"] for line in lines if "warning" in line]
     assert "stage_one and stage_two: the frozen layers' outputs take" in warning
@@ -118,7 +118,7 @@ def test_killed_while_features_are_written_the_next_run_ends_in_the_same_bytes(
     plain = features_work._checked
     with monkeypatch.context() as patch:
         patch.setattr(features_work, "_checked", die)
-        patch.setattr("tasks.artifacts.store.shutil.rmtree", lambda *_, **__: None)  # a kill leaves what is there
+        patch.setattr("thaw.tasks.artifacts.store.shutil.rmtree", lambda *_, **__: None)  # a kill leaves what is there
         with pytest.raises(KillError):
             place.compute(place.features_one())
     assert list((tmp_path / "b" / "building").glob("*/*.npy"))

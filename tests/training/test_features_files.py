@@ -10,8 +10,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_config.errors import ArtifactError
-from tasks.training.features.files import RowsReader, RowsWriter, RowType, encode
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.training.features.files import RowsReader, RowsWriter, RowType, encode
 
 SHAPE = (5, 3, 2)
 

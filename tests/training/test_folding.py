@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from pipeline_config.stage_schema import BatchNormMode
-from tasks.training.folding import Folding
-from tasks.training.model import backbone_of
-from tasks.training.thawing import Thawed, thaw
 from tests.training.test_thawing import classifier, stage
+from thaw.pipeline_config.stage_schema import BatchNormMode
+from thaw.tasks.training.folding import Folding
+from thaw.tasks.training.model import backbone_of
+from thaw.tasks.training.thawing import Thawed, thaw
 
 NETWORKS = [
     ("SmallCNN", 16),

@@ -9,9 +9,9 @@ import tensorflow as tf
 from PIL import Image
 from pydantic import TypeAdapter
 
-from pipeline_config.augment_schema import Augmentation
-from tasks.training.augmentation import load_training_images, prepare_training_image
-from tasks.training.images import decode, decode_box
+from thaw.pipeline_config.augment_schema import Augmentation
+from thaw.tasks.training.augmentation import load_training_images, prepare_training_image
+from thaw.tasks.training.images import decode, decode_box
 
 RESOLUTION = 24
 SHARED_COLOUR = 4  # of 255: by so much the chroma that pixels of a JPEG share may differ at the border of a box

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from keras.src.applications import efficientnet
 
-from pipeline_config import schema
-from pipeline_config.errors import DownloadError, RecipeError
-from pipeline_config.schema import ModelConfig
-from tasks.training.backbones import BACKBONES
-from tasks.training.model import backbone_of, build_classifier, weights_sha256
+from thaw.pipeline_config import schema
+from thaw.pipeline_config.errors import DownloadError, RecipeError
+from thaw.pipeline_config.schema import ModelConfig
+from thaw.tasks.training.backbones import BACKBONES
+from thaw.tasks.training.model import backbone_of, build_classifier, weights_sha256
 
 
 def build(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pipeline_config.stage_schema import LearningRateSchedule, Optimizer
-from tasks.training.optimizers import build_optimizer, learning_rate_at
+from thaw.pipeline_config.stage_schema import LearningRateSchedule, Optimizer
+from thaw.tasks.training.optimizers import build_optimizer, learning_rate_at
 
 schedules = st.builds(
     LearningRateSchedule,

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline_config.stage_schema import StageConfig
-from tasks.artifacts.store import ArtifactStore
-from tasks.records.read import SplitReader
-from tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 from tests.support import build_records, small_recipe, write_pictures
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 
 
 @pytest.fixture(scope="module")

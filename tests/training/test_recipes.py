@@ -6,17 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from flows import steps
-from pipeline_config.loading import load_recipe, shipped_recipes
-from tasks.artifacts.store import ArtifactStore
-from tasks.evaluation.step import EvaluateWork
-from tasks.evaluation.work import evaluate
-from tasks.training.model import build_classifier
-from tasks.training.stage_artifact import read_stage
-from tasks.training.step import TrainWork
-from tasks.training.thawing import thaw
-from tasks.training.work import train_stage
 from tests.support import build_here, build_records, write_pictures
+from thaw.flows import steps
+from thaw.pipeline_config.loading import load_recipe, shipped_recipes
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.evaluation.step import EvaluateWork
+from thaw.tasks.evaluation.work import evaluate
+from thaw.tasks.training.model import build_classifier
+from thaw.tasks.training.stage_artifact import read_stage
+from thaw.tasks.training.step import TrainWork
+from thaw.tasks.training.thawing import thaw
+from thaw.tasks.training.work import train_stage
 
 # Recipe: classes, parameters, and (numbers, tensors) that learn in stage one and in stage two.
 SIZES: dict[str, tuple[int, int, tuple[int, int], tuple[int, int]]] = {

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows import steps
-from pipeline_config.errors import StepProcessError, TrainingError
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.process import Reporter
-from tasks.training.checkpoint import Checkpoints
-from tasks.training.state import TrainingState
-from tasks.training.step import TrainStep, TrainWork
-from tasks.training.work import train_stage
 from tests.support import build_records, silent_reporter, small_recipe, write_pictures
+from thaw.flows import steps
+from thaw.pipeline_config.errors import StepProcessError, TrainingError
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.process import Reporter
+from thaw.tasks.training.checkpoint import Checkpoints
+from thaw.tasks.training.state import TrainingState
+from thaw.tasks.training.step import TrainStep, TrainWork
+from thaw.tasks.training.work import train_stage
 
 EPOCHS = 3
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -120,7 +120,7 @@ def test_stopped_anywhere_it_ends_in_the_same_bytes(
     every: int | None,
 ) -> None:
     step = stage_step(place, tmp_path, optimizer=OPTIMIZERS[optimizer])
-    monkeypatch.setattr("tasks.training.work.Checkpoints", StopsAt)
+    monkeypatch.setattr("thaw.tasks.training.work.Checkpoints", StopsAt)
     StopsAt.stop_after, StopsAt.stop = after, staticmethod(stop)
     with pytest.raises((StopError, StepProcessError)):
         train(tmp_path, step, every=every)
@@ -147,7 +147,7 @@ def test_every_kind_of_network_goes_on_to_the_same_bytes(
         return step.model_copy(update={"model": step.model.model_copy(update={"backbone": backbone})})
 
     undisturbed = train(tmp_path / "undisturbed", step_in(tmp_path / "undisturbed"))
-    monkeypatch.setattr("tasks.training.work.Checkpoints", StopsAt)
+    monkeypatch.setattr("thaw.tasks.training.work.Checkpoints", StopsAt)
     StopsAt.stop_after, StopsAt.stop = 5, staticmethod(stop_at_once)
     with pytest.raises(StopError):
         train(tmp_path / "stopped", step_in(tmp_path / "stopped"), every=2)
@@ -175,7 +175,7 @@ def assert_resumes(
     step_in: Callable[[Path], TrainStep],
 ) -> None:
     undisturbed = train(tmp_path / "a", step_in(tmp_path / "a"))
-    monkeypatch.setattr("tasks.training.work.Checkpoints", StopsAt)
+    monkeypatch.setattr("thaw.tasks.training.work.Checkpoints", StopsAt)
     StopsAt.stop_after, StopsAt.stop = 5, staticmethod(stop)
     step = step_in(tmp_path / "b")
     with pytest.raises((StopError, StepProcessError)):
@@ -187,7 +187,7 @@ def test_damaged_checkpoints_cost_steps_and_not_the_result(
     place: Path, tmp_path: Path, undisturbed: Callable[[str], ArtifactRef], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = stage_step(place, tmp_path)
-    monkeypatch.setattr("tasks.training.work.Checkpoints", StopsAt)
+    monkeypatch.setattr("thaw.tasks.training.work.Checkpoints", StopsAt)
     StopsAt.stop_after, StopsAt.stop = 7, staticmethod(stop_at_once)
     with pytest.raises(StopError):
         train(tmp_path, step)

@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from pipeline_config.errors import RecipeError
-from pipeline_config.schema import ModelConfig
-from pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig
-from tasks.training.model import backbone_of, build_classifier
-from tasks.training.optimizers import build_optimizer
-from tasks.training.step_functions import make_train_function
-from tasks.training.thawing import Thawed, make_ordinary, thaw
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.schema import ModelConfig
+from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig
+from thaw.tasks.training.model import backbone_of, build_classifier
+from thaw.tasks.training.optimizers import build_optimizer
+from thaw.tasks.training.step_functions import make_train_function
+from thaw.tasks.training.thawing import Thawed, make_ordinary, thaw
 
 
 def stage(**settings: Any) -> StageConfig:

@@ -9,17 +9,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from flows import steps
-from pipeline_config.errors import RecipeError, TrainingError
-from pipeline_config.schema import Recipe
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.process import Reporter
-from tasks.training.model import build_classifier, weights_sha256
-from tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
-from tasks.training.step import TrainWork
-from tasks.training.work import class_weights, train_stage
 from tests.support import build_here, build_records, small_recipe, write_pictures
+from thaw.flows import steps
+from thaw.pipeline_config.errors import RecipeError, TrainingError
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.process import Reporter
+from thaw.tasks.training.model import build_classifier, weights_sha256
+from thaw.tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
+from thaw.tasks.training.step import TrainWork
+from thaw.tasks.training.work import class_weights, train_stage
 
 OPTIMIZER = {"name": "adam", "learning_rate": 0.01}
 

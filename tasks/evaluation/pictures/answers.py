@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from tasks.evaluation.pictures.style import GREY, RIGHT, WRONG, shorten, show_pixels, text_width
+from thaw.tasks.evaluation.pictures.style import GREY, RIGHT, WRONG, shorten, show_pixels, text_width
 
 _COLUMNS = 3
 _SIDE = 2.25  # inches, of an image

@@ -7,15 +7,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from tasks.evaluation.metrics import CalibrationBin
-from tasks.evaluation.pictures.style import BLUE, GREY, percent
+from thaw.tasks.evaluation.metrics import CalibrationBin
+from thaw.tasks.evaluation.pictures.style import BLUE, GREY, percent
 
 
 def draw_reliability(bins: Sequence[CalibrationBin], confidence: float) -> Figure:
     """Draw accuracy over confidence with each bin's interval, and below it where the test images are.
 
     Args:
-        bins: From `tasks.evaluation.metrics.calibration`.
+        bins: From `thaw.tasks.evaluation.metrics.calibration`.
         confidence: Level of the bins' intervals.
 
     Returns:

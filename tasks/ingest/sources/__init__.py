@@ -4,15 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline_config.dataset_schema import Source
-from tasks.artifacts.file_digests import FileDigests
-from tasks.ingest.sources.archive import ArchiveImages
-from tasks.ingest.sources.base import ImageSource
-from tasks.ingest.sources.csv_file import CsvImages
-from tasks.ingest.sources.digits import DigitsImages
-from tasks.ingest.sources.directory import DirectoryImages
-from tasks.ingest.sources.parquet import ParquetImages
-from tasks.ingest.sources.tfds import TfdsImages
+from thaw.pipeline_config.dataset_schema import Source
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.ingest.sources.archive import ArchiveImages
+from thaw.tasks.ingest.sources.base import ImageSource
+from thaw.tasks.ingest.sources.csv_file import CsvImages
+from thaw.tasks.ingest.sources.digits import DigitsImages
+from thaw.tasks.ingest.sources.directory import DirectoryImages
+from thaw.tasks.ingest.sources.parquet import ParquetImages
+from thaw.tasks.ingest.sources.tfds import TfdsImages
 
 _KINDS: dict[str, Callable[[Any, Path], ImageSource]] = {
     "archive": ArchiveImages,

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipeline_config.dataset_schema import ArchiveSource, DirectorySource, SplitName
-from pipeline_config.errors import DatasetError
-from tasks.artifacts.atomic import writing
-from tasks.artifacts.file_digests import FileDigests
-from tasks.artifacts.step import Step
-from tasks.artifacts.store import ArtifactStore
-from tasks.ingest.sources.base import RawExample
-from tasks.ingest.sources.directory import DirectoryImages
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import ArchiveSource, DirectorySource, SplitName
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.artifacts.atomic import writing
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.ingest.sources.base import RawExample
+from thaw.tasks.ingest.sources.directory import DirectoryImages
+from thaw.tasks.process import Reporter
 
 _FILES = "files"  # the members' folder in the artifact, so that none of them can pass for the manifest
 _LISTED_FOLDERS = 5
@@ -31,7 +31,7 @@ class ArchiveStep(Step):
     """
 
     kind: ClassVar[str] = "archive"
-    work: ClassVar[str] = "tasks.ingest.extract:extract"
+    work: ClassVar[str] = "thaw.tasks.ingest.extract:extract"
     libraries: ClassVar[tuple[str, ...]] = ()
 
     sha256: str
@@ -130,8 +130,8 @@ class ArchiveImages:
 
     def _unpack(self, folder: Path, report: Reporter) -> dict[str, Any]:
         # The process of a plan imports this module, and needs neither.
-        from tasks.ingest.download import download
-        from tasks.ingest.extract import Limits, extract
+        from thaw.tasks.ingest.download import download
+        from thaw.tasks.ingest.extract import Limits, extract
 
         limits = Limits(self.config.max_members, round(self.config.max_gigabytes * 10**9))
         download(self.config.url, self.config.sha256, self._part, max_bytes=limits.bytes, report=report)

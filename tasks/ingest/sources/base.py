@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipeline_config.dataset_schema import SplitName
-from tasks.artifacts.file_digests import FileDigests
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import SplitName
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.process import Reporter
 
 # How folders and columns name splits; capital letters make no difference.
 SPLIT_NAMES: dict[str, SplitName] = {

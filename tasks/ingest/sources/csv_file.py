@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from pipeline_config.dataset_schema import CsvSource, SplitName
-from pipeline_config.errors import DatasetError
-from tasks.artifacts.file_digests import FileDigests
-from tasks.ingest.sources.base import SPLIT_NAMES, RawExample, content_word, one_line, read_regular_file
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import CsvSource, SplitName
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.ingest.sources.base import SPLIT_NAMES, RawExample, content_word, one_line, read_regular_file
+from thaw.tasks.process import Reporter
 
 
 class _Row(NamedTuple):

@@ -9,11 +9,11 @@ from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline_config.dataset_schema import DigitsSource, SplitName
-from pipeline_config.errors import DatasetError
-from tasks.artifacts.file_digests import FileDigests
-from tasks.ingest.sources.base import RawExample
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import DigitsSource, SplitName
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.ingest.sources.base import RawExample
+from thaw.tasks.process import Reporter
 
 if TYPE_CHECKING:
     import numpy as np

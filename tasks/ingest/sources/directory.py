@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline_config.dataset_schema import DirectorySource, SplitName
-from pipeline_config.errors import DatasetError
-from tasks.artifacts.file_digests import FileDigests
-from tasks.ingest.sources.base import SPLIT_NAMES, RawExample, content_word, read_regular_file
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import DirectorySource, SplitName
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.ingest.sources.base import SPLIT_NAMES, RawExample, content_word, read_regular_file
+from thaw.tasks.process import Reporter
 
 # What file managers and archivers leave behind; so does everything whose name begins with a dot.
 _LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX", "@eaDir")

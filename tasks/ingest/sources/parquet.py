@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline_config.dataset_schema import ParquetSource, SplitName
-from pipeline_config.errors import DatasetError
-from tasks.artifacts.file_digests import FileDigests
-from tasks.ingest.sources.base import SPLIT_NAMES, RawExample
-from tasks.ingest.sources.image_spool import ImageSpool
-from tasks.ingest.sources.table_files import TableFile, digest_files, find_files
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import ParquetSource, SplitName
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.ingest.sources.base import SPLIT_NAMES, RawExample
+from thaw.tasks.ingest.sources.image_spool import ImageSpool
+from thaw.tasks.ingest.sources.table_files import TableFile, digest_files, find_files
+from thaw.tasks.process import Reporter
 
 # Rows decoded at once. Together with the buffer below it bounds the memory, however large a file or its row groups are.
 _IMAGE_ROWS_AT_ONCE = 16

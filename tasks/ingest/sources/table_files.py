@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline_config.dataset_schema import SplitName
-from pipeline_config.errors import DatasetError, DownloadError, ThawError
-from tasks.artifacts.file_digests import FileDigests
+from thaw.pipeline_config.dataset_schema import SplitName
+from thaw.pipeline_config.errors import DatasetError, DownloadError, ThawError
+from thaw.tasks.artifacts.file_digests import FileDigests
 
 _WILDCARD = re.compile(r"[*?\[]")
 _BYTES_AT_ONCE = 1 << 20

@@ -13,20 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline_config.dataset_schema import SplitName, TfdsSource
-from pipeline_config.errors import DatasetError
-from pipeline_config.strict import nearest
-from tasks.artifacts.file_digests import FileDigests
-from tasks.artifacts.manifest import digest_of
-from tasks.artifacts.step import Step, library_version
-from tasks.artifacts.store import ArtifactStore
-from tasks.ingest.sources.base import RawExample
-from tasks.process import Reporter
+from thaw.pipeline_config.dataset_schema import SplitName, TfdsSource
+from thaw.pipeline_config.errors import DatasetError
+from thaw.pipeline_config.strict import nearest
+from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.artifacts.manifest import digest_of
+from thaw.tasks.artifacts.step import Step, library_version
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.ingest.sources.base import RawExample
+from thaw.tasks.process import Reporter
 
 if TYPE_CHECKING:  # also makes its source part of the cache key, which follows every import
-    from tasks.ingest.tfds_library import PreparedDataset
+    from thaw.tasks.ingest.tfds_library import PreparedDataset
 
-_LIBRARY = "tasks.ingest.tfds_library"
+_LIBRARY = "thaw.tasks.ingest.tfds_library"
 _INFO = "dataset_info.json"  # the library writes it last
 _FILES = "files"  # the library's folder in the artifact
 

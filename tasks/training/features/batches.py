@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from pipeline_config.stage_schema import StageConfig
-from tasks.training.features.files import FeatureReader, RowType
-from tasks.training.pipeline import epoch_seed, prepared_ahead, shuffled
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.training.features.files import FeatureReader, RowType
+from thaw.tasks.training.pipeline import epoch_seed, prepared_ahead, shuffled
 
 _STORED: dict[RowType, tf.DType] = {"float32": tf.float32, "float16": tf.float16, "bfloat16": tf.uint16}
 

@@ -6,8 +6,8 @@ right to a factor of two or so, because what pays mostly pays many times over.
 
 from dataclasses import dataclass
 
-from pipeline_config.augment_schema import CenterCrop
-from pipeline_config.stage_schema import StageConfig
+from thaw.pipeline_config.augment_schema import CenterCrop
+from thaw.pipeline_config.stage_schema import StageConfig
 
 # With 2, 4 and 10 views the tutorial's recipe reached the same accuracy (docs/results.md); each view costs a pass.
 DEFAULT_VIEWS = 4

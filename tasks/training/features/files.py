@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts.store import write_json
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.store import write_json
 
 DOCUMENT_NAME = "features.json"
 

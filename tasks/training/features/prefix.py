@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from tasks.training.devices import share
-from tasks.training.features.step import Tap
-from tasks.training.model import POOLING_NAME, backbone_of
-from tasks.training.thawing import backbone_input_of, last_frozen_output
+from thaw.tasks.training.devices import share
+from thaw.tasks.training.features.step import Tap
+from thaw.tasks.training.model import POOLING_NAME, backbone_of
+from thaw.tasks.training.thawing import backbone_input_of, last_frozen_output
 
 
 @dataclass(frozen=True)

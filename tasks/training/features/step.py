@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline_config.augment_schema import Augmentation
-from pipeline_config.schema import Devices, ModelConfig, Precision
-from pipeline_config.stage_schema import Train
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.step import Step
-from tasks.process import Work
-from tasks.training.step import TrainStep
+from thaw.pipeline_config.augment_schema import Augmentation
+from thaw.pipeline_config.schema import Devices, ModelConfig, Precision
+from thaw.pipeline_config.stage_schema import Train
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.process import Work
+from thaw.tasks.training.step import TrainStep
 
 FEATURES_KIND = "features"
 
@@ -56,7 +56,7 @@ class FeaturesStep(Step):
     """
 
     kind: ClassVar[str] = FEATURES_KIND
-    work: ClassVar[str] = "tasks.training.features.work:compute_features"
+    work: ClassVar[str] = "thaw.tasks.training.features.work:compute_features"
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
     shares_process: ClassVar[bool] = True
 

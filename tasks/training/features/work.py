@@ -11,15 +11,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline_config.errors import TrainingError
-from tasks.artifacts.atomic import writing
-from tasks.artifacts.store import ArtifactStore
-from tasks.process import Reporter
-from tasks.records.read import SplitReader
-from tasks.training.backbones import BACKBONES
-from tasks.training.devices import computing_in
-from tasks.training.features.choice import Cost, pays
-from tasks.training.features.files import (
+from thaw.pipeline_config.errors import TrainingError
+from thaw.tasks.artifacts.atomic import writing
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.pace import ProgressCounter
+from thaw.tasks.process import Reporter
+from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.backbones import BACKBONES
+from thaw.tasks.training.devices import computing_in
+from thaw.tasks.training.features.choice import Cost, pays
+from thaw.tasks.training.features.files import (
     DOCUMENT_NAME,
     FeaturesDocument,
     RowsWriter,
@@ -30,16 +31,15 @@ from tasks.training.features.files import (
     view_name,
     write_document,
 )
-from tasks.training.features.prefix import Compute, Frozen, find_frozen, join
-from tasks.training.features.step import FeaturesStep, FeaturesWork, Tap
-from tasks.training.images import find_center_crop
-from tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, prepared_ahead, stage_salt
-from tasks.training.start import build_start, prepare_process
+from thaw.tasks.training.features.prefix import Compute, Frozen, find_frozen, join
+from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork, Tap
+from thaw.tasks.training.images import find_center_crop
+from thaw.tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, prepared_ahead, stage_salt
+from thaw.tasks.training.start import build_start, prepare_process
 
 IMAGES_AT_A_TIME = 16  # through the network, counting each view; with more, they leave the processor's cache
 _LARGEST_FLOAT16 = 65504.0
 _ROOM_TO_LEAVE = 500_000_000  # bytes: the run goes on to write stages and a release
-_SECONDS_BETWEEN_PROGRESS = 1.0
 
 
 class _TooLargeError(Exception):
@@ -161,7 +161,7 @@ class _Writer:
     def _write_all(self, compute: Compute, taps: dict[str, TapFeatures]) -> None:
         views = max(tap.views for tap in taps.values())
         total = self.train.examples * views + self.validation.examples
-        progress = _Progress(self.reporter, total)
+        progress = ProgressCounter(self.reporter, total, "views through the frozen layers")
         self._write_split("train", self._training_views(views), compute, taps, views, progress)
         crop = find_center_crop(self.work.step.augment)
         batches = evaluation_batches(
@@ -192,7 +192,7 @@ class _Writer:
         compute: Compute,
         taps: dict[str, TapFeatures],
         views: int,
-        progress: "_Progress",
+        progress: ProgressCounter,
     ) -> None:
         examples = self.train.examples if split == "train" else self.validation.examples
         folder, labels = self.work.folder, []
@@ -211,7 +211,7 @@ class _Writer:
                     for view, file in enumerate(files[stage]):
                         file.write(rows[:, view])
                 labels += batch_labels.numpy().tolist()
-                progress.add(len(images))
+                progress.advance(len(images))
             np.save(folder / labels_name(split), np.asarray(labels, np.int32), allow_pickle=False)
 
     @staticmethod
@@ -219,21 +219,6 @@ class _Writer:
         if split == "validation":
             return [validation_name(stage)]
         return [view_name(stage, view) for view in range(tap.views)]
-
-
-class _Progress:
-    """Tells how far the work is, once a second."""
-
-    def __init__(self, reporter: Reporter, total: int) -> None:
-        self._reporter, self._total = reporter, total
-        self._done, self._last = 0, time.monotonic()
-
-    def add(self, images: int) -> None:
-        self._done += images
-        if time.monotonic() - self._last > _SECONDS_BETWEEN_PROGRESS or self._done == self._total:
-            self._last = time.monotonic()
-            text = f"{self._done} of {self._total} views through the frozen layers"
-            self._reporter.progress(self._done / self._total, text)
 
 
 def _checked(rows: NDArray[np.float32], stage: str, row_type: RowType) -> NDArray[np.float32]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.comparing.summary import Comparison, PairRow, RecipeRow, Spread, StageRow
-from tasks.evaluation.paired_difference import Difference
+from thaw.tasks.evaluation.paired_difference import Difference
+from thaw.tasks.experiments.summary import Comparison, PairRow, RecipeRow, Spread, StageRow
 
 _WHOLE_SECONDS = 10  # from here on, tenths say nothing
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pipeline_config.errors import RequestError
-from tasks.publishing.registry import Registry
 from tests.publishing.helpers import assert_consistent, champion_id, id_of, run
+from thaw.pipeline_config.errors import RequestError
+from thaw.tasks.releases.registry import Registry
 
 ACCURACIES = {"a": 0.5, "b": 0.6, "c": 0.7, "d": 0.7}
 RECIPES = ("cats", "digits")

@@ -11,12 +11,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from tasks.artifacts.atomic import make_folder, write_atomically
-from tasks.artifacts.manifest import digest_of
-from tasks.comparing.plot import draw_comparison
-from tasks.comparing.summary import Comparison
-from tasks.comparing.tables import word_tables
-from tasks.evaluation.pictures.style import save_picture
+from thaw.tasks.artifacts.atomic import make_folder, write_atomically
+from thaw.tasks.artifacts.manifest import digest_of
+from thaw.tasks.evaluation.pictures.style import save_picture
+from thaw.tasks.experiments.plot import draw_comparison
+from thaw.tasks.experiments.summary import Comparison
+from thaw.tasks.experiments.tables import word_tables
 
 FOLDER_NAME = "comparisons"
 PICTURE_NAME = "accuracy_against_seconds.png"

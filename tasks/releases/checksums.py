@@ -2,8 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
-from pipeline_config.errors import PublishError
-from tasks.artifacts.manifest import file_sha256
+from thaw.pipeline_config.errors import PublishError
+from thaw.tasks.artifacts.manifest import file_sha256
 
 CHECKSUMS_NAME = "SHA256SUMS"
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tasks.comparing.measured_run import MeasuredRun, RunRow, StageCost
-from tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
+from thaw.tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
+from thaw.tasks.experiments.measured_run import MeasuredRun, RunRow, StageCost
 
 
 def make_run(recipe, seed, *, accuracy=0.9, images=200, seconds=100.0, peak=900_000_000, resolutions=(128, 224)):

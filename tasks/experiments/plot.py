@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from tasks.comparing.summary import Comparison
-from tasks.evaluation.pictures.style import BLUE, GREY, INK, ORANGE, RIGHT, WRONG, percent, shorten
+from thaw.tasks.evaluation.pictures.style import BLUE, GREY, INK, ORANGE, RIGHT, WRONG, percent, shorten
+from thaw.tasks.experiments.summary import Comparison
 
 _COLOURS = (BLUE, ORANGE, RIGHT, "#CC79A7", GREY, WRONG)  # the fourth is Okabe and Ito's, too
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # as many as are needed to tell 42 recipes apart

@@ -5,10 +5,10 @@ from datetime import datetime
 
 import pytest
 
-from pipeline_config.errors import PublishError, RequestError
-from tasks.publishing import registry as registry_module
-from tasks.publishing.registry import Registry
 from tests.publishing.helpers import assert_consistent, champion_id, damage, id_of, run
+from thaw.pipeline_config.errors import PublishError, RequestError
+from thaw.tasks.releases import registry as registry_module
+from thaw.tasks.releases.registry import Registry
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import itertools
 import shutil
 from pathlib import Path
 
-from pipeline_config.errors import ArtifactError, PublishError
-from tasks.artifacts.atomic import move_into_place, rename
-from tasks.artifacts.manifest import MANIFEST_NAME, ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.publishing.checksums import CHECKSUMS_NAME, verify_checksums
-from tasks.publishing.release import read_release
+from thaw.pipeline_config.errors import ArtifactError, PublishError
+from thaw.tasks.artifacts.atomic import move_into_place, rename
+from thaw.tasks.artifacts.manifest import MANIFEST_NAME, ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.releases.checksums import CHECKSUMS_NAME, verify_checksums
+from thaw.tasks.releases.release import read_release
 
 RELEASES_NAME = "releases"
 RELEASE_KIND = "release"

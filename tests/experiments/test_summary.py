@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pipeline_config.errors import RequestError
-from tasks.comparing.summary import Spread, summarize, verdict_of
-from tasks.comparing.tables import points, word_tables
-from tasks.evaluation.paired_difference import Difference
-from tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
-from tests.comparing.made import make_run, make_runs
+from tests.experiments.made import make_run, make_runs
+from thaw.pipeline_config.errors import RequestError
+from thaw.tasks.evaluation.paired_difference import Difference
+from thaw.tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
+from thaw.tasks.experiments.summary import Spread, summarize, verdict_of
+from thaw.tasks.experiments.tables import points, word_tables
 
 
 def test_a_row_per_recipe_and_per_pair_in_the_order_asked_for():

@@ -5,11 +5,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline_config.errors import PublishError
-from pipeline_config.schema import PublishConfig
-from tasks.artifacts.manifest import ArtifactRef, digest_of
-from tasks.evaluation.comparison import VERDICT_NAME, Opponent, Outcome, TestMetrics, Verdict
-from tasks.publishing.checksums import read_checksums, verify_file
+from thaw.pipeline_config.errors import PublishError
+from thaw.pipeline_config.schema import PublishConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
+from thaw.tasks.releases.checksums import read_checksums, verify_file
+from thaw.tasks.releases.verdict import VERDICT_NAME, Opponent, Outcome, TestMetrics, Verdict
 
 RELEASE_NAME = "release.json"
 KERAS_NAME = "model.keras"

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from tasks.artifacts.manifest import ArtifactRef
-from tasks.artifacts.store import ArtifactStore
-from tasks.evaluation.paired_difference import Bools
-from tasks.evaluation.stage_answers_step import ANSWERS, STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO, table_name
-from tasks.records.index import read_index
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.evaluation.paired_difference import Bools
+from thaw.tasks.evaluation.stage_answers_step import ANSWERS, STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO, table_name
+from thaw.tasks.records.index import read_index
 
 
 class StageCost(BaseModel):

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_config.errors import ArtifactError
-from tasks.artifacts.store import ArtifactStore, write_json
-from tasks.evaluation.comparison import Opponent, VerdictStep, VerdictWork, compare, decide, read_test_metrics
-from tasks.evaluation.comparison import TestMetrics as Metrics
 from tests.publishing.helpers import TinyStep
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, decide, write_verdict
+from thaw.tasks.releases.verdict import Opponent, read_test_metrics
+from thaw.tasks.releases.verdict import TestMetrics as Metrics
 
 accuracies = st.floats(0, 1)
 
@@ -54,7 +55,7 @@ def test_the_step_writes_what_it_compared(tmp_path):
     facts = {}
 
     def work(folder):
-        facts.update(compare(VerdictWork(home=tmp_path, folder=folder, step=step)))
+        facts.update(write_verdict(VerdictWork(home=tmp_path, folder=folder, step=step)))
         return facts
 
     folder = store.open(store.build(step, work))

@@ -7,10 +7,10 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pipeline_config.errors import RequestError
-from tasks.comparing.measured_run import MeasuredRun, RunRow, StageCost
-from tasks.evaluation.paired_difference import Bools, Difference, paired_difference
-from tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
+from thaw.pipeline_config.errors import RequestError
+from thaw.tasks.evaluation.paired_difference import Bools, Difference, paired_difference
+from thaw.tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
+from thaw.tasks.experiments.measured_run import MeasuredRun, RunRow, StageCost
 
 
 class _Row(BaseModel):

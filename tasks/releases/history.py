@@ -24,8 +24,8 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline_config.errors import ArtifactError, PublishError
-from tasks.artifacts.atomic import sync, write_atomically
+from thaw.pipeline_config.errors import ArtifactError, PublishError
+from thaw.tasks.artifacts.atomic import sync, write_atomically
 
 LOG_NAME = "log.jsonl"
 CHAMPIONS_NAME = "champions"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline_config.errors import PublishError
-from tasks.publishing.history import History, LogEntry, Pointer, read_history, record, write_pointer
-from tasks.publishing.registry import Registry
 from tests.publishing.helpers import assert_consistent, champion_id, id_of, run
+from thaw.pipeline_config.errors import PublishError
+from thaw.tasks.releases.history import History, LogEntry, Pointer, read_history, record, write_pointer
+from thaw.tasks.releases.registry import Registry
 
 A, B = id_of("digits", "a"), id_of("digits", "b")
 

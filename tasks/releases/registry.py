@@ -1,7 +1,7 @@
 """The releases of a home folder: list, check, promote, roll back. No TensorFlow, no Prefect.
 
 Every change is made under the lock "releases", and begins with the completion of a change that was interrupted; see
-`tasks.publishing.history`. Reading takes no lock.
+`thaw.tasks.releases.history`. Reading takes no lock.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline_config.errors import PublishError, RequestError
-from pipeline_config.strict import nearest
-from tasks.artifacts.store import ArtifactStore
-from tasks.publishing.checksums import verify_checksums
-from tasks.publishing.folders import RELEASES_NAME, clear_temporaries, find_artifact, install, is_visible
-from tasks.publishing.history import Action, History, LogEntry, read_history, record, write_pointer
-from tasks.publishing.release import ReleaseInfo, describe, read_release, read_verdict
+from thaw.pipeline_config.errors import PublishError, RequestError
+from thaw.pipeline_config.strict import nearest
+from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.releases.checksums import verify_checksums
+from thaw.tasks.releases.folders import RELEASES_NAME, clear_temporaries, find_artifact, install, is_visible
+from thaw.tasks.releases.history import Action, History, LogEntry, read_history, record, write_pointer
+from thaw.tasks.releases.release import ReleaseInfo, describe, read_release, read_verdict
 
 _LOCK_NAME = "releases"
 

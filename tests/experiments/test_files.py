@@ -8,11 +8,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from pipeline_config.errors import ArtifactError
-from tasks.comparing.files import PICTURE_NAME, default_folder, flatten, markdown, write_comparison
-from tasks.comparing.plot import draw_comparison
-from tasks.comparing.summary import Comparison, summarize
-from tests.comparing.made import make_runs
+from tests.experiments.made import make_runs
+from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.experiments.files import PICTURE_NAME, default_folder, flatten, markdown, write_comparison
+from thaw.tasks.experiments.plot import draw_comparison
+from thaw.tasks.experiments.summary import Comparison, summarize
 
 
 def read_csv(path):

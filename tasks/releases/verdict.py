@@ -1,0 +1,84 @@
+"""The verdict on a new model: what is compared, with what, and how it came out. No TensorFlow."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from thaw.pipeline_config.errors import ArtifactError
+
+VERDICT_NAME = "verdict.json"
+METRICS_NAME = "metrics.json"
+
+Outcome = Literal["first", "better", "not better"]
+
+
+class TestMetrics(BaseModel):
+    """What is compared of a model's metrics on the test split.
+
+    Attributes:
+        examples: Number of images.
+        accuracy: Share of them that is classified rightly, 0 to 1.
+        accuracy_ci: Low and high end of the accuracy's interval, 0 to 1.
+    """
+
+    __test__ = False  # pytest takes a class of this name for a test
+
+    model_config = ConfigDict(frozen=True)
+
+    examples: int
+    accuracy: float
+    accuracy_ci: tuple[float, float]
+
+
+class Opponent(TestMetrics):
+    """The release that a new model is compared with.
+
+    Attributes:
+        release: Its id.
+    """
+
+    release: str
+
+
+class Verdict(BaseModel):
+    """The contents of `verdict.json`.
+
+    Attributes:
+        verdict: "first" where there is nothing to compare with.
+        candidate: The new model's metrics.
+        champion: The release that it was compared with, and its metrics.
+        reason: One sentence.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    verdict: Outcome
+    candidate: TestMetrics
+    champion: Opponent | None
+    reason: str
+
+
+def read_test_metrics(folder: Path) -> TestMetrics:
+    """Read an evaluation's metrics on the test split.
+
+    Args:
+        folder: Folder of an evaluation artifact or of a release.
+
+    Returns:
+        What is compared of them.
+
+    Raises:
+        ArtifactError: The file is missing or damaged.
+    """
+    path = folder / METRICS_NAME
+
+    class Document(BaseModel):
+        test: TestMetrics
+
+    try:
+        return Document.model_validate_json(path.read_bytes()).test
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValidationError as error:
+        raise ArtifactError(f"{path} does not hold the metrics of a test split. Run again to rebuild it.") from error
