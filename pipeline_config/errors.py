@@ -9,6 +9,7 @@ ThawError
 ├── TrainingError         a loss that is not finite              exit 1
 ├── StepProcessError      a step's process died or ran too long  exit 1
 ├── HomeInUseError        a run is going on in the home folder   exit 1
+├── NewerVersionError     a later thaw wrote the file        exit 1
 ├── ServerError           Prefect's server did not start         exit 1
 └── PublishError          nothing was published                  exit 1
 
@@ -54,6 +55,10 @@ class StepProcessError(ThawError):
 
 class HomeInUseError(ThawError):
     """What needs the home folder to itself cannot be done while a run is going on in it."""
+
+
+class NewerVersionError(ThawError):
+    """A home folder, or a document in it, was written by a later version of thaw; nothing of it is touched."""
 
 
 class ServerError(ThawError):
