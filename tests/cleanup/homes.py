@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.publishing.helpers import assert_consistent
-from thaw.flows.result import ReleaseReport, RunResult, TaskReport, recall, remember
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of, read_manifest
 from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.cleanup.inventory import references_in
 from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import find_opponent, publish
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import ModelInput, Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
+from thaw.tasks.runs import ReleaseReport, RunResult, TaskReport, recall, remember
 
 LONG_AGO = 1_000_000_000.0  # 2001
 DAY = 86_400.0
@@ -45,10 +45,10 @@ class Run:
 
     def is_up_to_date(self, home: Path) -> bool:
         """What `thaw run` asks before it says so."""
-        store = ArtifactStore(home)
-        if any(store.examine(key) != (ref, None) for key, ref in self.refs.items()):
+        store = Home.open(home).store
+        if any(store.peek(key) != (ref, None) for key, ref in self.refs.items()):
             return False
-        Registry(home).verify(self.release)
+        Home.open(home).registry.verify(self.release)
         return recall(home, self.last_key) is not None
 
 
@@ -56,7 +56,7 @@ class Builder:
     """Builds one artifact after the other, as a flow does."""
 
     def __init__(self, home: Path) -> None:
-        self.store, self.refs, self.is_cached = ArtifactStore(home), dict[str, ArtifactRef](), True
+        self.store, self.refs, self.is_cached = Home.open(home).store, dict[str, ArtifactRef](), True
 
     def build(self, kind: str, content: Any, fill: Any = None, **inputs: ArtifactRef) -> ArtifactRef:
         step_class = type("AnyStep", (PartStep,), {"kind": kind, "__module__": __name__})
@@ -163,7 +163,7 @@ def artifacts_in(home: Path) -> set[ArtifactRef]:
 
 
 def releases_in(home: Path) -> set[str]:
-    return set(Registry(home).ids())
+    return set(Home.open(home).registry.ids())
 
 
 def files_in(home: Path) -> set[str]:
@@ -174,9 +174,9 @@ def files_in(home: Path) -> set[str]:
 def assert_works(home: Path) -> None:
     """What holds at every moment, also right after a kill."""
     assert_consistent(home)
-    store = ArtifactStore(home)
+    store = Home.open(home).store
     for path in (home / "keys").glob("*.json"):
-        ref, problem = store.examine(path.stem)
+        ref, problem = store.peek(path.stem)
         assert problem is None
         assert ref is not None
 
@@ -186,7 +186,7 @@ def assert_complete(home: Path) -> None:
     assert_works(home)
     there = artifacts_in(home)
     for ref in there:
-        manifest = read_manifest(ArtifactStore(home).folder(ref))
+        manifest = read_manifest(Home.open(home).store.folder(ref))
         assert manifest.ref == ref
         assert set(references_in(manifest.made_from["depends_on"])) <= there
     keys = {path.stem for path in (home / "keys").iterdir()}

@@ -12,7 +12,6 @@ from thaw.pipeline_config.errors import HomeInUseError, PublishError
 from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.cleanup.collect import Collected, collect_garbage
 from thaw.tasks.cleanup.kept import Limits
-from thaw.tasks.releases.registry import Registry
 
 KEY = homes.key_named("a key")
 
@@ -48,7 +47,7 @@ def test_the_champion_and_what_a_rollback_returns_to_stay_and_work(home):
     homes.assert_complete(home)
     assert second.is_up_to_date(home)
     assert third.is_up_to_date(home)
-    assert Registry(home).rollback("digits", "test").id == second.release
+    assert Home.open(home).registry.rollback("digits", "test").id == second.release
 
 
 def test_the_last_releases_of_each_recipe_stay_in_the_order_of_the_runs_whatever_the_clock_says(home):
@@ -59,7 +58,7 @@ def test_the_last_releases_of_each_recipe_stay_in_the_order_of_the_runs_whatever
     for age, run in enumerate(runs):
         os.utime(home / "runs" / f"{run.last_key}.json", (homes.LONG_AGO - age, homes.LONG_AGO - age))
     collect(home, keep=2)
-    kept = {run.release for run in runs[-4:]} | Registry(home).needed()
+    kept = {run.release for run in runs[-4:]} | Home.open(home).registry.needed()
     assert homes.releases_in(home) == kept
 
 

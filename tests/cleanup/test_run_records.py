@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from thaw.tasks.cleanup.run_records import next_sequence, read_run_records
 
 from tests.cleanup import homes
-from thaw.flows.result import remember
-from thaw.tasks.cleanup.run_records import next_sequence, read_run_records
+from thaw.tasks.runs import remember
 
 
 def sequences(home: Path) -> list[int]:

@@ -12,19 +12,19 @@ from tests.publishing.helpers import judge, run
 from tests.support import build_here, small_recipe, write_pictures
 from thaw.flows import steps
 from thaw.flows.commands.home import prepare_home
-from thaw.flows.result import ReleaseReport, RunResult, StageReport, recall, remember
 from thaw.pipeline_config.errors import ThawError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.evaluation.step import EvaluateWork
 from thaw.tasks.evaluation.verdict import VerdictWork, write_verdict
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.step import IngestWork
 from thaw.tasks.process import Reporter, Work
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.publishing.step import PublishStep, PublishWork
 from thaw.tasks.records.step import RecordsWork
+from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remember
 from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
 from thaw.tasks.training.step import TrainWork
 
@@ -74,7 +74,7 @@ def light_chain() -> Chain:
 
     def letters(home: Path, found: dict[str, Any]) -> None:
         work = functools.partial(_at_the_border, write_letters)
-        found["letters"] = ArtifactStore(home).build(LetterStep(text="x"), work)
+        found["letters"] = Home.open(home).store.build(LetterStep(text="x"), work)
 
     def release(home: Path, found: dict[str, Any]) -> None:
         found["release"] = _at_the_border(judge, home, "small", NEW_TAG, 0.9)
@@ -207,7 +207,7 @@ def _at_the_border(work: Callable[..., Any], *arguments: Any) -> Any:
 
 def _compare(recipe: Recipe, home: Path, found: dict[str, Any]) -> None:
     step = steps.verdict_step(recipe, home, found["evaluation"], repair=True)
-    found["verdict"] = ArtifactStore(home).build(
+    found["verdict"] = Home.open(home).store.build(
         step, lambda folder: write_verdict(VerdictWork(home=home, folder=folder, step=step))
     )
 

@@ -25,7 +25,7 @@ from tests.faults.chain import Chain, light_chain, prepare, whole_chain
 from tests.faults.homes import champion_problem, differences, model_problem, tree_digest
 from tests.faults.shim import Faults, copy_home, limit_file_size
 from thaw.pipeline_config.errors import ThawError
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 
 _LIMIT_WAYS = ("limit error", "limit kill")
 _LATE = ("publish", "remember")  # the steps after which little is left to run
@@ -289,8 +289,8 @@ def _undisturbed(chain: Chain, home: Path, folder: Path, step: str, to_the_end: 
             break
     found_wrong = differences(home, folder / "after" / last)
     if chain.imports and "release" in found and step not in _LATE:
-        release = ArtifactStore(home).folder(found["release"])
-        problem = model_problem(release, ArtifactStore(home).facts(found["stage_two"])["weights_sha256"])
+        release = Home.open(home).store.folder(found["release"])
+        problem = model_problem(release, Home.open(home).store.facts(found["stage_two"])["weights_sha256"])
         found_wrong += [problem] if problem else []
     return {"differences": found_wrong}
 

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from thaw.flows.journal import Journal
+from thaw.flows.stages import train_in_two_stages
 
 from tests.support import build_here, build_records, small_recipe, write_pictures
 from tests.training.features import AUGMENT, stage
 from thaw.flows import steps
-from thaw.flows.journal import Journal
 from thaw.flows.plan import plan
-from thaw.flows.stages import train_in_two_stages
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.task import StepTask
 from thaw.tasks.training.features import work as features_work
 from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
@@ -37,11 +37,11 @@ class JournalHere:
     found: dict[str, ArtifactRef] = field(default_factory=dict)
 
     def has(self, step: Step) -> bool:
-        return ArtifactStore(self.home).find(step.key) is not None
+        return Home.open(self.home).store.look_up(step.key) is not None
 
     def run(self, task: StepTask, step: Step) -> ArtifactRef:
         if task.name in self.refresh:
-            ArtifactStore(self.home).forget(step.key)
+            Home.open(self.home).store.forget(step.key)
         if not self.has(step):
             self.ran.append(task.name)
         if isinstance(step, FeaturesStep):

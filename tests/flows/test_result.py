@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from thaw.flows.result import ReleaseReport, RunResult, remember
+from thaw.tasks.runs import ReleaseReport, RunResult, remember
 
 KEY = "0" * 64
 

@@ -20,7 +20,7 @@ from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"]
 
@@ -71,7 +71,7 @@ def test_the_result_says_what_the_stages_and_the_test_gave(first: dict[str, Any]
 
 def test_the_release_is_complete_and_the_champion(first: dict[str, Any], place: Path) -> None:
     release = Path(first["release"]["path"])
-    registry = Registry(place / "home")
+    registry = Home.open(place / "home").registry
     registry.verify(first["release"]["id"])
     champion = registry.champion("small")
     assert champion is not None
@@ -247,7 +247,7 @@ def remember_wrongly(home: Path, path: Path, content: bytes) -> None:
 def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new(
     first: dict[str, Any], thaw: Thaw, place: Path
 ) -> None:
-    before = Registry(place / "home")
+    before = Home.open(place / "home").registry
     log, releases = before.log(), before.list()
     again = json.loads(
         thaw("run", place / "small.yaml", "--home", place / "home", "--json", "--refresh", "evaluate").stdout
@@ -255,8 +255,8 @@ def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new
     assert [task["name"] for task in again["tasks"] if not task["cached"]] == ["evaluate", "compare", "publish"]
     assert [task["digest"] for task in again["tasks"][:6]] == [task["digest"] for task in first["tasks"][:6]]
     assert again["release"] == first["release"]
-    assert Registry(place / "home").log() == log
-    assert Registry(place / "home").list() == releases
+    assert Home.open(place / "home").registry.log() == log
+    assert Home.open(place / "home").registry.list() == releases
     assert plan_of(thaw, place) == {}
 
 
@@ -307,7 +307,7 @@ def test_a_worse_model_is_released_but_not_used(worse: dict[str, Any], first: di
     assert worse["metrics"]["test"]["accuracy"] < first["metrics"]["test"]["accuracy"]
     assert worse["verdict"] == "not better"
     assert not worse["release"]["champion"]
-    champion = Registry(place / "home").champion("small")
+    champion = Home.open(place / "home").registry.champion("small")
     assert champion is not None
     assert champion.id == first["release"]["id"]
 

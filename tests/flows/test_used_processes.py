@@ -13,10 +13,10 @@ from thaw.flows import steps
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef, file_sha256
 from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.children import run_in_child, sharing_children
 from thaw.tasks.evaluation.step import EvaluateWork
 from thaw.tasks.evaluation.verdict import VerdictWork, write_verdict
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.step import IngestWork
 from thaw.tasks.process import Work
 from thaw.tasks.publishing.step import PublishStep, PublishWork
@@ -53,7 +53,7 @@ class Home:
 
     def build_all(self, recipe: Recipe) -> None:
         def build(name: str, step: Step, work_class: type[Work]) -> ArtifactRef:
-            ref = ArtifactStore(self.folder).build(step, self._work(recipe.name, name, step, work_class))
+            ref = Home.open(self.folder).store.build(step, self._work(recipe.name, name, step, work_class))
             self.made[recipe.name, name] = ref
             return ref
 
@@ -63,7 +63,7 @@ class Home:
         two = build("stage_two", steps.stage_two_step(recipe, records, one), TrainWork)
         evaluation = build("evaluate", steps.evaluate_step(recipe, records, one, two), EvaluateWork)
         step = steps.verdict_step(recipe, self.folder, evaluation, repair=True)
-        verdict = ArtifactStore(self.folder).build(
+        verdict = Home.open(self.folder).store.build(
             step, lambda folder: write_verdict(VerdictWork(home=self.folder, folder=folder, step=step))
         )
         inputs = {"dataset": dataset, "records": records, "stage_one": one, "stage_two": two, "verdict": verdict}
@@ -73,7 +73,7 @@ class Home:
         def work(folder: Path) -> dict[str, Any]:
             request: dict[str, Any] = {"home": self.folder, "folder": folder, "step": step}
             if "checkpoints" in work_class.model_fields:
-                request["checkpoints"] = ArtifactStore(self.folder).checkpoints(step.key)
+                request["checkpoints"] = Home.open(self.folder).store.checkpoints(step.key)
             shared = self.shared and step.shares_process
             whole = work_class.model_validate(request)
             facts = run_in_child(step.work, whole, deadline_seconds=300, listener=lambda *_: None, shared=shared)
@@ -83,10 +83,10 @@ class Home:
         return work
 
     def facts(self, recipe: str, name: str) -> dict[str, Any]:
-        return ArtifactStore(self.folder).facts(self.made[recipe, name])
+        return Home.open(self.folder).store.facts(self.made[recipe, name])
 
     def files(self, recipe: str, name: str) -> dict[str, str]:
-        folder = ArtifactStore(self.folder).folder(self.made[recipe, name])
+        folder = Home.open(self.folder).store.folder(self.made[recipe, name])
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): file_sha256(path) for path in paths}
 

@@ -10,8 +10,9 @@ import pytest
 from thaw.pipeline_config.loading import load_recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
+from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.release import ReleaseInfo
@@ -32,7 +33,7 @@ def build(home: Path, kind: str, work, **document: Any) -> ArtifactRef:
         weights_sha256: str | None = None
 
     AnyStep.kind = kind
-    return ArtifactStore(home).build(AnyStep(**document), lambda folder: work(folder) or {})
+    return Home.open(home).store.build(AnyStep(**document), lambda folder: work(folder) or {})
 
 
 def write_evaluation(folder: Path) -> None:
@@ -108,21 +109,20 @@ def tiny_home(tmp_path_factory) -> Path:
         stage_one=build(home, "stage", lambda at: write_tiny_stage(at, "stage_one"), name="one", weights_sha256="f0"),
         stage_two=build(home, "stage", lambda at: write_tiny_stage(at, "stage_two"), name="two"),
         evaluation=evaluation,
-        verdict=ArtifactStore(home).build(
+        verdict=Home.open(home).store.build(
             verdict, lambda folder: write_verdict(VerdictWork(home=home, folder=folder, step=verdict))
         ),
     )
     report = Reporter(io.StringIO())
     work = lambda folder: write_release(PublishWork(home=home, folder=folder, step=step), report)  # noqa: E731
-    publish(home, ArtifactStore(home).build(step, work))
+    publish(home, Home.open(home).store.build(step, work))
     return home
 
 
 @pytest.fixture(scope="session")
 def release(tiny_home: Path) -> ReleaseInfo:
-    from thaw.tasks.releases.registry import Registry
 
-    (info,) = Registry(tiny_home).list()
+    (info,) = Home.open(tiny_home).registry.list()
     return info
 
 

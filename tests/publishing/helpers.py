@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
 from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import find_opponent, publish
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import ModelInput, Release, ReleaseInfo
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
@@ -56,7 +56,7 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict) -> Artifa
         return {}
 
     document = {"release": release.model_dump(mode="json"), "verdict": verdict.model_dump(mode="json")}
-    return ArtifactStore(home).build(TinyStep(document=document), work)
+    return Home.open(home).store.build(TinyStep(document=document), work)
 
 
 def judge(home: Path, recipe: str, tag: str, accuracy: float) -> ArtifactRef:
@@ -71,13 +71,13 @@ def run(home: Path, recipe: str, tag: str, accuracy: float) -> ReleaseInfo:
 
 
 def champion_id(home: Path, recipe: str) -> str | None:
-    champion = Registry(home).champion(recipe)
+    champion = Home.open(home).registry.champion(recipe)
     return champion.id if champion else None
 
 
 def assert_consistent(home: Path) -> None:
     """What holds at every moment, also right after a crash."""
-    registry = Registry(home)
+    registry = Home.open(home).registry
     for info in registry.list():
         registry.verify(info.id)
     log = registry.log()

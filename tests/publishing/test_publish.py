@@ -7,9 +7,8 @@ import pytest
 
 from tests.publishing.helpers import champion_id, damage, evaluation_of, id_of, judge, make_artifact, run
 from thaw.pipeline_config.errors import ArtifactError, PublishError
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import find_opponent, publish
-from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
 
@@ -17,7 +16,7 @@ from thaw.tasks.releases.verdict import Verdict
 def test_the_first_release_becomes_champion(tmp_path):
     info = run(tmp_path, "digits", "a", 0.9)
     assert (info.verdict, info.is_champion, info.path) == ("first", True, tmp_path / "releases" / id_of("digits", "a"))
-    (entry,) = Registry(tmp_path).log()
+    (entry,) = Home.open(tmp_path).registry.log()
     assert (entry.sequence, entry.action, entry.release, entry.previous) == (1, "publish", info.id, None)
 
 
@@ -28,14 +27,14 @@ def test_a_better_release_becomes_champion_and_a_worse_or_equal_one_does_not(tmp
     assert [info.is_champion for info in (worse, equal, better)] == [False, False, True]
     assert worse.path.is_dir()  # written all the same
     assert better.compared_with == id_of("digits", "a")
-    assert [entry.release for entry in Registry(tmp_path).log()] == [id_of("digits", "a"), better.id]
+    assert [entry.release for entry in Home.open(tmp_path).registry.log()] == [id_of("digits", "a"), better.id]
 
 
 def test_each_recipe_has_its_own_champion(tmp_path):
     run(tmp_path, "digits", "a", 0.9)
     info = run(tmp_path, "cats_dogs", "a", 0.5)
     assert (info.verdict, info.is_champion) == ("first", True)
-    assert Registry(tmp_path).champions() == {"cats_dogs": info.id, "digits": id_of("digits", "a")}
+    assert Home.open(tmp_path).registry.champions() == {"cats_dogs": info.id, "digits": id_of("digits", "a")}
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
@@ -53,7 +52,7 @@ def test_a_release_passes_sha256sum(tmp_path):
 def test_a_release_holds_the_artifacts_files_but_not_its_manifest(tmp_path):
     ref = judge(tmp_path, "digits", "a", 0.9)
     info = publish(tmp_path, ref)
-    artifact = ArtifactStore(tmp_path).folder(ref)
+    artifact = Home.open(tmp_path).store.folder(ref)
     names = {path.relative_to(artifact) for path in artifact.rglob("*")}
     assert {path.relative_to(info.path) for path in info.path.rglob("*")} == {
         name for name in names if name.as_posix() != "manifest.json"
@@ -68,7 +67,7 @@ def test_publishing_again_changes_nothing(tmp_path):
     again = publish(tmp_path, ref)
     assert again == first
     assert (first.path / "model.keras").stat().st_ino == inode
-    assert len(Registry(tmp_path).log()) == 1
+    assert len(Home.open(tmp_path).registry.log()) == 1
 
 
 def test_a_repeated_run_asks_for_the_same_verdict(tmp_path):
@@ -89,11 +88,11 @@ def test_asking_for_an_opponent_in_an_empty_home_creates_nothing(tmp_path):
 def test_what_was_rolled_back_stays_so_when_its_run_is_repeated(tmp_path):
     run(tmp_path, "digits", "a", 0.8)
     run(tmp_path, "digits", "b", 0.9)
-    Registry(tmp_path).rollback(None, "it is slow")
+    Home.open(tmp_path).registry.rollback(None, "it is slow")
     info = run(tmp_path, "digits", "b", 0.9)
     assert not info.is_champion
     assert champion_id(tmp_path, "digits") == id_of("digits", "a")
-    assert len(Registry(tmp_path).log()) == 3
+    assert len(Home.open(tmp_path).registry.log()) == 3
 
 
 def test_a_champion_that_came_after_the_verdict_is_compared_with_as_well(tmp_path):
@@ -117,7 +116,7 @@ def test_a_release_that_lost_to_a_champion_since_rolled_back_may_win_against_the
     run(tmp_path, "digits", "a", 0.7)
     run(tmp_path, "digits", "b", 0.9)
     run(tmp_path, "digits", "c", 0.8)
-    Registry(tmp_path).rollback("digits", "b fails on scans")
+    Home.open(tmp_path).registry.rollback("digits", "b fails on scans")
     assert run(tmp_path, "digits", "c", 0.8).is_champion
 
 
@@ -127,7 +126,7 @@ def test_a_damaged_release_is_rebuilt_and_the_damaged_one_kept(tmp_path, name):
     info = publish(tmp_path, ref)
     damage(info.path / name)
     assert publish(tmp_path, ref) == info
-    Registry(tmp_path).verify(info.id)
+    Home.open(tmp_path).registry.verify(info.id)
     assert (tmp_path / "quarantine" / "releases" / f"{info.id}.1" / name).is_file()
 
 
@@ -135,7 +134,7 @@ def test_a_champion_that_lost_its_folder_is_restored_from_its_artifact_by_the_ne
     first = run(tmp_path, "digits", "a", 0.9)
     shutil.rmtree(first.path)
     with pytest.raises(PublishError, match="missing"):
-        Registry(tmp_path).champion("digits")
+        Home.open(tmp_path).registry.champion("digits")
     assert run(tmp_path, "digits", "b", 0.8).verdict == "not better"
     assert champion_id(tmp_path, "digits") == first.id
 
@@ -150,7 +149,7 @@ def test_a_champion_that_cannot_be_restored_stops_the_run_rather_than_being_forg
 
 def test_a_damaged_artifact_is_not_published(tmp_path):
     ref = judge(tmp_path, "digits", "a", 0.9)
-    damage(ArtifactStore(tmp_path).folder(ref) / "model.keras")
+    damage(Home.open(tmp_path).store.folder(ref) / "model.keras")
     with pytest.raises(ArtifactError, match=r"model\.keras was altered"):
         publish(tmp_path, ref)
     assert not (tmp_path / "releases").exists()
@@ -161,4 +160,4 @@ def test_the_same_result_with_another_verdict_is_the_same_release(tmp_path):
     metrics = Metrics(examples=100, accuracy=0.9, accuracy_ci=(0.8, 0.95))
     verdict = Verdict(verdict="not better", candidate=metrics, champion=None, reason="For another reason.")
     info = publish(tmp_path, make_artifact(tmp_path, "digits", "a", verdict))
-    assert (info.verdict, len(Registry(tmp_path).list())) == ("first", 1)
+    assert (info.verdict, len(Home.open(tmp_path).registry.list())) == ("first", 1)
