@@ -91,6 +91,8 @@ GRAPH = (
 # What `thaw compare` runs for each recipe and seed, besides the preparation: nothing is published.
 EXPERIMENT = (*TRAINING, Node("stage_answers", "evaluation:answer_for_stages", requests.stage_answers, _TRAINED))
 
+_NODES = {node.name: node for node in GRAPH}
+
 if TYPE_CHECKING:
     TaskName = str
 else:  # a list to choose from in the Prefect UI
@@ -103,7 +105,7 @@ def with_all_after(names: Iterable[str]) -> frozenset[TaskName]:
     Raises:
         RequestError: There is no such task.
     """
-    known = [node.name for node in GRAPH]
+    known = list(_NODES)
     found = set(names)
     for name in found.difference(known):
         hint = nearest(name, known)
@@ -114,9 +116,6 @@ def with_all_after(names: Iterable[str]) -> frozenset[TaskName]:
         if found.intersection(node.inputs):
             found.add(node.name)
     return frozenset(found)
-
-
-_SERVING = frozenset(node.name for node in GRAPH if node.serves is not None)
 
 
 class Walk(ABC):
@@ -133,12 +132,8 @@ class Walk(ABC):
 
     def go(self, nodes: Sequence[Node]) -> None:
         """Go through some nodes, those that they are made from before them."""
-        consumers = {node.name: node for node in nodes}
         for node in nodes:
-            if node.serves is None:
-                self.made[node.name] = self.visit(node)
-            else:
-                self.made[node.name] = self._serve(node, consumers[node.serves])
+            self.made[node.name] = self.visit(node) if node.serves is None else self._serve(node, _NODES[node.serves])
 
     def request(self, node: Node, **instead: Any) -> Step | None:
         """Make a node's request of what its inputs have made."""
@@ -163,7 +158,7 @@ class Walk(ABC):
 
     def knows(self, node: Node) -> bool:
         """Say whether all that a node's request is made of is there. What serves it may be missing."""
-        return all(self.made[name] is not None for name in node.inputs if name not in _SERVING)
+        return all(self.made[name] is not None for name in node.inputs if _NODES[name].serves is None)
 
     def leave_open(self, node: Node) -> None:
         """Go on past a node that serves another, and of which it is not known what it would be asked."""

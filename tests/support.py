@@ -109,20 +109,29 @@ class WalkHere(Walk):
         steps = [each for each in (step, getattr(step, "also", None)) if each is not None]
         return self.home.store.build_together(steps, lambda missing: self.work(node, missing))[0]
 
-    def work(self, node: Node, missing: Sequence[tuple[Step, Path]]) -> list[Made]:
+    def work(self, node: Node, missing: Sequence[tuple[Step, Path]], **request: Any) -> list[Made]:
         """Do the work of a step in this process."""
+        del node
         (step, folder), *others = missing
-        module, _, name = step.work.partition(":")
-        function = getattr(importlib.import_module(module), name)
-        work_class = typing.get_type_hints(function)["work"]
-        request: dict[str, Any] = {"home": self.home, "folder": folder, "step": step}
         if others:
             request["also"] = [{"step": other, "folder": place} for other, place in others]
+        arguments = [self.request_of(step, folder, **request), silent_reporter()]
+        function = function_of(step)  # the verdict's reports nothing
+        return Made.timed(lambda: function(*arguments[: function.__code__.co_argcount])).parted()
+
+    def request_of(self, step: Step, folder: Path, **request: Any) -> Work:
+        """What a step's work gets."""
+        work_class: type[Work] = typing.get_type_hints(function_of(step))["work"]
+        request |= {"home": self.home, "folder": folder, "step": step}
         if "checkpoints" in work_class.model_fields:
             request["checkpoints"] = self.home.store.checkpoints(step.key)
-        work = work_class.model_validate(request)
-        arguments = [work, silent_reporter()][: function.__code__.co_argcount]  # the verdict's has no reporter
-        return Made.timed(lambda: function(*arguments)).parted()
+        return work_class.model_validate(request)
+
+
+def function_of(step: Step) -> Any:
+    """What does a step's work."""
+    module, _, name = step.work.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def build_records(home: Path, recipe: Recipe) -> ArtifactRef:

@@ -3,13 +3,16 @@ import multiprocessing
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.artifacts.steps import LetterStep, write_letters
+from tests.support import without_cost
 from thaw.pipeline_config.errors import ArtifactError, DatasetError
 from thaw.tasks.artifacts.manifest import ArtifactRef, FileEntry, Manifest, list_files, read_manifest
+from thaw.tasks.artifacts.step import Facts
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.home import Home
 
@@ -52,12 +55,12 @@ def test_built_artifact_is_found_and_not_built_again(store):
 
 
 def test_manifest_says_what_the_artifact_holds_and_what_it_was_made_from(store):
-    ref = store.build(STEP, lambda folder: write_letters(folder) | {"seconds": 1.5, "warnings": ["é"]})
+    ref = store.build(STEP, lambda folder: replace(write_letters(folder), facts={"warnings": ["é"]}))
     manifest = read_manifest(store.folder(ref))
     digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"  # printf alpha | sha256sum
     assert manifest.files["a.txt"] == FileEntry(bytes=5, sha256=digest)
     assert manifest.made_from == STEP.key_document
-    assert store.facts(ref) == {"seconds": 1.5, "warnings": ["é"]}
+    assert read_manifest(store.folder(ref)).facts == {"warnings": ["é"]}
 
 
 def test_name_follows_from_kind_and_files_alone(tmp_path):
@@ -290,7 +293,7 @@ def test_full_disk_at_any_step_is_an_artifact_error_after_which_the_next_build_s
 def write_letters_without_pathlib(folder):
     with open(folder / "a.txt", "wb") as file:  # noqa: PTH123 (so that only the store's own operations fail)
         file.write(b"alpha")
-    return {}
+    return without_cost()
 
 
 @pytest.mark.parametrize(
@@ -329,4 +332,4 @@ def test_json_refuses_a_number_that_is_not_finite(tmp_path):
 
 def test_facts_of_an_artifact_that_is_gone_are_an_error(store):
     with pytest.raises(ArtifactError, match=r"manifest\.json is missing"):
-        store.facts(ArtifactRef(kind="letters", digest="00"))
+        store.facts(ArtifactRef(kind="letters", digest="00"), Facts)

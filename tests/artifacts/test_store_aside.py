@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.artifacts.steps import LetterStep, write_letters
+from tests.support import without_cost
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts import file_digests
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
@@ -28,7 +29,7 @@ def told():
 
 @pytest.fixture
 def store(tmp_path, told):
-    return Home.open(tmp_path / "home", told.append).store
+    return Home.open(tmp_path / "home").store.telling(told.append)
 
 
 def never(folder):
@@ -119,7 +120,7 @@ def test_what_another_process_has_made_anew_in_between_is_not_set_aside(store, t
     """This process finds damage, is held up, and goes on when the other has set it aside and built it again."""
     ref = store.build(STEP, write_letters)
     (store.folder(ref) / "a.txt").write_bytes(b"?")
-    other = Home.open(store.home, told.append).store
+    other = Home.open(store.home).store.telling(told.append)
     seen: list[str | None] = []
 
     def held_up(*arguments):
@@ -189,7 +190,7 @@ def test_files_are_really_read_when_an_artifact_is_sealed(store, monkeypatch):
         with closing(sqlite3.connect(store.home / MEMORY_NAME)) as connection, connection:
             assert connection.execute("SELECT count(*) FROM files").fetchone() == (1,)
         monkeypatch.setattr(FileDigests, "sha256_of", lambda *arguments: pytest.fail("asked the memory"))
-        return {}
+        return without_cost()
 
     ref = store.build(STEP, work)
     monkeypatch.undo()

@@ -12,6 +12,7 @@ from thaw.pipeline_config.errors import HomeInUseError, PublishError
 from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.cleanup.collect import Collected, collect_garbage
 from thaw.tasks.cleanup.kept import Limits
+from thaw.tasks.home import Home
 
 KEY = homes.key_named("a key")
 
@@ -22,7 +23,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def collect(home: Path, keep: int = 0, *, dry_run: bool = False, days: float = 30) -> Collected:
-    return collect_garbage(home, Limits(keep, young_after=time.time() - days * homes.DAY), dry_run=dry_run)
+    return collect_garbage(Home.open(home), Limits(keep, young_after=time.time() - days * homes.DAY), dry_run=dry_run)
 
 
 def kinds_of(collected: Collected) -> list[str]:
@@ -114,7 +115,7 @@ def test_old_unfinished_and_set_aside_things_go_and_locks_stay(home):
     dry = collect(home, days=0, dry_run=True)
     assert homes.files_in(home) == before
     # What is set aside is as old as its renaming, and that no clock of a test can change.
-    collected = collect_garbage(home, Limits(0, young_after=time.time() + 60), dry_run=False)
+    collected = collect_garbage(Home.open(home), Limits(0, young_after=time.time() + 60), dry_run=False)
     assert kinds_of(collected) == [
         "checkpoint",
         "download",
@@ -146,7 +147,7 @@ def test_a_folder_that_is_no_home_is_not_touched(tmp_path):
     for name in names:
         write(tmp_path / name)
     before = homes.files_in(tmp_path)
-    assert collect_garbage(tmp_path, Limits(0, young_after=time.time() + 60), dry_run=False).garbage == []
+    assert collect_garbage(Home.open(tmp_path), Limits(0, young_after=time.time() + 60), dry_run=False).garbage == []
     assert homes.files_in(tmp_path) == before
 
 

@@ -74,7 +74,7 @@ class HomeMachine(RuleBasedStateMachine):
         needed = Home.open(self.home).registry.needed()
         before = homes.files_in(self.home)
         limits = Limits(count, young_after=time.time() - homes.DAY)
-        collected = collect_garbage(self.home, limits, dry_run=dry_run)
+        collected = collect_garbage(Home.open(self.home), limits, dry_run=dry_run)
         assert not collected.warnings
         if dry_run:
             assert homes.files_in(self.home) == before
@@ -95,7 +95,7 @@ class HomeMachine(RuleBasedStateMachine):
         assert all(run.is_up_to_date(self.home) for runs in self.runs.values() for run in runs)
         # That they were asked for made the runs recent.
         self.young_releases |= set(self.runs)
-        assert collect_garbage(self.home, Limits(0, limits.young_after), dry_run=True).garbage == []
+        assert collect_garbage(Home.open(self.home), Limits(0, limits.young_after), dry_run=True).garbage == []
 
 
 TestRandomHomes = HomeMachine.TestCase

@@ -77,4 +77,4 @@ def test_what_is_built_is_found_again(tmp_path: Path, clock: Clock) -> None:
 def test_a_finished_run_stays_up_to_date(finished: Finished, clock: Clock) -> None:
     for offset in JUMPS:
         clock.offset = offset
-        assert plan(tiny_recipe(finished.data), finished.home).up_to_date
+        assert plan(tiny_recipe(finished.data), Home.open(finished.home)).up_to_date

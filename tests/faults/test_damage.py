@@ -53,12 +53,12 @@ SLOW = pytest.mark.slow
 CASES = [
     *(("records", SHARD, damage) for damage in [cut_at_a_record, *DAMAGES]),
     *(("records", "manifest.json", damage) for damage in DAMAGES),
-    *(("ingest", "manifest.parquet", damage) for damage in DAMAGES),
+    *(("ingest", "images.parquet", damage) for damage in DAMAGES),
     ("stage_two", "model.weights.h5", flip_a_bit),
     *(pytest.param("stage_one", "model.weights.h5", damage, marks=SLOW) for damage in DAMAGES),
     *(pytest.param("stage_two", "manifest.json", damage, marks=SLOW) for damage in DAMAGES),
-    *(pytest.param("evaluation", "metrics.json", damage, marks=SLOW) for damage in DAMAGES),
-    *(pytest.param("release", "model.keras", damage, marks=SLOW) for damage in DAMAGES),
+    *(pytest.param("evaluate", "metrics.json", damage, marks=SLOW) for damage in DAMAGES),
+    *(pytest.param("publish", "model.keras", damage, marks=SLOW) for damage in DAMAGES),
 ]
 
 
@@ -110,7 +110,9 @@ def test_a_damaged_champion_is_refused_by_name_and_copied_anew(
         named = release if name == "SHA256SUMS" else f"{release}/{name}"
         with pytest.raises(PublishError, match=re.escape(named)):
             Home.open(home).registry.verify(release)
-    assert [task.name for task in plan(tiny_recipe(finished.data), home).tasks if not task.cached][-1] == "publish"
+    assert [task.name for task in plan(tiny_recipe(finished.data), Home.open(home)).tasks if not task.cached][
+        -1
+    ] == "publish"
     again = run_chain(finished.chain, home)
     assert again["ran"] == []
     assert_as_before(finished, home)

@@ -22,7 +22,7 @@ from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from thaw.tasks.home import Home
 
-TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"]
+TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "verdict", "publish"]
 
 
 @pytest.fixture(scope="module")
@@ -178,18 +178,18 @@ def plan_of(thaw: Thaw, place: Path, *options: str) -> dict[str, list[str]]:
 def test_a_plan_says_why_tasks_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     assert plan_of(thaw, place) == {}
     changed = plan_of(thaw, place, "--set", "stage_two.optimizer.learning_rate=0.02")
-    assert list(changed) == ["stage_two", "evaluate", "compare", "publish"]
+    assert list(changed) == ["stage_two", "evaluate", "verdict", "publish"]
     assert changed["stage_two"] == ["stage_two.optimizer.learning_rate 0.01 → 0.02"]
     assert changed["evaluate"] == ["stage_two would run before it"]
 
 
 def test_a_plan_names_a_damaged_file_and_changes_nothing(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     digest = first["tasks"][0]["digest"]
-    manifest = place / "home" / "artifacts" / "dataset" / digest / "manifest.parquet"
+    manifest = place / "home" / "artifacts" / "dataset" / digest / "images.parquet"
     content = manifest.read_bytes()
     manifest.write_bytes(content[:-1])
     reasons = plan_of(thaw, place)
-    assert "manifest.parquet has" in reasons["ingest"][0]
+    assert "images.parquet has" in reasons["ingest"][0]
     assert reasons["records"] == ["ingest would run before it"]
     manifest.write_bytes(content)
     assert plan_of(thaw, place) == {}
@@ -252,7 +252,7 @@ def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new
     again = json.loads(
         thaw("run", place / "small.yaml", "--home", place / "home", "--json", "--refresh", "evaluate").stdout
     )
-    assert [task["name"] for task in again["tasks"] if not task["cached"]] == ["evaluate", "compare", "publish"]
+    assert [task["name"] for task in again["tasks"] if not task["cached"]] == ["evaluate", "verdict", "publish"]
     assert [task["digest"] for task in again["tasks"][:6]] == [task["digest"] for task in first["tasks"][:6]]
     assert again["release"] == first["release"]
     assert Home.open(place / "home").registry.log() == log
@@ -261,9 +261,9 @@ def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new
 
 
 def test_a_plan_says_what_a_refresh_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
-    assert plan_of(thaw, place, "--refresh", "compare", "--refresh", "evaluate") == {
+    assert plan_of(thaw, place, "--refresh", "verdict", "--refresh", "evaluate") == {
         "evaluate": ["--refresh asks for it"],
-        "compare": ["evaluate would run before it"],
+        "verdict": ["evaluate would run before it"],
         "publish": ["compare would run before it"],
     }
 

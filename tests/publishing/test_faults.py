@@ -106,11 +106,11 @@ def test_publishing_may_fail_anywhere(tmp_path, way, previous):
     def check(home):
         assert champion_id(home, "digits") in (B, A if previous else None)
         assert_consistent(home)
-        assert publish(home, ref).is_champion
+        assert publish(Home.open(home), ref).is_champion
         assert [entry.release for entry in Home.open(home).registry.log()] == ([A, B] if previous else [B])
         assert not list((home / "releases").glob(".*"))
 
-    fail_everywhere(way, template, lambda home: publish(home, ref), check)
+    fail_everywhere(way, template, lambda home: publish(Home.open(home), ref), check)
 
 
 @pytest.mark.parametrize("way", ["error from then on", "death before"])
@@ -122,11 +122,11 @@ def test_rebuilding_a_damaged_champion_may_fail_anywhere(tmp_path, way):
     def check(home):
         with Home.open(home).registry.locked():
             assert champion_id(home, "digits") == A
-        assert publish(home, ref).is_champion
+        assert publish(Home.open(home), ref).is_champion
         assert_consistent(home)
         assert len(Home.open(home).registry.log()) == 1
 
-    fail_everywhere(way, template, lambda home: publish(home, ref), check)
+    fail_everywhere(way, template, lambda home: publish(Home.open(home), ref), check)
 
 
 @pytest.mark.parametrize(("action", "way"), [("rollback", "death after"), *(("promote", way) for way in WAYS)])

@@ -51,7 +51,7 @@ def test_a_release_passes_sha256sum(tmp_path):
 
 def test_a_release_holds_the_artifacts_files_but_not_its_manifest(tmp_path):
     ref = judge(tmp_path, "digits", "a", 0.9)
-    info = publish(tmp_path, ref)
+    info = publish(Home.open(tmp_path), ref)
     artifact = Home.open(tmp_path).store.folder(ref)
     names = {path.relative_to(artifact) for path in artifact.rglob("*")}
     assert {path.relative_to(info.path) for path in info.path.rglob("*")} == {
@@ -62,9 +62,9 @@ def test_a_release_holds_the_artifacts_files_but_not_its_manifest(tmp_path):
 
 def test_publishing_again_changes_nothing(tmp_path):
     ref = judge(tmp_path, "digits", "a", 0.9)
-    first = publish(tmp_path, ref)
+    first = publish(Home.open(tmp_path), ref)
     inode = (first.path / "model.keras").stat().st_ino
-    again = publish(tmp_path, ref)
+    again = publish(Home.open(tmp_path), ref)
     assert again == first
     assert (first.path / "model.keras").stat().st_ino == inode
     assert len(Home.open(tmp_path).registry.log()) == 1
@@ -73,15 +73,15 @@ def test_publishing_again_changes_nothing(tmp_path):
 def test_a_repeated_run_asks_for_the_same_verdict(tmp_path):
     run(tmp_path, "digits", "a", 0.8)
     ref = judge(tmp_path, "digits", "b", 0.9)
-    publish(tmp_path, ref)
+    publish(Home.open(tmp_path), ref)
     assert judge(tmp_path, "digits", "b", 0.9) == ref
-    opponents = [find_opponent(tmp_path, "digits", evaluation_of("digits", tag)) for tag in ("b", "c")]
+    opponents = [find_opponent(Home.open(tmp_path), "digits", evaluation_of("digits", tag)) for tag in ("b", "c")]
     assert [other and other.release for other in opponents] == [id_of("digits", "a"), id_of("digits", "b")]
 
 
 def test_asking_for_an_opponent_in_an_empty_home_creates_nothing(tmp_path):
     home = tmp_path / "home"
-    assert find_opponent(home, "digits", evaluation_of("digits", "a")) is None
+    assert find_opponent(Home.open(home), "digits", evaluation_of("digits", "a")) is None
     assert not home.exists()
 
 
@@ -98,17 +98,17 @@ def test_what_was_rolled_back_stays_so_when_its_run_is_repeated(tmp_path):
 def test_a_champion_that_came_after_the_verdict_is_compared_with_as_well(tmp_path):
     run(tmp_path, "digits", "a", 0.8)
     middling, best = judge(tmp_path, "digits", "b", 0.85), judge(tmp_path, "digits", "c", 0.9)
-    publish(tmp_path, best)
-    assert not publish(tmp_path, middling).is_champion
+    publish(Home.open(tmp_path), best)
+    assert not publish(Home.open(tmp_path), middling).is_champion
     assert champion_id(tmp_path, "digits") == id_of("digits", "c")
 
 
 def test_two_first_runs_at_once_leave_the_better_one(tmp_path):
     good, bad = judge(tmp_path, "digits", "a", 0.9), judge(tmp_path, "digits", "b", 0.5)
-    publish(tmp_path, bad)
-    publish(tmp_path, good)
+    publish(Home.open(tmp_path), bad)
+    publish(Home.open(tmp_path), good)
     assert champion_id(tmp_path, "digits") == id_of("digits", "a")
-    publish(tmp_path, bad)
+    publish(Home.open(tmp_path), bad)
     assert champion_id(tmp_path, "digits") == id_of("digits", "a")
 
 
@@ -123,9 +123,9 @@ def test_a_release_that_lost_to_a_champion_since_rolled_back_may_win_against_the
 @pytest.mark.parametrize("name", ["model.keras", "saved_model/variables/manifest.json", "release.json", "SHA256SUMS"])
 def test_a_damaged_release_is_rebuilt_and_the_damaged_one_kept(tmp_path, name):
     ref = judge(tmp_path, "digits", "a", 0.9)
-    info = publish(tmp_path, ref)
+    info = publish(Home.open(tmp_path), ref)
     damage(info.path / name)
-    assert publish(tmp_path, ref) == info
+    assert publish(Home.open(tmp_path), ref) == info
     Home.open(tmp_path).registry.verify(info.id)
     assert (tmp_path / "quarantine" / "releases" / f"{info.id}.1" / name).is_file()
 
@@ -151,7 +151,7 @@ def test_a_damaged_artifact_is_not_published(tmp_path):
     ref = judge(tmp_path, "digits", "a", 0.9)
     damage(Home.open(tmp_path).store.folder(ref) / "model.keras")
     with pytest.raises(ArtifactError, match=r"model\.keras was altered"):
-        publish(tmp_path, ref)
+        publish(Home.open(tmp_path), ref)
     assert not (tmp_path / "releases").exists()
 
 
@@ -159,5 +159,5 @@ def test_the_same_result_with_another_verdict_is_the_same_release(tmp_path):
     run(tmp_path, "digits", "a", 0.9)
     metrics = Metrics(examples=100, accuracy=0.9, accuracy_ci=(0.8, 0.95))
     verdict = Verdict(verdict="not better", candidate=metrics, champion=None, reason="For another reason.")
-    info = publish(tmp_path, make_artifact(tmp_path, "digits", "a", verdict))
+    info = publish(Home.open(tmp_path), make_artifact(tmp_path, "digits", "a", verdict))
     assert (info.verdict, len(Home.open(tmp_path).registry.list())) == ("first", 1)
