@@ -32,12 +32,12 @@ class ArtifactCachePolicy(CachePolicy):
         flow_parameters: dict[str, Any],
         **kwargs: Any,
     ) -> str | None:
-        """Compute the key of a task whose parameters are named `pending`, `home` and `execution`.
+        """Compute the key of a task whose parameters are named `step`, which is pending, `home` and `execution`.
 
         None, by which Prefect runs the task, where that fails: the task asks again, fails of it, and may be retried.
         """
         del flow_parameters, kwargs
-        pending: PendingStep = inputs["pending"]
+        pending: PendingStep = inputs["step"]
         home: Home = inputs["home"]
 
         def warn(text: str) -> None:

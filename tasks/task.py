@@ -53,10 +53,10 @@ def step_task(name: str, *tags: str) -> Callable[[Callable[..., ArtifactRef]], S
 
     def decorate(function: Callable[..., ArtifactRef]) -> StepTask:
         @wraps(function)
-        def tagged(pending: PendingStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
+        def tagged(step: PendingStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
             if context := TaskRunContext.get():
                 context.task_run.tags = shown  # `with_execution` took off those that have no limit
-            return function(pending.step, home, execution)
+            return function(step.step, home, execution)
 
         return as_task(tagged)
 

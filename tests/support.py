@@ -104,7 +104,7 @@ class WalkHere(Walk):
     def build(self, node: Node, step: Step) -> ArtifactRef:
         if node.name in self.refresh:
             self.home.store.forget(step.key)
-        if self.home.find(step)[0] is None:
+        if self.home.store.look_up(step.key) is None:
             self.ran.append(node.name)
         steps = [each for each in (step, getattr(step, "also", None)) if each is not None]
         return self.home.store.build_together(steps, lambda missing: self.work(node, missing))[0]

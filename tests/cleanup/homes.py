@@ -93,6 +93,7 @@ def run(home: Path, recipe: str, tag: str, accuracy: float, data: str = "photos"
     parts["stage_two"] = builder.build("stage", [recipe, tag], start=parts["stage_one"], records=parts["records"])
     parts["evaluation"] = builder.build("evaluation", [recipe, tag], model=parts["stage_two"])
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(accuracy, accuracy))
+    Home.open(home).registry.mend()
     verdict = decide(metrics, find_opponent(Home.open(home), recipe, parts["evaluation"]))
     document = verdict.model_dump(mode="json")
     parts["verdict"] = builder.build("verdict", document, evaluation=parts["evaluation"])

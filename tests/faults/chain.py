@@ -126,7 +126,7 @@ class _Walk(WalkHere):
 
 def _visit(recipe: Recipe, node: Node, home: Path, found: dict[str, Any]) -> None:
     walk = _Walk(recipe, home)
-    walk.made, walk.ran = found, found["ran"]
+    walk.made, walk.ran = found, found.setdefault("ran", [])
     found.pop(node.name, None)
     walk.go([node])
 

@@ -264,7 +264,7 @@ def test_a_plan_says_what_a_refresh_would_run(first: dict[str, Any], thaw: Thaw,
     assert plan_of(thaw, place, "--refresh", "verdict", "--refresh", "evaluate") == {
         "evaluate": ["--refresh asks for it"],
         "verdict": ["evaluate would run before it"],
-        "publish": ["compare would run before it"],
+        "publish": ["verdict would run before it"],
     }
 
 

@@ -63,6 +63,7 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict) -> Artifa
 def judge(home: Path, recipe: str, tag: str, accuracy: float) -> ArtifactRef:
     """Everything of a run but the publishing."""
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)))
+    Home.open(home).registry.mend()
     verdict = decide(metrics, find_opponent(Home.open(home), recipe, evaluation_of(recipe, tag)))
     return make_artifact(home, recipe, tag, verdict)
 

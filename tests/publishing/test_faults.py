@@ -117,7 +117,7 @@ def test_publishing_may_fail_anywhere(tmp_path, way, previous):
 def test_rebuilding_a_damaged_champion_may_fail_anywhere(tmp_path, way):
     template = tmp_path / "template"
     ref = judge(template, "digits", "a", 0.8)
-    damage(publish(template, ref).path / "model.keras")
+    damage(publish(Home.open(template), ref).path / "model.keras")
 
     def check(home):
         with Home.open(home).registry.locked():

@@ -45,7 +45,7 @@ def test_the_key_follows_every_input(tmp_path, name):
 def test_the_request_survives_the_way_to_the_child(tmp_path):
     work = PublishWork(home=tmp_path, folder=tmp_path, step=step(directory_recipe(tmp_path)))
     again = PublishWork.model_validate_json(work.model_dump_json())
-    assert again == work
+    assert again.model_dump_json() == work.model_dump_json()
     assert again.step.key == work.step.key
 
 
