@@ -49,20 +49,16 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _LONGEST_NAME = 255  # bytes, of one part of a path; that of most file systems
 _BLOCK = 512  # bytes of a tar file's header
 _BYTES_BESIDE_A_MEMBER = 16 * _BLOCK  # its header, the extended header before it, and padding
+_LARGEST_HEADER = 32 * _BLOCK  # older Pythons take minutes for 200 KB of digits in one (CVE-2024-6232)
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an archive may hold.
+    """How much an archive may hold."""
 
-    Attributes:
-        members: Files and folders.
-        bytes: Size of all files together, unpacked.
-    """
-
-    members: int
-    bytes: int
+    members: int  # files and folders
+    bytes: int  # of all files together, unpacked
 
 
 class _Member(NamedTuple):
@@ -81,14 +77,8 @@ class _Archive(NamedTuple):
 def extract(archive: Path, folder: Path, limits: Limits, report: Reporter) -> dict[str, int]:
     """Unpack an archive, or refuse the whole of it. Nothing is ever written outside the folder.
 
-    Args:
-        archive: A zip file, or a tar file that is plain or compressed with gzip, bzip2 or xz.
-        folder: Gets the files; it must not exist.
-        limits: How much may be unpacked.
-        report: Takes the progress.
-
-    Returns:
-        Number of files, and their bytes.
+    The archive is a zip file, or a tar file that is plain or compressed with gzip, bzip2 or xz. The folder must not
+    exist. Returns the number of files, and their bytes.
 
     Raises:
         DatasetError: The archive is damaged, of another kind, or has a member that may do harm; the message names it.
@@ -215,6 +205,7 @@ def _zip_member(info: zipfile.ZipInfo) -> _Member:
 def _tar_members(tar: tarfile.TarFile, stream: "_Bounded") -> Iterator[_Member]:
     for info in tar:
         yield _Member(info.name, _tar_problem(info), info.isdir(), info.size if info.isreg() else 0, info)
+    stream.most_at_once = _CHUNK  # what is read from here on is content
     # The library takes a header that it cannot read for the end.
     stream.seek(tar.offset)
     end = stream.read(_BLOCK)
@@ -225,6 +216,7 @@ def _tar_members(tar: tarfile.TarFile, stream: "_Bounded") -> Iterator[_Member]:
 
 
 def _tar_problem(info: tarfile.TarInfo) -> str | None:
+    # `tarfile.data_filter` takes links and sparse files, and makes absolute paths relative.
     if info.size < 0:
         return "has a size below zero"
     if info.issym():
@@ -241,13 +233,15 @@ def _tar_problem(info: tarfile.TarInfo) -> str | None:
 class _Bounded(io.BufferedIOBase):
     """A stream of which no more than so much is ever unpacked, and never much at once, whatever its headers say."""
 
+    most_at_once = _LARGEST_HEADER  # bytes
+
     def __init__(self, stream: Any, limits: Limits) -> None:
         self._stream = stream
         self._limits = limits
         self._most = limits.bytes + limits.members * _BYTES_BESIDE_A_MEMBER + _CHUNK  # and padding at the end
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= _CHUNK:  # the library reads a member's extended header whole
+        if size is None or not 0 <= size <= self.most_at_once:  # the library reads an extended header whole
             raise tarfile.ReadError(f"a header of {size} bytes")
         content: bytes = self._stream.read(size)
         self._check(self._stream.tell())

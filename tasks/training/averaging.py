@@ -1,6 +1,6 @@
 """The exponential moving average of a stage's weights, kept beside the weights themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -13,12 +13,7 @@ class WeightAverage:
     """Averages over the steps, one for each variable that changes. The variables themselves go on as without it."""
 
     def __init__(self, variables: Sequence[keras.Variable], decay: float) -> None:
-        """Start with the variables' values.
-
-        Args:
-            variables: What learns, and the moving statistics that adapt.
-            decay: The share of the average that is kept at each step; 0 < decay < 1.
-        """
+        """Start with the variables' values; `decay`, between 0 and 1, is the share that is kept at each step."""
         self._decay = decay
         self._sources = list(variables)
         self.variables = [
@@ -29,13 +24,10 @@ class WeightAverage:
         ]
 
     def update(self, step: tf.Tensor) -> None:
-        """Take the variables' values after a step into account.
+        """Take the variables' values after a step (int32, from 0) into account.
 
         The decay rises to its value from 0.1, so that random weights of the beginning are soon forgotten; it is a
         function of the step, and so needs no memory.
-
-        Args:
-            step: int32 (), from 0.
         """
         number = tf.cast(step, tf.float32)
         kept = tf.minimum(self._decay, (1.0 + number) / (_STEADY_AFTER + number))
@@ -43,48 +35,27 @@ class WeightAverage:
             average.assign(average.value + (1.0 - kept) * (source.value - average.value))
 
     def scope(self) -> keras.StatelessScope:
-        """Let a model compute with the averages.
-
-        Returns:
-            A context; what is computed in it reads the averages in place of the variables.
-        """
+        """Make a context in which a model computes with the averages in place of its variables."""
         pairs = zip(self._sources, self.variables, strict=True)
         return keras.StatelessScope(state_mapping=[(source, average.value) for source, average in pairs])
 
     def weights_of(self, model: keras.Model) -> list[np.ndarray]:
-        """Get a model's weights with the averages in their places.
-
-        Args:
-            model: Holds the variables, and perhaps others.
-
-        Returns:
-            What `model.get_weights()` would return if the variables had the averages' values.
-        """
+        """Get what `model.get_weights()` would return if the variables had the averages' values."""
         averages = {id(source): average for source, average in zip(self._sources, self.variables, strict=True)}
         return [keras.ops.convert_to_numpy(averages.get(id(weight), weight)) for weight in model.weights]
 
 
 def averaged_variables(model: keras.Model, learning: Sequence[keras.Variable]) -> list[keras.Variable]:
-    """Find what changes in a model while it trains, besides random states.
-
-    Args:
-        model: Its BatchNormalization layers are set to what the stage asks for.
-        learning: What gets gradients.
-
-    Returns:
-        Those, and the moving statistics that adapt.
-    """
+    """Find what changes in a thawed model while it trains, besides random states: what learns, and what adapts."""
     return [*learning, *adapting_statistics(model)]
 
 
 def adapting_statistics(model: keras.Model) -> list[keras.Variable]:
-    """Find the moving statistics that follow the data.
-
-    Args:
-        model: Its BatchNormalization layers are set to what the stage asks for.
-
-    Returns:
-        A moving mean and a moving variance for each layer that normalizes with the batch.
-    """
-    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    """Find the moving mean and variance of each layer of a thawed model that normalizes with the batch."""
+    norms = [layer for layer in _layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
     return [variable for layer in norms if layer.trainable for variable in (layer.moving_mean, layer.moving_variance)]
+
+
+def _layers_of(model: keras.Model) -> Iterator[keras.Layer]:
+    for layer in model.layers:
+        yield from _layers_of(layer) if isinstance(layer, keras.Model) else (layer,)

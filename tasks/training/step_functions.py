@@ -3,6 +3,7 @@
 Both share their batch among the replicas of the strategy in whose scope they are made; one device is one replica.
 """
 
+import contextlib
 from collections.abc import Callable
 
 import keras
@@ -11,7 +12,6 @@ import tensorflow as tf
 
 from thaw.tasks.training.averaging import WeightAverage, adapting_statistics
 from thaw.tasks.training.devices import agree_on_overflow, share
-from thaw.tasks.training.folding import Folding
 from thaw.tasks.training.thawing import Thawed
 
 TrainFunction = Callable[..., tuple[tf.Tensor, tf.Tensor]]
@@ -32,10 +32,10 @@ def make_train_function(
     Args:
         thawed: The model's parts and the variables that learn.
         optimizer: Built for those variables.
-        class_weights: float32 (classes,): what an example of each class counts.
+        class_weights: float32 (classes,), what an example of each class counts.
         label_smoothing: Share of the target that is spread over all classes.
-        seed: The recipe's seed and the stage's salt, in one number below 2**31.
-        average: Updated after each step, if there is one.
+        seed: The recipe's and the stage's, in one number below 2**31.
+        average: Updated after each step.
 
     Returns:
         A function of (images float32 (batch, height, width, 3), labels int32 (batch,), learning rate, step int32) that
@@ -74,31 +74,30 @@ def _make_share_function(
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]]:
     """Make the function that one replica runs on its share of a batch.
 
-    Dropout draws from the layers' seed generators; each is set from (seed, position of the layer, replica, step) at
+    Dropout draws from random states of the layers; each is set from (seed, position of the layer, replica, step) at
     every step, so that a step's draws do not depend on the steps before it.
     """
     weights = tf.constant(class_weights, tf.float32)
-    generators = _seed_generators(thawed.suffix)
+    seeds = _seed_states(thawed.suffix)
     cross_entropy = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=label_smoothing, reduction=None
     )
-    statistics, folding = adapting_statistics(thawed.suffix), Folding(thawed.suffix)
+    statistics = adapting_statistics(thawed.suffix)
     scales_loss = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
     def train_share(
         images: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor, batch_size: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         replica = tf.distribute.get_replica_context()
-        for position, generator in enumerate(generators):
-            number = position + len(generators) * replica.replica_id_in_sync_group
+        for position, state in enumerate(seeds):
+            number = position + len(seeds) * replica.replica_id_in_sync_group
             drawn = tf.random.experimental.stateless_fold_in(tf.stack([seed, number]), step)
-            generator.state.assign(tf.bitcast(drawn, tf.uint32))
+            state.assign(tf.bitcast(drawn, tf.uint32))
         features = images if thawed.prefix is None else thawed.prefix(images, training=False)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             # Watched one by one: under `affine` gamma and beta learn although Keras counts them as frozen.
             tape.watch([variable.value for variable in thawed.variables])
-            with folding.scope():
-                logits = thawed.suffix(features, training=True)
+            logits = thawed.suffix(features, training=True)
             losses = cross_entropy(tf.one_hot(labels, len(class_weights)), logits)
             # Over the whole batch: gradients of replicas are summed.
             loss = tf.reduce_sum(losses * tf.gather(weights, labels) * counts) / tf.cast(batch_size, tf.float32)
@@ -115,18 +114,14 @@ def _make_share_function(
 def make_measure_function(thawed: Thawed, average: WeightAverage | None = None) -> MeasureFunction:
     """Make the function that measures one batch, as the model will be used: without dropout, smoothing or weights.
 
-    Args:
-        thawed: The model's parts.
-        average: Measured in place of the weights themselves, if there is one.
-
-    Returns:
-        A function of (images, labels) that returns the sum of the losses and the number of right answers.
+    It takes (images, labels), returns the sum of the losses and the number of right answers, and reads the averages in
+    place of the weights if there are any.
     """
-    strategy, folding = tf.distribute.get_strategy(), Folding(thawed.suffix)
+    strategy = tf.distribute.get_strategy()
 
     def measure_share(images: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = images if thawed.prefix is None else thawed.prefix(images, training=False)
-        with folding.scope() if average is None else average.scope():
+        with average.scope() if average is not None else contextlib.nullcontext():
             logits = thawed.suffix(features, training=False)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return tf.reduce_sum(losses * counts), _count_right(logits, labels, counts)
@@ -156,6 +151,6 @@ def _count_right(logits: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor) -> tf.
     return tf.reduce_sum(tf.cast(right, tf.int32) * tf.cast(counts, tf.int32))
 
 
-def _seed_generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
-    generators = (getattr(layer, "seed_generator", None) for layer in model._flatten_layers())
-    return [generator for generator in generators if generator is not None]
+def _seed_states(model: keras.Model) -> list[keras.Variable]:
+    weights = set(map(id, model.weights))
+    return [variable for variable in model.variables if id(variable) not in weights]

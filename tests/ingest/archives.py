@@ -85,12 +85,16 @@ def _bomb(path: Path) -> None:
     pack(path, {"cats/a.jpg": bytes(500_001), "cats/b.jpg": bytes(500_000)})
 
 
-def _tar_bomb(path: Path) -> None:
+def _tar_bomb(digits: int) -> Callable[[Path], None]:
     """It states that it is small, but what describes its one file is not."""
-    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
-        info = tarfile.TarInfo("cats/a.jpg")
-        info.pax_headers = {"comment": "0" * 5_000_000}
-        tar.addfile(info)
+
+    def write(path: Path) -> None:
+        with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+            info = tarfile.TarInfo("cats/a.jpg")
+            info.pax_headers = {"comment": "0" * digits}
+            tar.addfile(info)
+
+    return write
 
 
 def _lying_zip(path: Path) -> None:
@@ -133,7 +137,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a file that is also a folder": (_file_and_folder, "a file and a folder"),
     "too many members": (_many, "more than 100 members"),
     "too large": (_bomb, "more than 1000000 bytes"),
-    "a header that is too large": (_tar_bomb, "a header of"),
+    "a header that is too large": (_tar_bomb(5_000_000), "a header of"),
+    "a header that takes minutes to read": (_tar_bomb(200_000), "a header of"),
     "larger than it states": (_lying_zip, "no whole zip file|another size"),
     "sparse file": (_sparse, "neither a plain file nor a folder"),
     "encrypted": (_zip_with_flag, "encrypted"),
