@@ -1,10 +1,10 @@
 """The process of steps: it works on one request after another, for as long as all goes well and its parent wants more.
 
-`python -m tasks.step_process [module …]` imports the modules while it waits for its first request. It reads requests
-from standard input, two lines each: "package.module:function", and one JSON document for the function. It answers on
-standard output with one JSON document a line: `{"progress": …}`, `{"log": …}`, then `{"result": {"answer": …,
-"takes_another": …}}` or `{"error": …}`, after which it ends. One that takes another says `{"ready": true}` when it has
-forgotten the last. Standard input stays open while the parent lives, and its end tells the process to leave. What
+`python -m thaw.tasks.step_process [module …]` imports the modules while it waits for its first request. It reads
+requests from standard input, two lines each: "package.module:function", and one JSON document for the function. It
+answers on standard output with one JSON document a line: `{"progress": …}`, `{"log": …}`, then `{"result": {"answer":
+…, "takes_another": …}}` or `{"error": …}`, after which it ends. One that takes another says `{"ready": true}` when it
+has forgotten the last. Standard input stays open while the parent lives, and its end tells the process to leave. What
 libraries print goes to standard error.
 """
 

@@ -157,7 +157,9 @@ def test_the_peak_of_a_step_is_not_that_of_the_step_before():
 
 
 def test_where_the_peak_cannot_be_reset_it_is_left_out(monkeypatch):
-    program = "import tasks.step_process as p, pathlib, sys; p._CLEAR_REFS = pathlib.Path('/no/such/file'); p.main([])"
+    program = (
+        "import thaw.tasks.step_process as p, pathlib, sys; p._CLEAR_REFS = pathlib.Path('/no/such/file'); p.main([])"
+    )
     monkeypatch.setattr(children, "_COMMAND", ("-c", program))
     with sharing_children():
         first, second = run("echo"), run("echo")
