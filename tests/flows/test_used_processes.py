@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.child_functions import Words
 from tests.support import small_recipe, write_pictures
+from tests.test_shared_children import own_children
 from thaw.flows import steps
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef, file_sha256
@@ -77,7 +77,7 @@ class Home:
             shared = self.shared and step.shares_process
             whole = work_class.model_validate(request)
             facts = run_in_child(step.work, whole, deadline_seconds=300, listener=lambda *_: None, shared=shared)
-            self.left[recipe, name] = {child.pid for child in psutil.Process().children()}
+            self.left[recipe, name] = own_children()
             return facts
 
         return work
