@@ -84,8 +84,10 @@ class Sample:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         process.kill()
 
-    def _place(self, item: pytest.Item) -> str:
-        return hashlib.sha256(f"{self._commit} {item.nodeid}".encode()).hexdigest()
+    def _place(self, item: pytest.Item) -> list[str]:
+        # The tests of a file stay together: they share what takes longest to make, such as a comparison's runs.
+        names = (item.nodeid.partition("::")[0], item.nodeid)
+        return [hashlib.sha256(f"{self._commit} {name}".encode()).hexdigest() for name in names]
 
     @contextlib.contextmanager
     def _limited(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.test_serve import wait_for
+from tests.flows.test_serve import last_state, wait_for
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
 
 ROOT = Path(__file__).parents[2]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+INFO = f"thaw-{VERSION}.dist-info"
 PACKAGES = ("flows", "tasks", "pipeline_config")
 SMALL = ["--set", "stage_one.epochs=1", "--set", "stage_two.epochs=1"]
 
@@ -123,10 +126,8 @@ def users(tmp_path: Path) -> Path:
 def test_the_wheel_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
     names = set(contents(wheel))
     ours = {name for name in names if name.startswith("thaw/")}
-    info = "thaw-0.1.0.dist-info"
-    assert names - ours == {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt")} | {
-        f"{info}/licenses/LICENSE"
-    }
+    about = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+    assert names - ours == {f"{INFO}/{name}" for name in about}
     in_folders = set().union(*(without_bytecode(ROOT / name) for name in PACKAGES))
     assert ours == {"thaw/__init__.py", *(f"thaw/{name}" for name in in_folders)}
     assert {Path(name).suffix for name in ours} == {".py", ".yaml", ".j2"}
@@ -134,12 +135,12 @@ def test_the_wheel_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
 
 def test_the_wheel_says_what_it_is_and_what_it_needs(wheel: Path) -> None:
     files = contents(wheel)
-    metadata: Message = Parser().parsestr(files["thaw-0.1.0.dist-info/METADATA"].decode())
+    metadata: Message = Parser().parsestr(files[f"{INFO}/METADATA"].decode())
     assert (metadata["Name"], metadata["License-Expression"]) == ("thaw", "Apache-2.0")
     assert metadata["Requires-Python"] == "<3.14,>=3.11"
     assert str(metadata.get_payload()).strip() == (ROOT / "README.md").read_text().strip()
-    assert files["thaw-0.1.0.dist-info/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
-    assert files["thaw-0.1.0.dist-info/entry_points.txt"].split(b"\n")[1] == b"thaw = thaw.flows.cli:main"
+    assert files[f"{INFO}/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
+    assert files[f"{INFO}/entry_points.txt"].split(b"\n")[1] == b"thaw = thaw.flows.cli:main"
 
 
 def test_the_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_a_user_imports_packages_of_their_own_and_the_command_imports_ours(insta
     for name in PACKAGES:
         assert installed("python", "-c", f"import {name}; print({name}.WHOSE)", cwd=users) == "theirs"
         (users / name / "__init__.imported").unlink()
-    assert installed("thaw", "--version", cwd=users) == "thaw 0.1.0"
+    assert installed("thaw", "--version", cwd=users) == f"thaw {VERSION}"
     assert "digits " in installed("thaw", "recipes", cwd=users)
     planned = json.loads(installed("thaw", "plan", "small.yaml", "--json", cwd=users))
     assert planned[0] | {"name": "ingest", "cached": False} == planned[0]
@@ -181,18 +182,12 @@ def test_a_served_run_in_a_users_folder_imports_nothing_of_theirs(
 ) -> None:
     environment = {name: value for name, value in prefect_server.items() if name != "PYTHONPATH"}
     server = subprocess.Popen([installed.folder / "bin" / "thaw", "serve", "small.yaml"], cwd=users, env=environment)
-    api = Thaw(environment, users).api
+    thaw = Thaw(environment, users)
     try:
         query = {"deployments": {"name": {"any_": ["small"]}}}
-        (deployment,) = wait_for(lambda: api("deployments/filter", query), 90)
-        run = api(f"deployments/{deployment['id']}/create_flow_run", {})
-
-        def state() -> str:
-            (found,) = api("flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
-            kind: str = found["state_type"]
-            return kind if kind in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else ""
-
-        assert wait_for(state, 240) == "COMPLETED"
+        (deployment,) = wait_for(lambda: thaw.api("deployments/filter", query), 90)
+        run = thaw.api(f"deployments/{deployment['id']}/create_flow_run", {})
+        assert last_state(thaw, run["id"]) == "COMPLETED"
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=60)
