@@ -29,7 +29,7 @@ from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.backbones import BACKBONES
 from thaw.tasks.training.pipeline import stage_salt, training_batches
@@ -69,8 +69,8 @@ def prepare(recipe: Recipe, place: Path) -> dict[str, Any]:
     for image, encoded in written:
         (images / image.class_name).mkdir(parents=True, exist_ok=True)
         (images / image.class_name / f"{image.id[:16]}.{image.format.lower()}").write_bytes(encoded)
-    store = ArtifactStore(home)
-    dataset = store.find(steps.ingest_step(recipe, home).key)
+    store = Home.open(home).store
+    dataset = store.look_up(steps.ingest_step(recipe, home).key)
     assert dataset is not None
     step = steps.records_step(recipe, dataset)
     with (place / "log").open("w") as log:
@@ -94,7 +94,7 @@ def prepare(recipe: Recipe, place: Path) -> dict[str, Any]:
 
 def train_split(place: Path) -> SplitReader:
     ref = ArtifactRef.model_validate_json((place / RECORDS_NAME).read_text())
-    return SplitReader(ArtifactStore(place / "home").open(ref), "train")
+    return SplitReader(Home.open(place / "home").store.verified(ref), "train")
 
 
 def batches_of_records(reader: SplitReader, stage: StageConfig, resolution: int, epochs: int) -> Batches:
@@ -170,7 +170,7 @@ def measure_waiting(recipe: Recipe, place: Path, steps_to_time: int) -> dict[str
     """Measure, for both stages, a step without and with the reading of images beside it."""
     tf.config.experimental.enable_op_determinism()
     found, reader = {}, train_split(place)
-    for name, stage in (("stage_one", recipe.stage_one), ("stage_two", recipe.stage_two)):
+    for name, stage in (("stage_one", recipe.resolved.stage_one), ("stage_two", recipe.resolved.stage_two)):
         resolution = resolution_of(recipe, stage)
         make_batches = functools.partial(endless, reader, stage, resolution)
         train, forward = make_steps(recipe, stage, resolution, len(reader.classes))
@@ -268,7 +268,7 @@ def main(
     if kind is Kind.TRAINING:
         print(json.dumps(measure_waiting(loaded, place, steps_to_time)))
         return
-    stage, reader = loaded.stage_one, train_split(place)
+    stage, reader = loaded.resolved.stage_one, train_split(place)
     resolution = resolution_of(loaded, stage)
     batches = {
         Kind.RECORDS: lambda: batches_of_records(reader, stage, resolution, EPOCHS),

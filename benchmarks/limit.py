@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import keras
 import tensorflow as tf
 import typer
+from thaw.flows.steps import one_pass_does
 
 from benchmarks.input_readers import make_train_step, resolution_of
-from thaw.flows.steps import one_pass_does
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import StageConfig
@@ -73,7 +73,7 @@ def stage_rates(recipe: Recipe, stage: StageConfig, thawed: Thawed) -> dict[str,
 def passes(recipe: Recipe, train: int) -> Iterator[tuple[str, list[Tap]]]:
     """Say which passes through frozen layers there are: one for both stages where they see the same pictures."""
     taps = []
-    for name, stage in (("stage_one", recipe.stage_one), ("stage_two", recipe.stage_two)):
+    for name, stage in (("stage_one", recipe.resolved.stage_one), ("stage_two", recipe.resolved.stage_two)):
         views = views_of(stage, recipe.model.backbone, train) or stage.epochs  # without a cache, one in every epoch
         taps.append(Tap(stage=name, train=stage.train, views=views, forced=True))
     if one_pass_does(recipe):
@@ -96,7 +96,7 @@ def measure_limit(recipe: Recipe, train: int, validation: int) -> dict[str, Any]
     tf.config.experimental.enable_op_determinism()  # as in a run
     seconds: dict[str, float] = {}
     rates: dict[str, float] = {}
-    stages = {"stage_one": recipe.stage_one, "stage_two": recipe.stage_two}
+    stages = {"stage_one": recipe.resolved.stage_one, "stage_two": recipe.resolved.stage_two}
     for name, taps in passes(recipe, train):
         resolution = resolution_of(recipe, stages[taps[0].stage])
         model = build(recipe, resolution)

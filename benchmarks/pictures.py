@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from thaw.flows import steps
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.schema import Recipe
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import DatasetImage, read_dataset
 from thaw.tasks.ingest.sources import open_source
 from thaw.tasks.ingest.step import IngestWork
@@ -41,8 +41,8 @@ def images_of(recipe: Recipe, home: Path) -> Iterator[tuple[DatasetImage, bytes]
     def work(folder: Path) -> dict[str, Any]:
         return ingest(IngestWork(home=home, folder=folder, step=step), Reporter(io.StringIO()))
 
-    store = ArtifactStore(home)
-    dataset = read_dataset(store.open(store.build(step, work)))
+    store = Home.open(home).store
+    dataset = read_dataset(store.verified(store.build(step, work)))
     source = open_source(recipe.dataset.source, home)
     for image in dataset.images:
         yield image, source.read_again(image.origin)

@@ -21,9 +21,9 @@ from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.children import prepare_shared_child, run_in_child, sharing_children
 from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
+from thaw.tasks.home import Home
 from thaw.tasks.process import Work
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.publishing.step import PublishStep
@@ -31,7 +31,7 @@ from thaw.tasks.publishing.step import PublishStep
 
 def build(step: Step, home: Path, deadline_seconds: float) -> ArtifactRef:
     """Do one step, as its task does."""
-    store = ArtifactStore(home)
+    store = Home.open(home).store
 
     def work(folder: Path) -> dict[str, Any]:
         if isinstance(step, VerdictStep):  # the one step without a child

@@ -108,7 +108,7 @@ def run_thaw(request: list[str], home: Path, seed: int, environment: dict[str, s
 
 def tutorial_command(recipe: Recipe, data: Path, seed: int) -> list[str]:
     """The tutorial with the recipe's resolution, batch size and epochs, which are the tutorial's own as it ships."""
-    one, two = recipe.stage_one, recipe.stage_two
+    one, two = recipe.resolved.stage_one, recipe.resolved.stage_two
     options: dict[str, object] = {
         "--data": data,
         "--seed": seed,

@@ -2,40 +2,27 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import runtime
 from prefect.artifacts import create_table_artifact
 
-from thaw.flows import active_runs, steps
+from thaw.flows import active_runs
 from thaw.flows.comparison_result import ComparisonResult, ComparisonTask
-from thaw.flows.journal import Journal
+from thaw.flows.graph import EXPERIMENT, PREPARATION
 from thaw.flows.quick_flow import quick_flow
-from thaw.flows.stages import train_in_two_stages
+from thaw.flows.task_runner import TaskRunner
 from thaw.flows.workers import do_all
 from thaw.pipeline_config.errors import ThawError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.in_use import home_in_use
-from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.children import sharing_children
-from thaw.tasks.evaluation.task import answer_for_stages
 from thaw.tasks.experiments.files import default_folder, write_comparison
-from thaw.tasks.experiments.measured_run import MeasuredRun, RunArtifacts, measure_run
-from thaw.tasks.experiments.summary import Comparison, different_test_images, summarize
+from thaw.tasks.experiments.measured_run import MeasuredRun, TrainedStage, measured_run
+from thaw.tasks.experiments.summary import Comparison, compare_runs, different_test_images
 from thaw.tasks.experiments.tables import word_tables
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import read_dataset
-from thaw.tasks.ingest.task import ingest
-from thaw.tasks.records.task import write_records
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One run: its journal holds the recipe with the seed."""
-
-    journal: Journal
-    records: ArtifactRef
 
 
 def _run_name() -> str:
@@ -74,17 +61,14 @@ def compare_recipes(
     """
     # thaw gc waits for the home's end of use, because a step that is cached holds no lock.
     with home_in_use(home), sharing_children():
-        started, home = time.monotonic(), home.absolute()
-        prepared = [_prepare(_with_splits_kept(recipe), home) for recipe in recipes]
-        _require_same_test_images(ArtifactStore(home), prepared)
-        runs = [
-            _Run(Journal(_with_seed(each.recipe, seed), home, label=f"{each.recipe.name}, seed {seed}"), each.records)
-            for each in prepared
-            for seed in seeds
-        ]
+        started, opened = time.monotonic(), Home.open(home)
+        opened.state_layout()
+        prepared = [_prepare(_with_splits_kept(recipe), opened) for recipe in recipes]
+        _require_same_test_images(prepared)
+        runs = [_with_seed(each, seed) for each in prepared for seed in seeds]
         measured = _results(runs, do_all(runs, _train_and_test, workers))
-        comparison = summarize(measured)
-        folder = default_folder(home, comparison) if output is None else output
+        comparison = compare_runs(measured)
+        folder = default_folder(opened.path, comparison) if output is None else output
         write_comparison(folder, comparison)
         _show_in_ui(comparison)
         return ComparisonResult(
@@ -93,21 +77,11 @@ def compare_recipes(
             seconds=round(time.monotonic() - started, 3),
             folder=folder,
             tasks=[
-                ComparisonTask(**task.model_dump(), run=journal.label)
-                for journal in [*(each.journal for each in prepared), *(run.journal for run in runs)]
-                for task in journal.reports
+                ComparisonTask(**task.model_dump(), run=runner.label)
+                for runner in (*prepared, *runs)
+                for task in runner.reports
             ],
         )
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A recipe whose images are ready."""
-
-    recipe: Recipe
-    journal: Journal
-    dataset: ArtifactRef
-    records: ArtifactRef
 
 
 def _with_splits_kept(recipe: Recipe) -> Recipe:
@@ -115,42 +89,46 @@ def _with_splits_kept(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"seed": seed})})
 
 
-def _with_seed(recipe: Recipe, seed: int) -> Recipe:
-    return recipe.model_copy(update={"seed": seed})
+def _prepare(recipe: Recipe, home: Home) -> TaskRunner:
+    runner = TaskRunner(recipe, home, label=recipe.name)
+    runner.go(PREPARATION)
+    return runner
 
 
-def _prepare(recipe: Recipe, home: Path) -> _Prepared:
-    journal = Journal(recipe, home, label=recipe.name)
-    dataset = journal.run(ingest, steps.ingest_step(recipe, home))
-    return _Prepared(recipe, journal, dataset, journal.run(write_records, steps.records_step(recipe, dataset)))
+def _with_seed(prepared: TaskRunner, seed: int) -> TaskRunner:
+    recipe = prepared.recipe.model_copy(update={"seed": seed})
+    runner = TaskRunner(recipe, prepared.home, label=f"{recipe.name}, seed {seed}")
+    runner.made |= prepared.made
+    return runner
 
 
-def _require_same_test_images(store: ArtifactStore, prepared: Sequence[_Prepared]) -> None:
+def _require_same_test_images(prepared: Sequence[TaskRunner]) -> None:
     """Refuse, before any training, what could not be compared after it."""
     found = []
     for each in prepared:
-        images = read_dataset(store.open(each.dataset)).images
+        images = read_dataset(each.home.store.verified(each.made["ingest"])).images
         found.append({(image.id, image.class_name) for image in images if image.split == "test"})
     for each, images_of in zip(prepared, found, strict=True):
         if images_of != found[0]:
             raise different_test_images(prepared[0].recipe.name, each.recipe.name)
 
 
-def _train_and_test(run: _Run) -> MeasuredRun:
-    journal, records = run.journal, run.records
-    recipe, home = journal.recipe, journal.home
-    stage_one, stage_two = train_in_two_stages(journal, records)
-    answers = journal.run(answer_for_stages, steps.stage_answers_step(recipe, records, stage_one, stage_two))
-    artifacts = RunArtifacts(records, stage_one, stage_two, answers)
-    return measure_run(ArtifactStore(home), recipe.name, recipe.seed, artifacts)
+def _train_and_test(runner: TaskRunner) -> MeasuredRun:
+    runner.go(EXPERIMENT)
+    made, recipe = runner.made, runner.recipe
+    stages = [
+        TrainedStage(made[stage], runner.keys[stage], made[features] and made[features].key)
+        for stage, features in (("stage_one", "features_one"), ("stage_two", "features_two"))
+    ]
+    return measured_run(runner.home.store, recipe.name, recipe.seed, stages, made["stage_answers"])
 
 
-def _results(runs: Sequence[_Run], outcomes: Sequence[MeasuredRun | Exception]) -> list[MeasuredRun]:
+def _results(runs: Sequence[TaskRunner], outcomes: Sequence[MeasuredRun | Exception]) -> list[MeasuredRun]:
     failed = [(run, error) for run, error in zip(runs, outcomes, strict=True) if isinstance(error, Exception)]
     if failed:
         first = failed[0][1]
         error_class = type(first) if isinstance(first, ThawError) else ThawError
-        causes = " ".join(f"{run.journal.label}: {error}" for run, error in failed)
+        causes = " ".join(f"{run.label}: {error}" for run, error in failed)
         raise error_class(
             f"{len(failed)} of {len(runs)} runs failed. {causes} What the others made is kept: "
             "the same command goes on from there."

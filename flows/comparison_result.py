@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from thaw.flows.result import TaskReport
 from thaw.tasks.experiments.summary import Comparison
+from thaw.tasks.runs import TaskReport
 
 
 class ComparisonTask(TaskReport):

@@ -26,7 +26,7 @@ def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
     return RunnerDeployment.from_flow(
         retrain,
         name=recipe.name,
-        parameters={"recipe": recipe.model_dump(mode="json", by_alias=True), "home": str(home)},
+        parameters={"recipe": recipe.as_written(), "home": str(home)},
         schedule=None if schedule is None else Cron(schedule.cron, timezone=schedule.timezone),
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
         tags=["thaw", recipe.name],

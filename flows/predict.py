@@ -6,6 +6,7 @@ from typing import Any
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.strict import nearest
 from thaw.tasks.children import run_in_child
+from thaw.tasks.home import Home
 from thaw.tasks.publishing.predict_request import PredictWork
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import ReleaseInfo
@@ -13,7 +14,7 @@ from thaw.tasks.releases.release import ReleaseInfo
 _DEADLINE_SECONDS = 3600.0
 
 
-def predict(home: Path, paths: list[Path], release_id: str | None, recipe: str | None = None) -> list[dict[str, Any]]:
+def predict(home: Home, paths: list[Path], release_id: str | None, recipe: str | None = None) -> list[dict[str, Any]]:
     """Classify images.
 
     Args:
@@ -30,18 +31,18 @@ def predict(home: Path, paths: list[Path], release_id: str | None, recipe: str |
         PublishError: The release is damaged.
         DatasetError: A file is not an image.
     """
-    registry = Registry(home)
+    registry = home.registry
     release = _choose(registry, release_id, recipe)
     registry.verify(release.id)
     request = PredictWork(release=release.path, paths=[path.absolute() for path in paths])
-    answer = run_in_child(
+    made = run_in_child(
         "thaw.tasks.publishing.predict:predict",
         request,
         deadline_seconds=_DEADLINE_SECONDS,
         listener=lambda *_: None,
         shared=True,
     )
-    predictions: list[dict[str, Any]] = answer["predictions"]
+    predictions: list[dict[str, Any]] = made.facts["predictions"]
     # Under the names that were asked for, which may be relative to where the caller is.
     return [prediction | {"path": str(path)} for path, prediction in zip(paths, predictions, strict=True)]
 

@@ -1,24 +1,25 @@
-"""The main flow: from a recipe to a release."""
+"""The main flow: from a recipe to a release. Its tasks are declared in `thaw.flows.graph`."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from thaw.flows import active_runs, steps
-from thaw.flows.journal import Journal
+from prefect import runtime
+from prefect.settings import get_current_settings
+
+from thaw.flows import active_runs
+from thaw.flows.graph import GRAPH, TaskName, with_all_after
 from thaw.flows.quick_flow import quick_flow
-from thaw.flows.result import RunResult, recall, remember
-from thaw.flows.stages import train_in_two_stages
-from thaw.flows.steps import TaskName
-from thaw.flows.summary import summarize
+from thaw.flows.task_runner import TaskRunner
+from thaw.flows.temporary_server import runs_on_temporary_server
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.children import sharing_children
-from thaw.tasks.evaluation.task import compare_with_champion, evaluate
-from thaw.tasks.ingest.task import ingest
-from thaw.tasks.publishing.step import PublishStep
-from thaw.tasks.publishing.task import publish_release
-from thaw.tasks.records.task import write_records
+from thaw.tasks.evaluation.step import EvaluationFacts
+from thaw.tasks.home import Home
+from thaw.tasks.publishing.step import ReleaseFacts
+from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remember
+from thaw.tasks.training.stage_facts import StageFacts
 
 
 @quick_flow(
@@ -38,36 +39,42 @@ def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> Run
         home: Folder of artifacts and releases.
         refresh: Tasks that run again although they are cached, with all that depends on them.
 
-    Returns:
-        What happened.
-
     Raises:
         ThawError: What the first task that failed raised. Nothing is published then.
     """
     # thaw gc waits for the home's end of use, because a step that is cached holds no lock.
     with home_in_use(home), sharing_children():
-        return _run_steps(Journal(recipe, home.absolute(), steps.with_all_after(refresh)))
+        started, opened = time.monotonic(), Home.open(home)
+        opened.state_layout()
+        runner = TaskRunner(recipe, opened, with_all_after(refresh))
+        runner.go(GRAPH)
+        result = _result(runner, time.monotonic() - started)
+        key = runner.keys["publish"]
+        # A run that was killed between its last task and here left no result: then the next one's takes its place.
+        if not all(task.cached for task in result.tasks) or recall(opened, key) is None:
+            remember(opened, key, result)
+        return result
 
 
-def _run_steps(journal: Journal) -> RunResult:
-    started, recipe = time.monotonic(), journal.recipe
-    dataset = journal.run(ingest, steps.ingest_step(recipe, journal.home))
-    records = journal.run(write_records, steps.records_step(recipe, dataset))
-    stage_one, stage_two = train_in_two_stages(journal, records)
-    evaluation = journal.run(evaluate, steps.evaluate_step(recipe, records, stage_one, stage_two))
-    verdict = journal.run(compare_with_champion, steps.verdict_step(recipe, journal.home, evaluation, repair=True))
-    publish = PublishStep(
-        recipe=recipe,
-        dataset=dataset,
-        records=records,
-        stage_one=stage_one,
-        stage_two=stage_two,
-        evaluation=evaluation,
-        verdict=verdict,
+def _result(runner: TaskRunner, seconds: float) -> RunResult:
+    store, made = runner.home.store, runner.made
+    released = store.facts(made["publish"], ReleaseFacts)
+    published = runner.home.registry.get(released.id)
+    tested = store.facts(made["evaluate"], EvaluationFacts).test
+    run, server = str(runtime.flow_run.id), None if runs_on_temporary_server() else get_current_settings().api.url
+    return RunResult(
+        run=run,
+        recipe=runner.recipe.name,
+        seconds=round(seconds, 3),
+        tasks=runner.reports,
+        stages=[_stage_report(store.facts(made[name], StageFacts)) for name in ("stage_one", "stage_two")],
+        metrics={"test": tested.model_dump(mode="json", exclude_none=True)},
+        verdict=published.verdict,
+        release=ReleaseReport(id=published.id, path=published.path, champion=published.is_champion),
+        ui_url=f"{server.removesuffix('/api')}/runs/flow-run/{run}" if server else None,
     )
-    release = journal.run(publish_release, publish)
-    result = summarize(journal, [stage_one, stage_two], evaluation, release, seconds=time.monotonic() - started)
-    # A run that was killed between its last task and here left no result: then the next one's takes its place.
-    if not all(task.cached for task in result.tasks) or recall(journal.home, publish.key) is None:
-        remember(journal.home, publish.key, result)
-    return result
+
+
+def _stage_report(facts: StageFacts) -> StageReport:
+    shared = facts.model_dump(include={"name", "epochs", "kept_epoch", "val_accuracy", "weights_sha256"})
+    return StageReport(**shared, val_accuracy_before=facts.before.val_accuracy)

@@ -1,7 +1,7 @@
 """The recipe as strict pydantic models: every key of it, its type, its default, and its unit."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -146,7 +146,11 @@ class ExecutionConfig(Strict):
 
 
 class Recipe(Strict):
-    """Everything that a run depends on besides the data themselves."""
+    """Everything that a run depends on besides the data themselves, as it was written.
+
+    What a step depends on is asked of `resolved`, so that a recipe that is written out, edited and read again means
+    what its words say.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -165,12 +169,25 @@ class Recipe(Strict):
     execution: ExecutionConfig = ExecutionConfig()
 
     @model_validator(mode="after")
-    def _resolve_stages(self) -> Self:
-        # After this a stage says by itself all that its result depends on, and both stages are treated alike.
+    def _check_stages(self) -> Self:
+        _ = self.resolved
+        return self
+
+    @property
+    def resolved(self) -> Self:
+        """The recipe whose stages say by themselves all that their results depend on.
+
+        Raises:
+            ValueError: A stage sets something that the model does not have.
+        """
         start_one = StageStart(
             random_backbone=self.model.weights is None, random_head=True, head_batch_norm=self.model.head_batch_norm
         )
         start_two = StageStart(random_backbone=False, random_head=False, head_batch_norm=self.model.head_batch_norm)
-        for name, start in (("stage_one", start_one), ("stage_two", start_two)):
-            object.__setattr__(self, name, getattr(self, name).resolve(self.augment, start, name))
-        return self
+        starts = {"stage_one": start_one, "stage_two": start_two}
+        stages = {name: getattr(self, name).resolve(self.augment, start, name) for name, start in starts.items()}
+        return self.model_copy(update=stages)
+
+    def as_written(self) -> dict[str, Any]:
+        """The recipe as a JSON document, without what was left to the defaults."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)

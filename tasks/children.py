@@ -20,6 +20,7 @@ from typing import IO, Any
 from pydantic import BaseModel
 
 from thaw.pipeline_config.errors import StepProcessError, error_class
+from thaw.tasks.artifacts.step import Cost, Made
 from thaw.tasks.process import SECONDS_TO_LEAVE
 
 _KEPT_LINES = 20
@@ -32,11 +33,12 @@ Listener = Callable[[str, Any], None]
 
 def run_in_child(
     function: str, request: BaseModel, *, deadline_seconds: float, listener: Listener, shared: bool = False
-) -> dict[str, Any]:
+) -> Made:
     """Run a function in a child process and wait for its result.
 
     Args:
-        function: "package.module:function", which takes the request and a `Reporter` and returns a JSON document.
+        function: "package.module:function", which takes the request and a `Reporter` and returns a pydantic model, or
+            another value that JSON can hold.
         request: The function's first argument.
         deadline_seconds: The longest time that it may take.
         listener: Called with the kind and content of every progress, log and warning line, in this thread.
@@ -44,8 +46,8 @@ def run_in_child(
             before, and leaves its own, if it succeeds, to the next one.
 
     Returns:
-        What the function returned, with the most memory that its process held meanwhile, `peak_memory_bytes`. That is
-        left out where the system does not say it of a process that has done other work before.
+        What the function returned, as facts, and what it took. The memory is not known where the system does not say it
+        of a process that has done other work before.
 
     Raises:
         ThawError: The error that the function raised, of the same class.
@@ -55,13 +57,13 @@ def run_in_child(
     child = Child(_IMPORTED_EARLY if shared else ()) if children is None else children.take()
     takes_another = False
     try:
-        result, takes_another = child.ask(function, request, deadline_seconds, listener)
+        made, takes_another = child.ask(function, request, deadline_seconds, listener)
     finally:
         if children is not None and takes_another:
             children.give_back(child)
         else:
             child.end()
-    return result
+    return made
 
 
 class Child:
@@ -102,23 +104,10 @@ class Child:
         said = "" if self._was_asked else _READY  # a new one has nothing to forget
         return self._process.poll() is None and (said or self._stdout.readline()) == _READY
 
-    def ask(
-        self, function: str, request: BaseModel, deadline_seconds: float, listener: Listener
-    ) -> tuple[dict[str, Any], bool]:
-        """Let it run a function. If this raises, the child is to be ended.
+    def ask(self, function: str, request: BaseModel, deadline_seconds: float, listener: Listener) -> tuple[Made, bool]:
+        """Let it run a function, as `run_in_child` does, and say whether it may be asked again.
 
-        Args:
-            function: "package.module:function".
-            request: The function's first argument.
-            deadline_seconds: The longest time that it may take.
-            listener: Called with the kind and content of every progress, log and warning line, in this thread.
-
-        Returns:
-            What the function returned, and whether the child may be asked again.
-
-        Raises:
-            ThawError: The error that the function raised, of the same class.
-            StepProcessError: The child died or passed its deadline.
+        If this raises, the child is to be ended.
         """
         self._last_lines.clear()
         self._was_asked = True
@@ -138,7 +127,7 @@ class Child:
             in_time = outcome.acquire(blocking=False)
         if "result" in answer:
             result = answer["result"]
-            return result["answer"], result["takes_another"] and in_time
+            return Made(result["facts"], Cost(**result["cost"])), result["takes_another"] and in_time
         if not in_time:
             raise StepProcessError(
                 f"{function} passed its deadline of {deadline_seconds:g} seconds and was ended. "

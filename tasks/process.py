@@ -11,44 +11,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from thaw.tasks.home import Home
 
 SECONDS_TO_LEAVE = 10.0  # what a step has to save its state, once it is asked to leave
 
 
 class Work(BaseModel):
-    """What a step's function gets in its child process. Each step narrows `step` to its own class.
-
-    Attributes:
-        home: The home folder, in which the inputs' artifacts are.
-        folder: The empty folder to fill.
-    """
+    """What a step's function gets in its child process. Each step narrows `step` to its own class."""
 
     model_config = ConfigDict(frozen=True)
 
-    home: Path
-    folder: Path
+    home: Home = Field(description="has the inputs' artifacts")
+    folder: Path = Field(description="the empty folder to fill")
 
 
 class Reporter:
     """The child's way to tell the parent how the work goes."""
 
     def __init__(self, stream: IO[str]) -> None:
-        """Write to a stream.
-
-        Args:
-            stream: Takes one JSON document a line.
-        """
+        """Write to a stream that takes one JSON document a line."""
+        self.seconds_before = 0.0  # what earlier attempts spent on what this one goes on from
         self._stream = stream
         self._lock = threading.Lock()
 
     def send(self, kind: str, content: Any) -> None:
-        """Write one line.
-
-        Args:
-            kind: "progress", "log", "warning", "result", "error" or "ready".
-            content: A JSON document.
-        """
+        """Write one line: "progress", "log", "warning", "result", "error" or "ready", and a JSON document."""
         line = json.dumps({kind: content}) + "\n"
         # A parent that is dead reads nothing; the work may still save its state before it leaves.
         with self._lock, contextlib.suppress(BrokenPipeError):
@@ -56,28 +45,15 @@ class Reporter:
             self._stream.flush()
 
     def progress(self, done: float, text: str) -> None:
-        """Say how far the work is.
-
-        Args:
-            done: Share of the work, from 0 to 1.
-            text: A few words, such as "epoch 3 of 10".
-        """
+        """Say how far the work is: a share from 0 to 1, and a few words such as "epoch 3 of 10"."""
         self.send("progress", {"done": min(max(done, 0.0), 1.0), "text": text})
 
     def log(self, text: str) -> None:
-        """Write a line into the run's log.
-
-        Args:
-            text: One line.
-        """
+        """Write a line into the run's log."""
         self.send("log", text)
 
     def warn(self, text: str) -> None:
-        """Write a warning into the run's log.
-
-        Args:
-            text: One line.
-        """
+        """Write a warning, one line, into the run's log."""
         self.send("warning", text)
 
 

@@ -30,7 +30,7 @@ _subscribers: list[Callable[[Event], None]] = []
 _run: ContextVar[str] = ContextVar("run", default="")  # each thread has its own
 
 
-def publish(event: Event) -> None:
+def emit(event: Event) -> None:
     """Tell all subscribers, in this thread.
 
     Args:

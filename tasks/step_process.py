@@ -2,10 +2,10 @@
 
 `python -m thaw.tasks.step_process [module …]` imports the modules while it waits for its first request. It reads
 requests from standard input, two lines each: "package.module:function", and one JSON document for the function. It
-answers on standard output with one JSON document a line: `{"progress": …}`, `{"log": …}`, then `{"result": {"answer":
-…, "takes_another": …}}` or `{"error": …}`, after which it ends. One that takes another says `{"ready": true}` when it
-has forgotten the last. Standard input stays open while the parent lives, and its end tells the process to leave. What
-libraries print goes to standard error.
+answers on standard output with one JSON document a line: `{"progress": …}`, `{"log": …}` or `{"warning": …}`, then
+`{"result": {"facts": …, "cost": …, "takes_another": …}}` or `{"error": …}`, after which it ends. One that takes another
+says `{"ready": true}` when it has forgotten the last. Standard input stays open while the parent lives, and its end
+tells the process to leave. What libraries print goes to standard error.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from pydantic_core import to_jsonable_python
 
 from thaw.pipeline_config.errors import ThawError
 from thaw.tasks.process import SECONDS_TO_LEAVE, Reporter
@@ -105,10 +106,12 @@ def _work(name: str, request: str, reporter: Reporter, measured: bool) -> int | 
         _show(attribute)
         function = getattr(importlib.import_module(module), attribute)
         request_class = typing.get_type_hints(function)["work"]
-        answer = function(request_class.model_validate_json(request), reporter)
-        memory = {"peak_memory_bytes": _peak_memory()} if measured else {}
+        started, reporter.seconds_before = time.monotonic(), 0.0
+        facts = to_jsonable_python(function(request_class.model_validate_json(request), reporter))
+        seconds = reporter.seconds_before + time.monotonic() - started
+        cost = {"seconds": seconds, "peak_memory_bytes": _peak_memory() if measured else None}
         takes_another = _is_as_new()
-        reporter.send("result", {"answer": answer | memory, "takes_another": takes_another})
+        reporter.send("result", {"facts": facts, "cost": cost, "takes_another": takes_another})
     except ThawError as error:
         reporter.send("error", {"class": type(error).__name__, "message": str(error)})
         return 1

@@ -1,7 +1,7 @@
 """What the tasks of all steps have in common: retries, caching, the child process, and what the Prefect UI shows."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,35 +12,32 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
-from prefect.exceptions import ObjectNotFound
 from prefect.runtime import task_run as this_task_run
 from prefect.tasks import exponential_backoff
 
-from thaw.pipeline_config.errors import RequestError, TrainingError
+from thaw.pipeline_config.errors import NewerVersionError, RequestError, TrainingError
 from thaw.pipeline_config.schema import ExecutionConfig
-from thaw.tasks.artifacts.cache_policy import ArtifactCachePolicy
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.artifacts.step import Made, Step
+from thaw.tasks.cache_policy import ArtifactCachePolicy
 from thaw.tasks.children import prepare_shared_child, run_in_child
+from thaw.tasks.home import Home
 from thaw.tasks.pace import AtMostEvery
+from thaw.tasks.pending_step import PendingStep
 from thaw.tasks.process import Work
-from thaw.tasks.progress import Event, publish
+from thaw.tasks.progress import Event, emit
 
 StepTask = Task[..., ArtifactRef]
 
+_MOST_LIMITS = 200  # what the server gives at once
 _SECONDS_BETWEEN_UPDATES = 2.0  # an update is a request of some 12 ms to the server
 
 
 def step_task(name: str, *tags: str) -> Callable[[Callable[..., ArtifactRef]], StepTask]:
-    """Make a task of a function that takes `step`, `home` and `execution`.
+    """Make a task of a function that takes a step, the home and the recipe's `execution`.
 
-    Args:
-        name: The task's name in the UI and in `thaw run --json`.
-        *tags: Shown in the UI besides "thaw", where there was work; Prefect's concurrency limits go by them.
-
-    Returns:
-        The decorator.
+    The task itself takes a pending step. `name` is shown in the UI and in `thaw run --json`; the tags are shown besides
+    "thaw", where there was work, and Prefect's concurrency limits go by them.
     """
     shown = sorted({"thaw", *tags})
     as_task = task(
@@ -56,84 +53,72 @@ def step_task(name: str, *tags: str) -> Callable[[Callable[..., ArtifactRef]], S
 
     def decorate(function: Callable[..., ArtifactRef]) -> StepTask:
         @wraps(function)
-        def tagged(step: Step, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+        def tagged(pending: PendingStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
             if context := TaskRunContext.get():
                 context.task_run.tags = shown  # `with_execution` took off those that have no limit
-            return function(step, home, execution)
+            return function(pending.step, home, execution)
 
         return as_task(tagged)
 
     return decorate
 
 
-def with_execution(step: StepTask, execution: ExecutionConfig, *, cached: bool) -> StepTask:
-    """Give a task the retries that a recipe asks for, and of its tags those that it has to wait for.
+def with_execution(task: StepTask, execution: ExecutionConfig, tags: Iterable[str]) -> StepTask:
+    """Give a task the retries that a recipe asks for, and those tags for whose limits it has to wait.
 
-    Args:
-        step: The task.
-        execution: The recipe's `execution`.
-        cached: Whether the task will find its artifact there.
-
-    Returns:
-        The task with retries whose pauses double, each with a random share added, so that runs that failed together do
-        not come back together. Its tags are those that have a concurrency limit on the server.
+    The pauses double, each with a random share added, so that runs that failed together do not come back together.
     """
-    configured = step.with_options(
+    configured = task.with_options(
         retries=execution.retries, retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds)
     )
     # A task with tags first asks for a slot of each tag's limit, though there be no limit. A server on SQLite refuses
     # that as long as it records that the task run is there, and Prefect asks again after two seconds.
-    configured.tags = set() if cached else _with_limit(step.tags)
+    configured.tags = set(tags)
     return configured
 
 
-def _with_limit(tags: Iterable[str]) -> set[str]:
-    limited = set()
+def tags_with_limits() -> set[str]:
+    """Ask the server which tags have a concurrency limit."""
     with get_client(sync_client=True) as client:
-        for tag in tags:
-            try:
-                client.read_global_concurrency_limit_by_name(f"tag:{tag}")
-            except ObjectNotFound:
-                continue
-            limited.add(tag)
-    return limited
+        limits = client.read_global_concurrency_limits(limit=_MOST_LIMITS)
+    return {limit.name.removeprefix("tag:") for limit in limits if limit.name.startswith("tag:")}
 
 
 def build_in_child(
-    name: str, step: Step, work_class: type[Work], home: Path, execution: ExecutionConfig, **request: Any
+    name: str, step: Step, work_class: type[Work], home: Home, execution: ExecutionConfig, **request: Any
 ) -> ArtifactRef:
-    """Build a step's artifact in a child process, and show how it goes.
+    """Build a step's artifact in a child process, and show how it goes; `request` is what this step's work needs."""
+    return build_together_in_child(name, [step], work_class, home, execution, **request)[0]
 
-    Args:
-        name: The task's name.
-        step: The request.
-        work_class: What the step's function takes.
-        home: The home folder.
-        execution: The recipe's `execution`, for the deadline.
-        **request: What this step's work takes besides what every step's does.
 
-    Returns:
-        The artifact.
+def build_together_in_child(
+    name: str, steps: Sequence[Step], work_class: type[Work], home: Home, execution: ExecutionConfig, **request: Any
+) -> list[ArtifactRef]:
+    """Build the artifacts of steps that one child makes, as far as they are not there.
+
+    The work gets the first that is missing as its step, and the others as `also`, with the folders to fill.
     """
     listener = _UiListener(name)
 
-    def work(folder: Path) -> dict[str, Any]:
-        whole = work_class.model_validate({"home": home, "folder": folder, "step": step, **request})
+    def work(missing: Sequence[tuple[Step, Path]]) -> list[Made]:
+        (step, folder), *others = missing
+        also = {"also": [{"step": other, "folder": place} for other, place in others]} if others else {}
+        whole = work_class.model_validate({"home": home, "folder": folder, "step": step, **also, **request})
         seconds = execution.deadline_minutes * 60
         if not step.shares_process:
             prepare_shared_child()  # for the steps after this one, which will have to run, too
         # A second attempt gets a process of its own: what the first failed of may be the process.
         shared = step.shares_process and this_task_run.run_count <= 1
-        return run_in_child(step.work, whole, deadline_seconds=seconds, listener=listener, shared=shared)
+        return run_in_child(step.work, whole, deadline_seconds=seconds, listener=listener, shared=shared).parted()
 
-    return ArtifactStore(home, lambda text: listener("warning", text)).build(step, work)
+    return home.store.telling(lambda text: listener("warning", text)).build_together(steps, work)
 
 
 def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
     """Retry what another attempt may mend, such as a lost process or a full disk; not a wrong recipe or a NaN loss."""
     try:
         state.result()
-    except (RequestError, TrainingError):
+    except (RequestError, TrainingError, NewerVersionError):
         return False
     except Exception:  # noqa: BLE001 (whatever it is, it is the task's failure, and already logged)
         return True
@@ -151,10 +136,10 @@ class _UiListener:
 
     def __call__(self, kind: str, content: Any) -> None:
         if kind == "progress":
-            publish(Event(self._name, "progress", content["text"], content["done"]))
+            emit(Event(self._name, "progress", content["text"], content["done"]))
             self._show_progress(content["done"] * 100, content["text"])
             return
-        publish(Event(self._name, cast(Literal["log", "warning"], kind), content))
+        emit(Event(self._name, cast(Literal["log", "warning"], kind), content))
         self._logger.log({"log": logging.INFO, "warning": logging.WARNING}[kind], content)
 
     def _show_progress(self, percent: float, text: str) -> None:

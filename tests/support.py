@@ -1,19 +1,23 @@
 """What tests of several packages share: small pictures, and steps that run in this process instead of a child."""
 
+import importlib
 import io
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic_core import to_jsonable_python
 
-from thaw.flows import steps
+from thaw.flows.graph import PREPARATION, Node, Walk
 from thaw.pipeline_config.loading import parse_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Cost, Made, Step
 from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter, Work
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 40)}
@@ -57,26 +61,82 @@ def silent_reporter() -> Reporter:
     return Reporter(io.StringIO())
 
 
-def build_here(
-    home: Path, step: Step, work_class: type[Work], function: Callable[[Any, Reporter], dict[str, Any]]
-) -> ArtifactRef:
-    """Build a step's artifact without a child process."""
+def store_of(home: Path) -> ArtifactStore:
+    return Home.open(home).store
 
-    def work(folder: Path) -> dict[str, Any]:
+
+def without_cost(facts: Any = None) -> Made:
+    """What work leaves that took no time; its facts are a pydantic model or a JSON document."""
+    return Made({} if facts is None else to_jsonable_python(facts), Cost(seconds=0.0))
+
+
+def build_here(home: Path, step: Step, work_class: type[Work], function: Callable[[Any, Reporter], Any]) -> ArtifactRef:
+    """Build a step's artifact without a child process."""
+    store = store_of(home)
+
+    def work(folder: Path) -> Made:
         request: dict[str, Any] = {"home": home, "folder": folder, "step": step}
         if "checkpoints" in work_class.model_fields:
-            request["checkpoints"] = ArtifactStore(home).checkpoints(step.key)
-        return function(work_class.model_validate(request), silent_reporter())
+            request["checkpoints"] = store.checkpoints(step.key)
+        return Made.timed(lambda: function(work_class.model_validate(request), silent_reporter())).parted()[0]
 
-    return ArtifactStore(home).build(step, work)
+    return store.build(step, work)
+
+
+class WalkHere(Walk):
+    """Goes through a graph in this process, without Prefect; `ran` names the nodes that had something to do."""
+
+    def __init__(self, recipe: Recipe, home: Path, refresh: Collection[str] = ()) -> None:
+        super().__init__(recipe, Home.open(home), refresh)
+        self.ran: list[str] = []
+
+    def visit(self, node: Node) -> ArtifactRef:
+        if node.prepare is not None:
+            node.prepare(self.home)
+        step = self.request(node)
+        assert step is not None
+        return self.build(node, step)
+
+    def provide(self, node: Node, step: Step) -> Step | None:
+        ref = self.build(node, step)
+        return step if step.is_cacheable(self.home.store.facts(ref, step.facts)) else None
+
+    def build(self, node: Node, step: Step) -> ArtifactRef:
+        if node.name in self.refresh:
+            self.home.store.forget(step.key)
+        if self.home.find(step)[0] is None:
+            self.ran.append(node.name)
+        steps = [each for each in (step, getattr(step, "also", None)) if each is not None]
+        return self.home.store.build_together(steps, lambda missing: self.work(node, missing))[0]
+
+    def work(self, node: Node, missing: Sequence[tuple[Step, Path]], **request: Any) -> list[Made]:
+        """Do the work of a step in this process."""
+        del node
+        (step, folder), *others = missing
+        if others:
+            request["also"] = [{"step": other, "folder": place} for other, place in others]
+        arguments = [self.request_of(step, folder, **request), silent_reporter()]
+        function = function_of(step)  # the verdict's reports nothing
+        return Made.timed(lambda: function(*arguments[: function.__code__.co_argcount])).parted()
+
+    def request_of(self, step: Step, folder: Path, **request: Any) -> Work:
+        """What a step's work gets."""
+        work_class: type[Work] = typing.get_type_hints(function_of(step))["work"]
+        request |= {"home": self.home, "folder": folder, "step": step}
+        if "checkpoints" in work_class.model_fields:
+            request["checkpoints"] = self.home.store.checkpoints(step.key)
+        return work_class.model_validate(request)
+
+
+def function_of(step: Step) -> Any:
+    """What does a step's work."""
+    module, _, name = step.work.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def build_records(home: Path, recipe: Recipe) -> ArtifactRef:
     """Ingest a recipe's source and write its records."""
-    from thaw.tasks.ingest.step import IngestWork
-    from thaw.tasks.ingest.work import ingest
-    from thaw.tasks.records.step import RecordsWork
-    from thaw.tasks.records.work import write_records
-
-    dataset = build_here(home, steps.ingest_step(recipe, home), IngestWork, ingest)
-    return build_here(home, steps.records_step(recipe, dataset), RecordsWork, write_records)
+    walk = WalkHere(recipe, home)
+    walk.go(PREPARATION)
+    ref: ArtifactRef = walk.made["records"]
+    return ref

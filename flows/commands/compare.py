@@ -78,15 +78,15 @@ def compare(request: ComparisonRequest, *, as_json: bool) -> None:
     home = prepare_home(request.home)
     console = Console(stderr=True, highlight=False)
     names = ", ".join(recipe.name for recipe in recipes)
-    console.print(f"thaw: comparing {names}; seeds {', '.join(map(str, seeds))}; home {home}", soft_wrap=True)
-    interruption = start_prefect(home, console)
+    console.print(f"thaw: comparing {names}; seeds {', '.join(map(str, seeds))}; home {home.path}", soft_wrap=True)
+    interruption = start_prefect(home.path, console)
 
     from thaw.flows.compare import compare_recipes
 
     compare_recipes.on_running(interruption.take_over)
     output = None if request.output is None else request.output.expanduser().absolute()
     with LiveProgress(console) as live, subscribed(live):
-        result = compare_recipes(recipes, seeds, home, output, request.workers)
+        result = compare_recipes(recipes, seeds, home.path, output, request.workers)
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from thaw.flows.commands.console import result_console
-from thaw.flows.commands.home import resolve_home
+from thaw.flows.commands.home import open_home
 from thaw.pipeline_config.errors import RequestError
 from thaw.tasks.cleanup.collect import Collected, collect_garbage
 from thaw.tasks.cleanup.garbage import Garbage
@@ -34,7 +34,7 @@ def collect(home: Path | None, *, keep_releases: int, older_than: str, dry_run: 
         ThawError: The age is wrong, a run is going on, or something cannot be removed.
     """
     limits = Limits(keep_releases, young_after=time.time() - seconds_of(older_than))
-    collected = collect_garbage(resolve_home(home), limits, dry_run=dry_run)
+    collected = collect_garbage(open_home(home), limits, dry_run=dry_run)
     for warning in collected.warnings:
         typer.echo(f"thaw: warning: {warning}", err=True)
     if as_json:

@@ -5,39 +5,33 @@ from pathlib import Path
 
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.pipeline_config.settings import Settings
+from thaw.tasks.home import Home
 
 
-def resolve_home(option: Path | None) -> Path:
-    """Find the home folder: the option, else the environment, else `.thaw` here.
+def open_home(option: Path | None) -> Home:
+    """Open the home folder, which may not exist: `--home`, else the environment's, else `.thaw` here.
 
-    Args:
-        option: `--home`, if it was given.
-
-    Returns:
-        An absolute path, which may not exist yet.
+    Raises:
+        NewerVersionError: A later version of thaw has changed its form.
     """
-    return (option or Settings().home).expanduser().absolute()
+    return Home.open((option or Settings().home).expanduser())
 
 
-def prepare_home(option: Path | None) -> Path:
-    """Make sure, before any work, that the home folder can be written.
-
-    Args:
-        option: `--home`, if it was given.
-
-    Returns:
-        The folder, absolute.
+def prepare_home(option: Path | None) -> Home:
+    """Open the home folder, and make sure, before any work, that it can be written.
 
     Raises:
         ArtifactError: It cannot be made or written.
+        NewerVersionError: A later version of thaw has changed its form.
     """
-    home = resolve_home(option)
+    home = open_home(option)
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home):  # has no name, so that nothing stays if this process is killed here
+        home.path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home.path):  # has no name, so that nothing stays if this process is killed here
             pass
     except OSError as error:
         raise ArtifactError(
-            f"Home folder {home} cannot be written: {error.strerror}. Choose another with --home."
+            f"Home folder {home.path} cannot be written: {error.strerror}. Choose another with --home."
         ) from error
+    home.state_layout()
     return home

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from thaw.flows.commands.console import result_console
-from thaw.flows.commands.home import resolve_home
+from thaw.flows.commands.home import open_home
 from thaw.flows.commands.request import RunRequest
 from thaw.flows.plan import plan
 
@@ -21,7 +21,7 @@ def print_plan(request: RunRequest, *, as_json: bool) -> None:
     Raises:
         ThawError: The request was wrong.
     """
-    recipe, refresh, home = request.load_recipe(), request.tasks_to_refresh(), resolve_home(request.home)
+    recipe, refresh, home = request.load_recipe(), request.tasks_to_refresh(), open_home(request.home)
     request.prepare_digests(home)
     tasks = plan(recipe, home, refresh).tasks
     if as_json:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from thaw.flows.commands.home import resolve_home
+from thaw.flows.commands.home import open_home
 from thaw.flows.predict import predict
 
 
@@ -24,7 +24,7 @@ def predict_images(
     Raises:
         ThawError: There is no such release, it is damaged, or a file is not an image.
     """
-    predictions = predict(resolve_home(home), paths, release_id, recipe)
+    predictions = predict(open_home(home), paths, release_id, recipe)
     if as_json:
         typer.echo(json.dumps(predictions, indent=1))
         return

@@ -7,8 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from thaw.flows.commands.console import result_console
-from thaw.flows.commands.home import resolve_home
-from thaw.tasks.releases.registry import Registry
+from thaw.flows.commands.home import open_home
 
 
 def list_releases(home: Path | None, *, as_json: bool) -> None:
@@ -18,7 +17,7 @@ def list_releases(home: Path | None, *, as_json: bool) -> None:
         home: `--home`, if it was given.
         as_json: Print one JSON document.
     """
-    registry = Registry(resolve_home(home))
+    registry = open_home(home).registry
     found = registry.list()
     for name, problem in registry.damaged().items():
         typer.echo(f"thaw: warning: {name}: {problem}", err=True)
@@ -54,7 +53,7 @@ def show_release(release_id: str, home: Path | None, *, as_json: bool) -> None:
     Raises:
         ThawError: There is no such release, or it is damaged.
     """
-    registry = Registry(resolve_home(home))
+    registry = open_home(home).registry
     release = registry.get(release_id)
     registry.verify(release.id)
     if as_json:
@@ -74,7 +73,7 @@ def promote(release_id: str, reason: str, home: Path | None) -> None:
     Raises:
         ThawError: There is no such release, or it is damaged.
     """
-    release = Registry(resolve_home(home)).promote(release_id, reason)
+    release = open_home(home).registry.promote(release_id, reason)
     typer.echo(f"{release.id} is now the champion of {release.recipe}.")
 
 
@@ -89,5 +88,5 @@ def rollback(recipe: str | None, reason: str, home: Path | None) -> None:
     Raises:
         ThawError: There is nothing to go back to.
     """
-    release = Registry(resolve_home(home)).rollback(recipe, reason)
+    release = open_home(home).registry.rollback(recipe, reason)
     typer.echo(f"{release.id} is the champion of {release.recipe} again.")

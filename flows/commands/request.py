@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from thaw.flows.steps import TaskName, with_all_after
+from thaw.flows.graph import TaskName, with_all_after
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
-from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.home import Home
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class RunRequest:
         """
         return with_all_after(self.refresh)
 
-    def prepare_digests(self, home: Path) -> None:
+    def prepare_digests(self, home: Home) -> None:
         """Before anything is looked up: forget the digests of files, if they are not to be trusted.
 
         Args:
@@ -64,4 +64,4 @@ class RunRequest:
             ArtifactError: They cannot be forgotten.
         """
         if self.verify:
-            FileDigests(home).forget()
+            home.digests.forget()

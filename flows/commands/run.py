@@ -1,7 +1,6 @@
 """`thaw run`: one run of a recipe, shown live, and its result."""
 
 from collections.abc import Collection
-from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -13,13 +12,14 @@ from thaw.flows.commands.live import LiveProgress
 from thaw.flows.commands.prefect_settings import prefect_command
 from thaw.flows.commands.request import RunRequest
 from thaw.flows.commands.start_prefect import start_prefect
+from thaw.flows.graph import TaskName
 from thaw.flows.plan import plan
-from thaw.flows.result import RunResult, recall
-from thaw.flows.steps import TaskName
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.children import sharing_children
+from thaw.tasks.home import Home
 from thaw.tasks.progress import subscribed
+from thaw.tasks.runs import RunResult, recall
 
 
 def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
@@ -34,13 +34,13 @@ def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
         ThawError: The request was wrong, or the run failed.
     """
     recipe, refresh = request.load_recipe(), request.tasks_to_refresh()
-    folder = prepare_home(request.home)
+    home = prepare_home(request.home)
     console = Console(stderr=True, highlight=False)
-    console.print(f"thaw: recipe {recipe.name}, seed {recipe.seed}, home {folder}", soft_wrap=True)
-    request.prepare_digests(folder)
-    result = None if always else _up_to_date_result(recipe, folder, refresh)
+    console.print(f"thaw: recipe {recipe.name}, seed {recipe.seed}, home {home.path}", soft_wrap=True)
+    request.prepare_digests(home)
+    result = None if always else _up_to_date_result(recipe, home, refresh)
     if result is None:
-        result = _run_flow(recipe, folder, refresh, console, needs_keras=not always)
+        result = _run_flow(recipe, home, refresh, console, needs_keras=not always)
     else:
         words = "up to date; this is the result of the run that made it (--always runs all the same)"
         console.print(f"thaw: {words}", soft_wrap=True)
@@ -51,22 +51,22 @@ def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
 
 
 def _run_flow(
-    recipe: Recipe, home: Path, refresh: Collection[TaskName], console: Console, *, needs_keras: bool
+    recipe: Recipe, home: Home, refresh: Collection[TaskName], console: Console, *, needs_keras: bool
 ) -> RunResult:
     with sharing_children() as children:
         if needs_keras:
             children.prepare()  # it imports Keras while Prefect starts
-        interruption = start_prefect(home, console)
+        interruption = start_prefect(home.path, console)
 
         from thaw.flows.retrain import retrain
 
         retrain.on_running(interruption.take_over)
         with LiveProgress(console) as live, subscribed(live):
-            return retrain(recipe, home, sorted(refresh))
+            return retrain(recipe, home.path, sorted(refresh))
 
 
-def _up_to_date_result(recipe: Recipe, home: Path, refresh: Collection[TaskName]) -> RunResult | None:
-    with home_in_use(home):  # what the plan has found is there until it is read
+def _up_to_date_result(recipe: Recipe, home: Home, refresh: Collection[TaskName]) -> RunResult | None:
+    with home_in_use(home.path):  # what the plan has found is there until it is read
         planned = plan(recipe, home, refresh)
         return recall(home, planned.last_key) if planned.up_to_date and planned.last_key else None
 

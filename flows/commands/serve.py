@@ -24,7 +24,7 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
         ThawError: A recipe is wrong, or no Prefect server is set.
     """
     recipes = [load_recipe(name, data=data, weights=weights) for name in recipe_names]
-    folder = prepare_home(home)
+    folder = prepare_home(home).path
     if "PREFECT_API_URL" not in os.environ:
         raise RequestError(
             f"thaw serve needs a Prefect server that outlives it. Start one with `{prefect_command()} server start`, "

@@ -29,7 +29,7 @@ def start_prefect(home: Path, console: Console) -> Interruption:
     console.print("thaw: starting Prefect")
     interruption = Interruption()
     server = None if "PREFECT_API_URL" in os.environ else TemporaryServer()
-    importlib.import_module("thaw.flows.journal")  # which takes 2 s, because of Prefect; the server starts beside it
+    importlib.import_module("thaw.flows.task_runner")  # 2 s, because of Prefect; the server starts beside it
     if server is not None:
         server.serve_this_process()
     return interruption

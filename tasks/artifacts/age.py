@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Measured:
+class DiskUsage:
     """A file, or a folder with all that is in it.
 
     Attributes:
@@ -21,7 +21,7 @@ class Measured:
     modified: float
 
 
-def measure(path: Path) -> Measured:
+def disk_usage(path: Path) -> DiskUsage:
     """Measure a file or a folder. Links are not followed.
 
     Args:
@@ -38,7 +38,7 @@ def measure(path: Path) -> Measured:
             continue  # it went while we looked
         size += 0 if each.is_dir() else status.st_size
         modified = max(modified, status.st_mtime)
-    return Measured(size, modified)
+    return DiskUsage(size, modified)
 
 
 def mark_used(path: Path) -> None:

@@ -52,6 +52,8 @@ def _explain_settings(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             lines.append("the images changed")
         elif path == "weights_sha256":
             lines.append("the weights file changed")
+        elif path == "written":
+            lines.append("the recipe is written in another way")
         elif path == "features_key":
             lines.append("its features are others")
         elif rest != ["kind"]:

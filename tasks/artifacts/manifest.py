@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.file_digests import FileDigests
 
 MANIFEST_NAME = "manifest.json"
@@ -44,22 +45,13 @@ class FileEntry(BaseModel):
     sha256: str
 
 
-class Manifest(BaseModel):
-    """The contents of `manifest.json`.
-
-    Attributes:
-        kind: What the artifact is.
-        files: Entries by path relative to the folder, with forward slashes.
-        made_from: The document of the key that it was built under: configuration, inputs, sources, libraries.
-        facts: Small results that do not define the content, such as the seconds that the work took.
-    """
-
-    model_config = ConfigDict(frozen=True)
+class Manifest(Document):
+    """The contents of `manifest.json`."""
 
     kind: str
-    files: dict[str, FileEntry]
-    made_from: dict[str, Any]
-    facts: dict[str, Any]
+    files: dict[str, FileEntry] = Field(description="by path relative to the folder, with forward slashes")
+    made_from: dict[str, Any] = Field(description="the document of the key that it was built under")
+    facts: dict[str, Any] = Field(description="what the work said of its result")
 
     @property
     def checksum(self) -> str:
@@ -67,11 +59,7 @@ class Manifest(BaseModel):
         return digest_of({"made_from": self.made_from, "facts": self.facts})
 
     def encode(self) -> bytes:
-        """Write it as JSON, with its checksum.
-
-        Returns:
-            The content of the file.
-        """
+        """Write it as JSON, with its checksum."""
         return json.dumps(self.model_dump() | {"checksum": self.checksum}, indent=1).encode()
 
     @property
@@ -82,44 +70,24 @@ class Manifest(BaseModel):
 
 
 def digest_of(document: Any) -> str:
-    """Digest a JSON document, whatever the order of its keys.
-
-    Args:
-        document: Mappings with string keys, lists, strings, finite numbers, booleans and None.
-
-    Returns:
-        SHA-256 of its canonical form, in hexadecimal.
+    """Digest a JSON document, whatever the order of its keys: SHA-256 of its canonical form, in hexadecimal.
 
     Raises:
-        TypeError: The document holds anything else.
-        ValueError: The document holds a number that is not finite.
+        TypeError: It holds something that JSON does not have.
+        ValueError: It holds a number that is not finite.
     """
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """Digest a file without reading it whole into memory.
-
-    Args:
-        path: An existing file.
-
-    Returns:
-        SHA-256 of its content, in hexadecimal.
-    """
+    """Digest a file without reading it whole into memory: SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def list_files(folder: Path) -> dict[str, FileEntry]:
-    """Measure every file below a folder, except its manifest.
-
-    Args:
-        folder: An artifact's folder.
-
-    Returns:
-        Entries by relative path, in the order of the paths.
-    """
+    """List every file below an artifact's folder, except its manifest, in the order of their paths."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST_NAME)
     return {
         path.relative_to(folder).as_posix(): FileEntry(bytes=path.stat().st_size, sha256=file_sha256(path))
@@ -128,13 +96,7 @@ def list_files(folder: Path) -> dict[str, FileEntry]:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read an artifact's manifest.
-
-    Args:
-        folder: An artifact's folder.
-
-    Returns:
-        The manifest, as it stands; its files are not looked at.
+    """Read an artifact's manifest, as it stands; its files are not looked at.
 
     Raises:
         ArtifactError: The manifest is missing or damaged.
@@ -148,13 +110,7 @@ def read_manifest(folder: Path) -> Manifest:
 def find_damage(folder: Path, ref: ArtifactRef, digests: FileDigests) -> str | None:
     """Compare an artifact's folder with its name and its manifest: names, sizes and content of all files.
 
-    Args:
-        folder: The artifact's folder.
-        ref: The artifact that it should hold.
-        digests: Knows the files that did not change since they were last read.
-
-    Returns:
-        What is missing, unexpected, or not what it was, with the file's name; None for a whole artifact.
+    Returns what is missing, unexpected, or not what it was, with the file's name; None for a whole artifact.
     """
     path = folder / MANIFEST_NAME
     manifest = _parse_manifest(path)  # always read whole: its checksum and the name that it must give cover all of it
@@ -168,7 +124,7 @@ def find_damage(folder: Path, ref: ArtifactRef, digests: FileDigests) -> str | N
 def _parse_manifest(path: Path) -> Manifest | str:
     try:
         content = path.read_bytes()
-        manifest = Manifest.model_validate_json(content)
+        manifest = Manifest.from_json(content, path)
         if json.loads(content).get("checksum") == manifest.checksum:
             return manifest
     except FileNotFoundError:

@@ -3,20 +3,29 @@
 import ast
 import functools
 import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_jsonable_python
 
 from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of, file_sha256
+
+if TYPE_CHECKING:
+    from thaw.tasks.home import Home
 
 # What these do leaves the numbers alone: they carry settings, whose values stand in the key by themselves, and keep,
 # check and report what others make. All other modules that a step's work imports are part of its key.
 _MAKE_NO_NUMBERS = (
     "thaw.pipeline_config",
     "thaw.tasks.artifacts",
+    "thaw.tasks.home",
     "thaw.tasks.pace",
     "thaw.tasks.process",
     "thaw.tasks.progress",
@@ -24,56 +33,75 @@ _MAKE_NO_NUMBERS = (
 )
 
 
+class Facts(Document):
+    """What a step's work says of its result, small enough to be shown, and the same whenever the result is the same.
+
+    How long it took, and how much memory, is a matter of one build and not of the result: see `Cost`.
+    """
+
+
+class Cost(BaseModel):
+    """What building an artifact took, the last time that it was built."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float = Field(description="wall time of the work, with that of the attempts that it went on from")
+    peak_memory_bytes: int | None = Field(default=None, description="the most that its process held, where known")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step's work leaves besides the files of its artifact: its facts, a JSON document, and what it took.
+
+    Work that makes several artifacts at once gives a list of facts.
+    """
+
+    facts: Any
+    cost: Cost
+
+    @classmethod
+    def timed(cls, work: Callable[[], Any]) -> "Made":
+        """Do work in this process, and note how long it took."""
+        started = time.monotonic()
+        facts = to_jsonable_python(work())
+        return cls(facts, Cost(seconds=time.monotonic() - started))
+
+    def parted(self) -> list["Made"]:
+        """Say the same of each artifact that was made; what that took counts for the first."""
+        facts = self.facts if isinstance(self.facts, list) else [self.facts]
+        return [Made(each, Cost(seconds=0.0) if number else self.cost) for number, each in enumerate(facts)]
+
+
 class Step(BaseModel):
-    """Base of every step's request.
+    """Base of every step's request: its configuration and the references of its inputs are fields of a subclass.
 
-    A subclass adds the step's configuration and the references of its inputs as fields, and says in the class what it
-    makes, which module does the work, and which libraries change the numbers.
-
-    Attributes:
-        kind: Kind of the artifact that the step makes.
-        work: "package.module:function" that does the work, in a child process.
-        libraries: Distributions whose version is part of the key.
-        shares_process: Whether its work needs Keras and may run in a process in which another such step has run.
+    A subclass says of itself which kind of artifact it makes, which "package.module:function" does the work in a child
+    process, what that says of its result, and the distributions whose versions are part of the key. A step that shares
+    a process needs Keras, and may run in one in which another such step has run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
     work: ClassVar[str]
+    facts: ClassVar[type[Facts]] = Facts
     libraries: ClassVar[tuple[str, ...]]
     shares_process: ClassVar[bool] = False
 
     def depends_on(self) -> dict[str, Any]:
-        """Say which configuration and inputs the result depends on.
-
-        Returns:
-            A JSON document. All fields by default; a subclass leaves out what only says where the data are.
-        """
+        """Say which configuration and inputs the result depends on: all fields, unless a subclass leaves some out."""
         return self.model_dump(mode="json", by_alias=True)
 
-    def in_place(self, home: Path, ref: ArtifactRef) -> bool:
-        """Say whether all that the step does, besides making its artifact, is still done.
-
-        Args:
-            home: The home folder.
-            ref: The step's artifact, checked.
-
-        Returns:
-            True for a step that only makes an artifact.
-        """
+    def took_effect(self, home: "Home", ref: ArtifactRef) -> bool:
+        """Say whether all that the step does besides making its artifact is done, and still holds."""
         del home, ref
         return True
 
-    def lasts(self, facts: dict[str, Any]) -> bool:
+    def is_cacheable(self, facts: Facts) -> bool:
         """Say whether what the work made is the answer for good.
 
-        Args:
-            facts: What the work reported.
-
-        Returns:
-            True, but for a step that could not do what was asked for because of something that passes: then the
-            artifact is there, and the next run asks again.
+        It is not for a step that could not do what was asked for because of something that passes, such as a full disk:
+        then the artifact is there, and the next run asks again.
         """
         del facts
         return True
@@ -95,11 +123,7 @@ class Step(BaseModel):
         return digest_of(self.key_document)
 
     def inputs(self) -> dict[str, ArtifactRef]:
-        """List the artifacts that the step reads.
-
-        Returns:
-            References by field name.
-        """
+        """List the artifacts that the step reads, by field name."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: value for name, value in values if isinstance(value, ArtifactRef)}
 
@@ -108,13 +132,8 @@ class Step(BaseModel):
 def source_fingerprint(module: str) -> dict[str, str]:
     """Digest the code of a module, of what it imports of thaw that makes numbers, and of the templates beside them.
 
-    It is the code that counts: comments, docstrings and the layout of lines make no difference.
-
-    Args:
-        module: Dotted name, such as "thaw.tasks.records.write". It is read, not imported.
-
-    Returns:
-        SHA-256 by module name, and by "package/file name" for a file that is not Python.
+    It is the code that counts: comments, docstrings and the layout of lines make no difference. The result has SHA-256
+    by dotted module name, and by "package/file name" for a file that is not Python. Nothing is imported.
 
     Raises:
         ArtifactError: A module's source cannot be found.
@@ -139,13 +158,7 @@ def source_fingerprint(module: str) -> dict[str, str]:
 
 @functools.cache
 def library_version(distribution: str) -> str:
-    """Look up the version of an installed library.
-
-    Args:
-        distribution: Name in the package index, such as "scikit-learn".
-
-    Returns:
-        The version.
+    """Look up the version of an installed library by its name in the package index, such as "scikit-learn".
 
     Raises:
         ArtifactError: It is not installed.

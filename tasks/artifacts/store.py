@@ -14,16 +14,16 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
-from pydantic import BaseModel
 
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.age import mark_used
 from thaw.tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically, writing
+from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.artifacts.manifest import (
     MANIFEST_NAME,
@@ -35,15 +35,21 @@ from thaw.tasks.artifacts.manifest import (
     list_files,
     read_manifest,
 )
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Cost, Facts, Made, Step
 
 _LOGGER = logging.getLogger(__name__)
 _DIGEST = re.compile("[0-9a-f]{64}")
 
+SomeFacts = TypeVar("SomeFacts", bound=Facts)
+Work = Callable[[Sequence[tuple[Step, Path]]], Sequence[Made]]
 
-class _KeyRecord(BaseModel):
+
+class KeyRecord(Document):
+    """The contents of `keys/<key>.json`: which artifact a key led to, what the key is made of, and what it took."""
+
     ref: ArtifactRef
     document: dict[str, Any]
+    cost: Cost | None = None
 
 
 class _DamagedRecordError(Exception):
@@ -51,49 +57,30 @@ class _DamagedRecordError(Exception):
 
 
 class ArtifactStore:
-    """Artifacts below one home folder."""
+    """Artifacts below one home folder; nothing is created before the first build."""
 
-    def __init__(self, home: Path, warn: Callable[[str], None] = _LOGGER.warning) -> None:
-        """Open the store; nothing is created before the first build.
-
-        Args:
-            home: The home folder.
-            warn: Told, in one line, of each damaged file that is set aside.
-        """
-        self.home = home
+    def __init__(self, home: Path, digests: FileDigests, warn: Callable[[str], None] = _LOGGER.warning) -> None:
+        """Open the store; `warn` is told, in one line, of each damaged file that is set aside."""
+        self.home, self.digests = home, digests
         self._warn = warn
-        self._digests = FileDigests(home)
+
+    def telling(self, warn: Callable[[str], None]) -> "ArtifactStore":
+        """The same store, with warnings that go elsewhere."""
+        return ArtifactStore(self.home, self.digests, warn)
 
     def folder(self, ref: ArtifactRef) -> Path:
-        """Say where an artifact's files are.
-
-        Args:
-            ref: The artifact.
-
-        Returns:
-            Its folder, which is not looked at.
-        """
+        """Say where an artifact's files are. Nothing is looked at."""
         return self.home / "artifacts" / ref.kind / ref.digest
 
     def checkpoints(self, key: str) -> Path:
         """Say where the work on a key keeps its checkpoints, for the next attempt if this one is cut short.
 
-        Args:
-            key: A step's key.
-
-        Returns:
-            A folder, which may not exist. It is removed when the key's artifact is in place.
+        The folder may not exist. It is removed when the key's artifact is in place.
         """
         return self.home / "checkpoints" / key
 
-    def open(self, ref: ArtifactRef) -> Path:
-        """Check an artifact, file by file, before it is used.
-
-        Args:
-            ref: The artifact.
-
-        Returns:
-            Its folder.
+    def verified(self, ref: ArtifactRef) -> Path:
+        """Check an artifact, file by file, before it is used, and return its folder.
 
         Raises:
             ArtifactError: A file is missing or damaged; the message names it.
@@ -103,28 +90,26 @@ class ArtifactStore:
             raise ArtifactError(f"{damage}. {REMEDY}")
         return self.folder(ref)
 
-    def facts(self, ref: ArtifactRef) -> dict[str, Any]:
+    def facts(self, ref: ArtifactRef, form: type[SomeFacts]) -> SomeFacts:
         """Read the facts that the work reported when an artifact was built.
 
-        Args:
-            ref: The artifact.
-
-        Returns:
-            The facts, a JSON document.
-
         Raises:
-            ArtifactError: The manifest is missing or damaged.
+            ArtifactError: The manifest is missing or damaged, or of a version of thaw that is not known.
         """
-        return read_manifest(self.folder(ref)).facts
+        path = self.folder(ref) / MANIFEST_NAME
+        try:
+            return form.from_json(json.dumps(read_manifest(self.folder(ref)).facts), path)
+        except ValueError as error:
+            raise ArtifactError(f"{path} does not say of the {ref.kind} what it should. {REMEDY}") from error
 
-    def find(self, key: str) -> ArtifactRef | None:
+    def cost(self, key: str) -> Cost | None:
+        """Look up what it took to build what a key leads to, the last time; None where that is not known."""
+        with contextlib.suppress(OSError, _DamagedRecordError):
+            return self._read_record(key).cost
+        return None
+
+    def look_up(self, key: str) -> ArtifactRef | None:
         """Look up a key. Whatever fails its check is set aside, with a warning, and counts as absent.
-
-        Args:
-            key: A step's key.
-
-        Returns:
-            The artifact, checked; or None where there is none.
 
         Raises:
             ArtifactError: The home folder cannot be read, or what is damaged cannot be set aside.
@@ -141,9 +126,6 @@ class ArtifactStore:
 
         The artifact stays where it is: other keys may lead to it.
 
-        Args:
-            key: A step's key.
-
         Raises:
             ArtifactError: The home folder cannot be written.
         """
@@ -151,15 +133,8 @@ class ArtifactStore:
             self._key_path(key).unlink(missing_ok=True)
             self._remove_checkpoints(key)
 
-    def examine(self, key: str) -> tuple[ArtifactRef | None, str | None]:
-        """Look up a key and change nothing, whatever is found.
-
-        Args:
-            key: A step's key.
-
-        Returns:
-            The artifact if it is there and whole, and else None; and what is wrong with it, if that is why.
-        """
+    def peek(self, key: str) -> tuple[ArtifactRef | None, str | None]:
+        """Look up a key and change nothing: the artifact if it is whole, else what is wrong with it, if it is there."""
         try:
             ref = self._read_record(key).ref
         except FileNotFoundError:
@@ -172,13 +147,9 @@ class ArtifactStore:
         return (None, damage) if damage else (ref, None)
 
     def key_documents(self, kind: str) -> list[dict[str, Any]]:
-        """List the documents of all keys that led to an artifact of a kind.
+        """List the documents of all keys that led to an artifact of a kind, in the order of the keys.
 
-        Args:
-            kind: Such as "records".
-
-        Returns:
-            In the order of the keys. Records that cannot be read or are damaged are left out: they lead nowhere.
+        Records that cannot be read or are damaged are left out: they lead nowhere.
         """
         documents = []
         for path in sorted((self.home / "keys").glob("*.json")):
@@ -187,50 +158,48 @@ class ArtifactStore:
         return [document for document in documents if document.get("kind") == kind]
 
     def mark_used(self, key: str) -> None:
-        """Note that what a key leads to is used now, so that it is not removed as something that nobody uses.
-
-        Args:
-            key: A step's key.
-        """
+        """Note that what a key leads to is used now, so that it is not removed as something that nobody uses."""
         mark_used(self._key_path(key))
 
-    def build(self, step: Step, work: Callable[[Path], dict[str, Any]]) -> ArtifactRef:
+    def build(self, step: Step, work: Callable[[Path], Made]) -> ArtifactRef:
         """Return a step's artifact, and build it first if it is not there. One process at a time builds a key.
 
-        Args:
-            step: What is asked for.
-            work: Fills an empty folder with the artifact's files and returns its facts, a JSON document.
-
-        Returns:
-            The artifact.
+        `work` fills an empty folder with the artifact's files.
 
         Raises:
             ArtifactError: The home folder cannot be written.
         """
-        with self.lock(step.key):
-            building = self.home / "building" / step.key
-            shutil.rmtree(building, ignore_errors=True)  # what a killed build left; the lock says that nobody uses it
-            ref = self._look_up(step.key)
-            if ref is not None:
-                self._remove_checkpoints(step.key)
-                return ref
+        return self.build_together([step], lambda missing: [work(folder) for _, folder in missing])[0]
+
+    def build_together(self, steps: Sequence[Step], work: Work) -> list[ArtifactRef]:
+        """Return the artifacts of several steps, which one piece of work makes, as far as they are not there.
+
+        `work` gets the steps that are missing, each with an empty folder, in the order given.
+
+        Raises:
+            ArtifactError: The home folder cannot be written.
+        """
+        with contextlib.ExitStack() as locks:
+            for key in sorted(step.key for step in steps):  # in one order, so that nobody waits in a circle
+                locks.enter_context(self.lock(key))
+            found = {step.key: self._take(step) for step in steps}
+            missing = [(step, self._building(step)) for step in steps if found[step.key] is None]
             try:
-                make_folder(building)
-                facts = work(building)
-                ref = self._seal(building, step, facts)
+                for _, building in missing:
+                    make_folder(building)
+                made = work(missing) if missing else []
+                for (step, building), each in zip(missing, made, strict=True):
+                    found[step.key] = self._keep(step, building, each)
             finally:
-                shutil.rmtree(building, ignore_errors=True)
-            if step.lasts(facts):
-                self._remember(step, ref)
-            self._remove_checkpoints(step.key)
-            return ref
+                for _, building in missing:
+                    shutil.rmtree(building, ignore_errors=True)
+            return [ref for ref in found.values() if ref is not None]
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold a lock that the kernel frees when its holder dies, however it dies.
 
-        Args:
-            name: What is locked: a key, or another name that is fit for a file.
+        The name is a key, or another one that is fit for a file.
 
         Raises:
             ArtifactError: The home folder cannot be written.
@@ -249,11 +218,27 @@ class ArtifactStore:
         finally:
             lock.release()
 
-    def _remember(self, step: Step, ref: ArtifactRef) -> None:
-        record = _KeyRecord(ref=ref, document=step.key_document)
-        path = self._key_path(step.key)
-        make_folder(path.parent)
-        write_atomically(path, record.model_dump_json(indent=1).encode())
+    def _building(self, step: Step) -> Path:
+        return self.home / "building" / step.key
+
+    def _take(self, step: Step) -> ArtifactRef | None:
+        shutil.rmtree(
+            self._building(step), ignore_errors=True
+        )  # what a killed build left; under the lock nobody uses it
+        ref = self._look_up(step.key)
+        if ref is not None:
+            self._remove_checkpoints(step.key)
+        return ref
+
+    def _keep(self, step: Step, building: Path, made: Made) -> ArtifactRef:
+        ref = self._seal(building, step, made.facts)
+        if step.is_cacheable(self.facts(ref, step.facts)):
+            record = KeyRecord(ref=ref, document=step.key_document, cost=made.cost)
+            path = self._key_path(step.key)
+            make_folder(path.parent)
+            write_atomically(path, record.model_dump_json(indent=1).encode())
+        self._remove_checkpoints(step.key)
+        return ref
 
     def _seal(self, building: Path, step: Step, facts: dict[str, Any]) -> ArtifactRef:
         with writing(building / MANIFEST_NAME):
@@ -292,10 +277,10 @@ class ArtifactStore:
                 path.unlink(missing_ok=True)
         return None
 
-    def _read_record(self, key: str) -> _KeyRecord:
+    def _read_record(self, key: str) -> KeyRecord:
         path = self._key_path(key)
         try:
-            record = _KeyRecord.model_validate_json(path.read_bytes())
+            record = KeyRecord.from_json(path.read_bytes(), path)
             of_this_key = digest_of(record.document) == key and record.document["kind"] == record.ref.kind
             if of_this_key and _DIGEST.fullmatch(record.ref.digest):
                 return record
@@ -304,7 +289,7 @@ class ArtifactStore:
         raise _DamagedRecordError(f"{path} is damaged: it is not the record of this key")
 
     def _damage(self, ref: ArtifactRef) -> str | None:
-        return find_damage(self.folder(ref), ref, self._digests)
+        return find_damage(self.folder(ref), ref, self.digests)
 
     def _set_aside(self, path: Path, damage: str) -> None:
         if not path.exists():  # all of it is gone, or another process has just set it aside
@@ -331,12 +316,7 @@ class ArtifactStore:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document in the form that all artifacts use: sorted keys, so that equal content is equal bytes.
-
-    Args:
-        path: The file.
-        document: Mappings, lists, strings, finite numbers, booleans and None.
-    """
+    """Write a JSON document in the form that all artifacts use: sorted keys, so that equal content is equal bytes."""
     path.write_text(
         json.dumps(document, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
     )

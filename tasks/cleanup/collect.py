@@ -19,7 +19,7 @@ from thaw.tasks.artifacts.in_use import home_at_rest
 from thaw.tasks.cleanup.garbage import TRASH_NAME, Garbage, find_garbage
 from thaw.tasks.cleanup.inventory import take_inventory
 from thaw.tasks.cleanup.kept import Limits, find_kept
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 
 class Collected(BaseModel):
@@ -40,7 +40,7 @@ class Collected(BaseModel):
     warnings: list[str]
 
 
-def collect_garbage(home: Path, limits: Limits, *, dry_run: bool) -> Collected:
+def collect_garbage(home: Home, limits: Limits, *, dry_run: bool) -> Collected:
     """Remove what no kept release, champion or recent run refers to.
 
     Args:
@@ -56,19 +56,19 @@ def collect_garbage(home: Path, limits: Limits, *, dry_run: bool) -> Collected:
         PublishError: It cannot be said which release is a champion.
         ArtifactError: Something cannot be removed. What is left works.
     """
-    if not home.is_dir():
-        return Collected(home=home, dry_run=dry_run, garbage=[], bytes=0, warnings=[])
-    registry = Registry(home)
-    with home_at_rest(home), contextlib.nullcontext() if dry_run else registry.locked():
-        inventory = take_inventory(home)
+    if not home.path.is_dir():
+        return Collected(home=home.path, dry_run=dry_run, garbage=[], bytes=0, warnings=[])
+    registry = home.registry
+    with home_at_rest(home.path), contextlib.nullcontext() if dry_run else registry.locked():
+        inventory = take_inventory(home.path)
         kept = find_kept(inventory, registry, limits)
         garbage = find_garbage(inventory, registry, kept, limits)
         if not dry_run:
             for item in garbage:
-                _remove(home, item)
-            _remove_empty(home / TRASH_NAME)
+                _remove(home.path, item)
+            _remove_empty(home.path / TRASH_NAME)
     total = sum(item.bytes for item in garbage)
-    return Collected(home=home, dry_run=dry_run, garbage=garbage, bytes=total, warnings=kept.warnings)
+    return Collected(home=home.path, dry_run=dry_run, garbage=garbage, bytes=total, warnings=kept.warnings)
 
 
 def _remove(home: Path, item: Garbage) -> None:

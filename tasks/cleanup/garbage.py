@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from thaw.tasks.artifacts.age import measure
-from thaw.tasks.cleanup.entries import entries
+from thaw.tasks.artifacts.age import disk_usage
+from thaw.tasks.artifacts.entries import entries
 from thaw.tasks.cleanup.inventory import Inventory
 from thaw.tasks.cleanup.kept import Kept, Limits, recipe_of
-from thaw.tasks.cleanup.run_records import RUNS_NAME
 from thaw.tasks.releases.registry import Registry
+from thaw.tasks.runs import RUNS_NAME
 from thaw.tasks.training.features.step import FEATURES_KIND
 
 TRASH_NAME = "trash"
@@ -81,7 +81,7 @@ def find_garbage(inventory: Inventory, registry: Registry, kept: Kept, limits: L
 
 
 def _garbage(kind: Kind, path: Path, reason: str, name: str | None = None) -> Garbage:
-    return Garbage(kind=kind, name=name or path.name, path=path, bytes=measure(path).bytes, reason=reason)
+    return Garbage(kind=kind, name=name or path.name, path=path, bytes=disk_usage(path).bytes, reason=reason)
 
 
 def _releases(registry: Registry, kept: Kept, limits: Limits) -> Iterator[Garbage]:
@@ -122,11 +122,11 @@ def _untouched(home: Path, limits: Limits) -> Iterator[Garbage]:
     kinds: dict[Kind, str] = {"checkpoint": "checkpoints", "download": "downloads", "cut short": "building"}
     for kind, folder in kinds.items():
         for path in entries(home / folder, "*"):
-            if measure(path).modified <= limits.young_after:
+            if disk_usage(path).modified <= limits.young_after:
                 yield _garbage(kind, path, "nobody has gone on with it")
     for path in sorted((home / "quarantine").glob("*/*")):
         # A folder that is set aside keeps its time of modification; its inode's change is the moment of the renaming.
-        set_aside = max(measure(path).modified, path.lstat().st_ctime)
+        set_aside = max(disk_usage(path).modified, path.lstat().st_ctime)
         if _SET_ASIDE.fullmatch(path.name) and set_aside <= limits.young_after:
             yield _garbage("quarantine", path, "it was set aside long ago", f"{path.parent.name}/{path.name}")
 

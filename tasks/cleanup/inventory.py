@@ -1,31 +1,24 @@
 """What there is in a home folder, and what refers to what."""
 
 import functools
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from thaw.pipeline_config.errors import ArtifactError, PublishError
-from thaw.tasks.artifacts.age import Measured, measure
+from thaw.tasks.artifacts.age import DiskUsage, disk_usage
+from thaw.tasks.artifacts.entries import entries
 from thaw.tasks.artifacts.manifest import ArtifactRef, read_manifest
-from thaw.tasks.cleanup.entries import entries
-from thaw.tasks.cleanup.run_records import RunRecord, read_run_records
+from thaw.tasks.artifacts.store import KeyRecord
 from thaw.tasks.releases.folders import RELEASE_KIND
 from thaw.tasks.releases.release import read_release
-
-
-class _KeyContent(BaseModel):
-    ref: ArtifactRef
-    document: dict[str, Any]
+from thaw.tasks.runs import RunRecord, read_run_records
 
 
 @dataclass(frozen=True)
-class KeyRecord:
+class KeyFile:
     """A file that leads from a key to an artifact.
 
     Attributes:
@@ -79,7 +72,7 @@ class Inventory:
     """
 
     home: Path
-    keys: list[KeyRecord]
+    keys: list[KeyFile]
     artifacts: dict[ArtifactRef, Artifact]
     runs: list[RunRecord]
     _by_digest: dict[str, ArtifactRef] = field(repr=False)
@@ -120,7 +113,7 @@ def take_inventory(home: Path) -> Inventory:
         What is there.
     """
     keys = [_read_key(path) for path in entries(home / "keys", "[!.]*.json")]
-    leading: dict[ArtifactRef, list[KeyRecord]] = defaultdict(list)
+    leading: dict[ArtifactRef, list[KeyFile]] = defaultdict(list)
     for record in keys:
         if record.ref is not None:
             leading[record.ref].append(record)
@@ -150,17 +143,17 @@ def references_in(document: Any) -> Iterator[ArtifactRef]:
             yield from references_in(child)
 
 
-def _read_key(path: Path) -> KeyRecord:
-    modified = measure(path).modified
+def _read_key(path: Path) -> KeyFile:
+    modified = disk_usage(path).modified
     try:
-        content = _KeyContent.model_validate(json.loads(path.read_bytes()))
+        content = KeyRecord.from_json(path.read_bytes(), path)
     except (OSError, ValueError):  # pydantic's and json's errors are ValueErrors
-        return KeyRecord(path, None, frozenset(), modified)
-    return KeyRecord(path, content.ref, frozenset(references_in(content.document)), modified)
+        return KeyFile(path, None, frozenset(), modified)
+    return KeyFile(path, content.ref, frozenset(references_in(content.document)), modified)
 
 
-def _read_artifact(ref: ArtifactRef, folder: Path, leading: list[KeyRecord]) -> Artifact:
-    measured: Measured = measure(folder)
+def _read_artifact(ref: ArtifactRef, folder: Path, leading: list[KeyFile]) -> Artifact:
+    measured: DiskUsage = disk_usage(folder)
     modified = max([measured.modified, *(record.modified for record in leading)])
     # A key record repeats what the manifest says of the inputs, and stands in for one that is damaged. Both are taken:
     # a flipped bit in a reference is not seen, because an artifact's digest does not depend on what it was made from.

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thaw.pipeline_config.errors import PublishError
-from thaw.tasks.artifacts.age import measure
+from thaw.tasks.artifacts.age import disk_usage
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.cleanup.inventory import Inventory
-from thaw.tasks.cleanup.run_records import RunRecord
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import read_release
+from thaw.tasks.runs import RunRecord
 from thaw.tasks.training.features.step import FEATURES_KIND
 
 _RELEASE_ID = re.compile(r"(?P<recipe>.+)-[0-9a-f]{12}")
@@ -109,7 +109,7 @@ class _Search:
         kept |= {run.release for run in self._inventory.runs if run.release and self._is_young(run.modified)}
         kept |= {release for release, artifacts in self._inventory.by_release.items() if artifacts & young}
         folders = (self._registry.releases / release for release in self._registry.ids())
-        return kept | {folder.name for folder in folders if self._is_young(measure(folder).modified)}
+        return kept | {folder.name for folder in folders if self._is_young(disk_usage(folder).modified)}
 
     def _last_of_each_recipe(self) -> set[str]:
         # No clock decides which were made last; those of which no run is remembered count as the first.

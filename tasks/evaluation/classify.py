@@ -9,7 +9,7 @@ from thaw.pipeline_config.augment_schema import CenterCrop
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.pipeline import evaluation_batches
-from thaw.tasks.training.stage_artifact import StageFacts
+from thaw.tasks.training.stage_facts import StageFacts
 
 
 def classify(

@@ -63,7 +63,7 @@ class Metrics(TypedDict):
     test: SplitMetrics
 
 
-def measure(table: pa.Table, classes: Sequence[str], confidence: float) -> Metrics:
+def compute_metrics(table: pa.Table, classes: Sequence[str], confidence: float) -> Metrics:
     """Compute all metrics of the test split.
 
     Args:

@@ -6,13 +6,11 @@ is what its own weights answer better than those, at the same resolution.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import pyarrow as pa
 import tensorflow as tf
 
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.evaluation.classify import classify
 from thaw.tasks.evaluation.examples import read_example
 from thaw.tasks.evaluation.predictions import predictions_table, write_table
@@ -20,42 +18,38 @@ from thaw.tasks.evaluation.stage_answers_step import (
     STAGE_ONE,
     STAGE_ONE_AT_STAGE_TWO,
     STAGE_TWO,
+    AnswersSummary,
+    StageAnswersFacts,
     StageAnswersWork,
     table_name,
 )
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
-from thaw.tasks.training.stage_artifact import WEIGHTS_NAME, StageFacts, load_classifier, read_stage
+from thaw.tasks.training.stage_artifact import WEIGHTS_NAME, load_classifier, read_stage
+from thaw.tasks.training.stage_facts import StageFacts
 
 
-def answer(work: StageAnswersWork, reporter: Reporter) -> dict[str, Any]:
+def answer(work: StageAnswersWork, reporter: Reporter) -> StageAnswersFacts:
     """Write the predictions tables of both stages' weights.
-
-    Args:
-        work: The request, the home folder and the folder to fill.
-        reporter: Takes progress and log lines.
-
-    Returns:
-        For each table: {"examples": images, "accuracy": share, "loss": cross-entropy}.
 
     Raises:
         ArtifactError: An input fails its check.
         TrainingError: A model gives probabilities that are not finite.
     """
     tf.config.experimental.enable_op_determinism()
-    step, store = work.step, ArtifactStore(work.home)
-    stage_one, stage_two = store.open(step.stage_one), store.open(step.stage_two)
-    facts: dict[str, Any] = {}
-    with SplitReader(store.open(step.records), "test") as reader:
+    step, store = work.step, work.home.store
+    stage_one, stage_two = store.verified(step.stage_one), store.verified(step.stage_two)
+    answers: dict[str, AnswersSummary] = {}
+    with SplitReader(store.verified(step.records), "test") as reader:
         ids = [read_example(reader, index).id for index in range(reader.examples)]
         for name, model, images_as in _models(stage_one, stage_two):
             labels, probabilities = classify(model, reader, images_as, step.batch_size, reporter)
             table = predictions_table(ids, labels, probabilities, reader.classes)
             write_table(table, work.folder / table_name(name))
-            facts[name] = _summary(table)
+            answers[name] = _summary(table)
             words = name.replace("_", " ")
-            reporter.log(f"{words}, {images_as.resolution} pixels: test accuracy {facts[name]['accuracy']:.4f}")
-    return facts
+            reporter.log(f"{words}, {images_as.resolution} pixels: test accuracy {answers[name].accuracy:.4f}")
+    return StageAnswersFacts(answers=answers)
 
 
 def _models(stage_one: Path, stage_two: Path) -> Iterator[tuple[str, keras.Model, StageFacts]]:
@@ -67,10 +61,7 @@ def _models(stage_one: Path, stage_two: Path) -> Iterator[tuple[str, keras.Model
     yield STAGE_ONE_AT_STAGE_TWO, model, read_stage(stage_two)
 
 
-def _summary(table: pa.Table) -> dict[str, Any]:
+def _summary(table: pa.Table) -> AnswersSummary:
     right = table["label"].to_numpy() == table["predicted"].to_numpy()
-    return {
-        "examples": table.num_rows,
-        "accuracy": float(right.mean()),
-        "loss": float(table["loss"].to_numpy().mean()),
-    }
+    loss = float(table["loss"].to_numpy().mean())
+    return AnswersSummary(examples=table.num_rows, accuracy=float(right.mean()), loss=loss)

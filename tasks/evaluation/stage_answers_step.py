@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
+from pydantic import BaseModel, ConfigDict
+
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.process import Work
 
 STAGE_ONE = "stage_one"
@@ -12,18 +14,31 @@ STAGE_TWO = "stage_two"
 ANSWERS = (STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO)  # so that what only the resolution changed can be told apart
 
 
-class StageAnswersStep(Step):
-    """Make a stage answers artifact: a predictions table for each of `ANSWERS`.
+class AnswersSummary(BaseModel):
+    """How some weights did on the test split."""
 
-    Attributes:
-        records: The records artifact; its test split is predicted.
-        stage_one: The first stage. Its weights answer for images as stage one sees them, and as stage two does.
-        stage_two: The second stage. Its weights answer for images as it sees them.
-        batch_size: Images a batch.
+    model_config = ConfigDict(frozen=True)
+
+    examples: int
+    accuracy: float
+    loss: float
+
+
+class StageAnswersFacts(Facts):
+    """A summary for each of `ANSWERS`."""
+
+    answers: dict[str, AnswersSummary]
+
+
+class StageAnswersStep(Step):
+    """Make a stage answers artifact: a predictions table of the test split for each of `ANSWERS`.
+
+    Stage one's weights answer for images as stage one sees them, and as stage two does; stage two's as it sees them.
     """
 
     kind: ClassVar[str] = "stage_answers"
     work: ClassVar[str] = "thaw.tasks.evaluation.stage_answers:answer"
+    facts: ClassVar[type[Facts]] = StageAnswersFacts
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow")
     shares_process: ClassVar[bool] = True
 

@@ -2,29 +2,49 @@
 
 from typing import ClassVar
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from thaw.pipeline_config.schema import EvaluateConfig
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.process import Work
+
+
+class TestSummary(BaseModel):
+    """The metrics of the test split that are short enough for a table of runs; `metrics.json` has the rest."""
+
+    __test__ = False  # pytest takes a class of this name for a test
+
+    model_config = ConfigDict(frozen=True)
+
+    examples: int
+    correct: int
+    accuracy: float
+    accuracy_ci: tuple[float, float]
+    confidence: float
+    loss: float
+    top_5_accuracy: float | None = Field(default=None, description="where there are more than five classes")
+    macro_f1: float
+    expected_calibration_error: float
+
+
+class EvaluationFacts(Facts):
+    """How the model did."""
+
+    test: TestSummary
 
 
 class EvaluateStep(Step):
     """Make an evaluation artifact: predictions, `metrics.json`, `history.parquet`, `pictures/` and `report.html`.
 
-    Attributes:
-        recipe_name: The recipe's name, for the report's title.
-        records: The records artifact; its test split is judged.
-        stage_one: The first stage, for its learning curves.
-        stage_two: The second stage, whose model is judged.
-        stage_one_settings: The recipe's `stage_one`, for the report.
-        stage_two_settings: The recipe's `stage_two`, for the report.
-        evaluate: The recipe's `evaluate`.
-        seed: The recipe's seed; it chooses the images that are shown.
+    The second stage's model is judged, on the test split. The stages' settings and the recipe's name are for the
+    report, and the seed chooses the images that it shows.
     """
 
     kind: ClassVar[str] = "evaluation"
     work: ClassVar[str] = "thaw.tasks.evaluation.work:evaluate"
+    facts: ClassVar[type[Facts]] = EvaluationFacts
     shares_process: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = (
         "tensorflow",

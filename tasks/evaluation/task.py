@@ -1,23 +1,22 @@
 """The Prefect tasks of evaluation: judge the model, compare it with the champion, and tell its stages apart."""
 
-from pathlib import Path
-
 from prefect.artifacts import create_table_artifact
 
 from thaw.pipeline_config.schema import ExecutionConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.artifacts.step import Made
 from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep, StageAnswersWork
-from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork
+from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork, EvaluationFacts
 from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
+from thaw.tasks.home import Home
 from thaw.tasks.task import build_in_child, step_task
 
 
 @step_task("evaluate", "evaluation")
-def evaluate(step: EvaluateStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+def evaluate(step: EvaluateStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
     """Judge the second stage's model on the test split: an evaluation artifact."""
     ref = build_in_child("evaluate", step, EvaluateWork, home, execution)
-    metrics = ArtifactStore(home).facts(ref)["test"]
+    metrics = home.store.facts(ref, EvaluationFacts).test.model_dump(mode="json", exclude_none=True)
     create_table_artifact(
         [{"metric": name.replace("_", " "), "value": str(value)} for name, value in metrics.items()],
         key="test-metrics",
@@ -27,15 +26,16 @@ def evaluate(step: EvaluateStep, home: Path, execution: ExecutionConfig) -> Arti
 
 
 @step_task("stage_answers", "evaluation")
-def answer_for_stages(step: StageAnswersStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+def answer_for_stages(step: StageAnswersStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
     """Let both stages' weights answer on the test split: a stage answers artifact."""
     return build_in_child("stage_answers", step, StageAnswersWork, home, execution)
 
 
 @step_task("verdict", "evaluation")
-def compare_with_champion(step: VerdictStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+def compare_with_champion(step: VerdictStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
     """Say whether the model is better than the champion: a verdict artifact."""
     del execution  # two small documents are compared here, not in a child
-    return ArtifactStore(home).build(
-        step, lambda folder: write_verdict(VerdictWork(home=home, folder=folder, step=step))
+
+    return home.store.build(
+        step, lambda folder: Made.timed(lambda: write_verdict(VerdictWork(home=home, folder=folder, step=step)))
     )

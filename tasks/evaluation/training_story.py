@@ -2,7 +2,7 @@
 
 from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig, Train
 from thaw.tasks.evaluation.report import StageSummary
-from thaw.tasks.training.stage_artifact import StageFacts
+from thaw.tasks.training.stage_facts import StageFacts
 
 _WORDS = {
     "all": "the whole network",
@@ -11,16 +11,8 @@ _WORDS = {
 }
 
 
-def summarize(facts: StageFacts, settings: StageConfig) -> StageSummary:
-    """Bring together what the report says of a stage.
-
-    Args:
-        facts: What happened.
-        settings: What was asked for.
-
-    Returns:
-        The summary.
-    """
+def summarize_stage(facts: StageFacts, settings: StageConfig) -> StageSummary:
+    """Bring together what happened in a stage, and what was asked for."""
     return StageSummary(
         name=facts.name.replace("_", " "),
         resolution=facts.resolution,
@@ -37,14 +29,7 @@ def summarize(facts: StageFacts, settings: StageConfig) -> StageSummary:
 
 
 def describe(train: Train) -> str:
-    """Say in words what a stage trains.
-
-    Args:
-        train: The stage's `train`.
-
-    Returns:
-        A few words.
-    """
+    """Say in a few words what a stage trains."""
     match train:
         case FromLayer(from_layer=int(index)):
             return f"from layer {index} of the backbone on"

@@ -3,26 +3,22 @@
 The work is a comparison of two small documents, so it is done in the flow's process, without a child.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from thaw.tasks.artifacts.atomic import writing
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.step import Facts, Step
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.process import Work
 from thaw.tasks.releases.verdict import VERDICT_NAME, Opponent, Outcome, TestMetrics, Verdict, read_test_metrics
 
 
 class VerdictStep(Step):
-    """Make a verdict artifact: `verdict.json`.
-
-    Attributes:
-        evaluation: The new model's evaluation.
-        opponent: What it is compared with; None for the first model of its recipe.
-    """
+    """Make a verdict artifact, `verdict.json`, on a new model: without a champion it is the first of its recipe."""
 
     kind: ClassVar[str] = "verdict"
     work: ClassVar[str] = "thaw.tasks.evaluation.verdict:write_verdict"
+    facts: ClassVar[type[Facts]] = Verdict
     libraries: ClassVar[tuple[str, ...]] = ()
 
     evaluation: ArtifactRef
@@ -35,35 +31,21 @@ class VerdictWork(Work):
     step: VerdictStep
 
 
-def write_verdict(work: VerdictWork) -> dict[str, Any]:
+def write_verdict(work: VerdictWork) -> Verdict:
     """Write the verdict on a new model.
-
-    Args:
-        work: The request.
-
-    Returns:
-        The verdict, a JSON document.
 
     Raises:
         ArtifactError: The evaluation is damaged, or the verdict cannot be written.
     """
-    folder = ArtifactStore(work.home).open(work.step.evaluation)
-    verdict = decide(read_test_metrics(folder), work.step.opponent).model_dump(mode="json")
+    folder = work.home.store.verified(work.step.evaluation)
+    verdict = decide(read_test_metrics(folder), work.step.opponent)
     with writing(work.folder / VERDICT_NAME):
-        write_json(work.folder / VERDICT_NAME, verdict)
+        write_json(work.folder / VERDICT_NAME, verdict.model_dump(mode="json"))
     return verdict
 
 
 def decide(candidate: TestMetrics, champion: Opponent | None) -> Verdict:
-    """Apply the rule: a model is better if its accuracy on the test split is higher.
-
-    Args:
-        candidate: The new model's metrics.
-        champion: What it is compared with.
-
-    Returns:
-        The verdict.
-    """
+    """Apply the rule: a model is better if its accuracy on the test split is higher."""
     outcome: Outcome
     if champion is None:
         outcome, reason = "first", f"Test accuracy {_words(candidate)}; there is no champion to compare with."

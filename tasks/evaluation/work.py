@@ -2,48 +2,28 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import tensorflow as tf
 
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.classify import classify
 from thaw.tasks.evaluation.examples import read_example
 from thaw.tasks.evaluation.gallery import Gallery
 from thaw.tasks.evaluation.history import read_histories
-from thaw.tasks.evaluation.metrics import Metrics, measure
+from thaw.tasks.evaluation.metrics import Metrics, compute_metrics
 from thaw.tasks.evaluation.predictions import predictions_table, write_table
 from thaw.tasks.evaluation.report import ReportContent, render_report
-from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork
-from thaw.tasks.evaluation.training_story import summarize
+from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork, EvaluationFacts, TestSummary
+from thaw.tasks.evaluation.training_story import summarize_stage
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
-from thaw.tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
-
-# The metrics that are short enough for a table of runs; the rest is in `metrics.json`.
-_HEADLINES = (
-    "examples",
-    "correct",
-    "accuracy",
-    "accuracy_ci",
-    "confidence",
-    "loss",
-    "top_5_accuracy",
-    "macro_f1",
-    "expected_calibration_error",
-)
+from thaw.tasks.training.stage_artifact import load_classifier, read_stage
+from thaw.tasks.training.stage_facts import StageFacts
 
 
-def evaluate(work: EvaluateWork, reporter: Reporter) -> dict[str, Any]:
+def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
     """Judge the second stage's model on the test split and write the evaluation artifact.
-
-    Args:
-        work: The request, the home folder and the folder to fill.
-        reporter: Takes progress and log lines.
-
-    Returns:
-        {"test": the metrics without tables and curves}.
 
     Raises:
         ArtifactError: An input fails its check.
@@ -51,13 +31,13 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> dict[str, Any]:
         TrainingError: The model gives probabilities that are not finite.
     """
     tf.config.experimental.enable_op_determinism()
-    step, store = work.step, ArtifactStore(work.home)
-    records = store.open(step.records)
-    stages = [store.open(step.stage_one), store.open(step.stage_two)]
+    step, store = work.step, work.home.store
+    records = store.verified(step.records)
+    stages = [store.verified(step.stage_one), store.verified(step.stage_two)]
     facts = [read_stage(folder) for folder in stages]
     with SplitReader(records, "train") as train_split, SplitReader(records, "test") as test_split:
         table = _predict(stages[-1], test_split, step, reporter)
-        metrics = measure(table, test_split.classes, step.evaluate.confidence)
+        metrics = compute_metrics(table, test_split.classes, step.evaluate.confidence)
         history = read_histories({fact.name: folder for fact, folder in zip(facts, stages, strict=True)})
         write_table(table, work.folder / "predictions.parquet")
         write_table(history, work.folder / "history.parquet")
@@ -70,9 +50,9 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> dict[str, Any]:
         gallery.draw_metrics(metrics["test"])
         gallery.draw_test(test_split, table)
         _write_report(work, metrics, facts, train_split.examples)
-    test = dict(metrics["test"])
-    reporter.log(f"test accuracy {test['accuracy']:.4f} on {test['examples']:,} images, loss {test['loss']:.4f}")
-    return {"test": {name: test[name] for name in _HEADLINES if name in test}}
+    test = TestSummary.model_validate(metrics["test"])
+    reporter.log(f"test accuracy {test.accuracy:.4f} on {test.examples:,} images, loss {test.loss:.4f}")
+    return EvaluationFacts(test=test)
 
 
 def _predict(stage: Path, reader: SplitReader, step: EvaluateStep, reporter: Reporter) -> pa.Table:
@@ -88,7 +68,7 @@ def _write_report(work: EvaluateWork, metrics: Metrics, facts: Sequence[StageFac
         recipe_name=work.step.recipe_name,
         backbone=facts[-1].backbone,
         metrics=metrics["test"],
-        stages=[summarize(fact, config) for fact, config in zip(facts, settings, strict=True)],
+        stages=[summarize_stage(fact, config) for fact, config in zip(facts, settings, strict=True)],
         training_images=training_images,
         digests={
             "Records": work.step.records.digest,

@@ -1,6 +1,6 @@
 """One run of a comparison, measured: what it cost, and which test images it got right."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Cost
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.evaluation.paired_difference import Bools
 from thaw.tasks.evaluation.stage_answers_step import ANSWERS, STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO, table_name
-from thaw.tasks.records.index import read_index
+from thaw.tasks.training.stage_facts import StageFacts
 
 
 class StageCost(BaseModel):
@@ -83,41 +84,25 @@ class MeasuredRun:
 
 
 @dataclass(frozen=True)
-class RunArtifacts:
-    """What a run left.
+class TrainedStage:
+    """A stage that a run has made: its artifact, its key, and the key of the features that it learned from, if any."""
 
-    Attributes:
-        records: The records artifact.
-        stage_one: The first stage.
-        stage_two: The second stage.
-        answers: The stage answers artifact.
-    """
-
-    records: ArtifactRef
-    stage_one: ArtifactRef
-    stage_two: ArtifactRef
-    answers: ArtifactRef
+    ref: ArtifactRef
+    key: str
+    features_key: str | None
 
 
-def measure_run(store: ArtifactStore, recipe: str, seed: int, artifacts: RunArtifacts) -> MeasuredRun:
-    """Read what a run left.
-
-    Args:
-        store: Where it is.
-        recipe: The recipe's name.
-        seed: The seed.
-        artifacts: What the run made.
-
-    Returns:
-        The run, measured.
+def measured_run(
+    store: ArtifactStore, recipe: str, seed: int, stages: Sequence[TrainedStage], answers: ArtifactRef
+) -> MeasuredRun:
+    """Read what a run left: its two stages, and the answers of both on the test split.
 
     Raises:
         ArtifactError: A file is missing or damaged.
     """
-    training_images = read_index(store.open(artifacts.records)).splits["train"].examples
-    stage_one = _stage_cost(store, artifacts.stage_one, training_images)
-    stage_two = _stage_cost(store, artifacts.stage_two, training_images)
-    folder = store.open(artifacts.answers)
+    facts = [store.facts(stage.ref, StageFacts) for stage in stages]
+    costs = [_stage_cost(store, stage, each) for stage, each in zip(stages, facts, strict=True)]
+    folder = store.verified(answers)
     tables = {name: pq.read_table(folder / table_name(name)).sort_by("id") for name in ANSWERS}
     right = {
         name: np.asarray(table["label"].to_numpy() == table["predicted"].to_numpy()) for name, table in tables.items()
@@ -131,21 +116,22 @@ def measure_run(store: ArtifactStore, recipe: str, seed: int, artifacts: RunArti
         loss=float(tables[STAGE_TWO]["loss"].to_numpy().mean()),
         stage_one_accuracy=accuracy[STAGE_ONE],
         stage_one_at_stage_two_accuracy=accuracy[STAGE_ONE_AT_STAGE_TWO],
-        stage_one=stage_one,
-        stage_two=stage_two,
-        training_seconds=stage_one.seconds + stage_two.seconds,
-        weights_sha256=store.facts(artifacts.stage_two)["weights_sha256"],
+        stage_one=costs[0],
+        stage_two=costs[1],
+        training_seconds=sum(cost.seconds for cost in costs),
+        weights_sha256=facts[-1].weights_sha256,
     )
     return MeasuredRun(row, tuple(tables[STAGE_TWO]["id"].to_pylist()), right)
 
 
-def _stage_cost(store: ArtifactStore, stage: ArtifactRef, training_images: int) -> StageCost:
-    facts = store.facts(stage)
-    seconds = facts["training_seconds"] + facts["feature_seconds"]
+def _stage_cost(store: ArtifactStore, stage: TrainedStage, facts: StageFacts) -> StageCost:
+    cost = store.cost(stage.key) or Cost(seconds=0.0)
+    features = store.cost(stage.features_key) if stage.features_key and facts.feature_views else None
+    seconds = cost.seconds + (0.0 if features is None else features.seconds)
     return StageCost(
-        resolution=facts["resolution"],
-        epochs=facts["epochs"],
+        resolution=facts.resolution,
+        epochs=facts.epochs,
         seconds=seconds,
-        images_per_second=facts["epochs"] * training_images / seconds,
-        peak_memory_bytes=facts.get("peak_memory_bytes"),
+        images_per_second=facts.epochs * facts.training_images / seconds if seconds else 0.0,
+        peak_memory_bytes=cost.peak_memory_bytes,
     )

@@ -122,7 +122,7 @@ class Comparison(_Row):
     runs: list[RunRow]
 
 
-def summarize(runs: Sequence[MeasuredRun]) -> Comparison:
+def compare_runs(runs: Sequence[MeasuredRun]) -> Comparison:
     """Compare recipes.
 
     Args:

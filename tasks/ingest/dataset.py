@@ -1,4 +1,4 @@
-"""The dataset artifact: `manifest.parquet`, a row per image, and `dataset.json`, what is true of all of them."""
+"""The dataset artifact: `images.parquet`, a row per image, and `dataset.json`, what is true of all of them."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.ingest.sources.base import one_line
 
-MANIFEST = "manifest.parquet"
+IMAGES = "images.parquet"
 SUMMARY = "dataset.json"
 
 Counts = dict[SplitName, dict[str, int]]
@@ -35,7 +35,7 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class DatasetImage:
-    """One row of the manifest.
+    """One row of the table.
 
     Attributes:
         id: SHA-256 of the encoded bytes, in hexadecimal.
@@ -83,7 +83,7 @@ class Dataset:
 
     Attributes:
         classes: Class names, by label.
-        images: The rows of the manifest, in its order: by split (train, validation, test), then label, then id.
+        images: The rows of the table, in its order: by split (train, validation, test), then label, then id.
     """
 
     classes: list[str]
@@ -117,7 +117,7 @@ def write_dataset(folder: Path, dataset: Dataset, *, duplicates: int, unreadable
     """
     rows = sorted(dataset.images, key=lambda image: (SPLITS.index(image.split), image.label, image.id))
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_SCHEMA)
-    pq.write_table(table, folder / MANIFEST, compression="zstd")
+    pq.write_table(table, folder / IMAGES, compression="zstd")
     summary = {
         "classes": dataset.classes,
         "counts": count_images(dataset.classes, rows),
@@ -141,7 +141,7 @@ def read_dataset(folder: Path) -> Dataset:
     """
     try:
         classes = json.loads((folder / SUMMARY).read_bytes())["classes"]
-        rows = pq.read_table(folder / MANIFEST, schema=_SCHEMA).to_pylist()
+        rows = pq.read_table(folder / IMAGES, schema=_SCHEMA).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise ArtifactError(f"{folder} is not a dataset: {error}. Run again to rebuild it.") from error
     return Dataset(classes, [DatasetImage(**row) for row in rows])

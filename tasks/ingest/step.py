@@ -2,22 +2,30 @@
 
 from typing import Any, ClassVar
 
-from thaw.pipeline_config.dataset_schema import DatasetConfig
-from thaw.tasks.artifacts.step import Step
+from thaw.pipeline_config.dataset_schema import DatasetConfig, SplitName
+from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.process import Work
 
 
-class IngestStep(Step):
-    """Make a dataset artifact: `manifest.parquet` and `dataset.json`.
+class DatasetFacts(Facts):
+    """What there is in a dataset, and what was left out."""
 
-    Attributes:
-        dataset: The recipe's `dataset`.
-        seed: The recipe's seed, which the cuts depend on.
-        content: Digest of what the source holds, from `thaw.tasks.ingest.sources.content_digest`.
+    classes: int
+    examples: dict[SplitName, int]
+    duplicates: int
+    in_conflict: int
+    unreadable: int
+
+
+class IngestStep(Step):
+    """Make a dataset artifact: `images.parquet` and `dataset.json`.
+
+    `seed` decides over the cuts, and `content` is the digest of what the source holds.
     """
 
     kind: ClassVar[str] = "dataset"
     work: ClassVar[str] = "thaw.tasks.ingest.work:ingest"
+    facts: ClassVar[type[Facts]] = DatasetFacts
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "pyarrow", "scikit-learn")
 
     dataset: DatasetConfig

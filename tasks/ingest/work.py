@@ -1,7 +1,5 @@
 """The ingest step: from a source to a dataset artifact."""
 
-from typing import Any
-
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.checks import check_classes, check_counts
@@ -10,19 +8,12 @@ from thaw.tasks.ingest.duplicates import check_conflicts, drop_duplicates
 from thaw.tasks.ingest.scan import ScannedImage, check_unreadable, scan_images
 from thaw.tasks.ingest.sources import content_digest, open_source
 from thaw.tasks.ingest.splits import assign_split, plan_splits
-from thaw.tasks.ingest.step import IngestWork
+from thaw.tasks.ingest.step import DatasetFacts, IngestWork
 from thaw.tasks.process import Reporter
 
 
-def ingest(work: IngestWork, report: Reporter) -> dict[str, Any]:
+def ingest(work: IngestWork, report: Reporter) -> DatasetFacts:
     """Read a source's images, check them, and decide which split each belongs to.
-
-    Args:
-        work: The request, and the folder to fill.
-        report: Takes progress and warnings.
-
-    Returns:
-        Facts: classes, images per split, files left out.
 
     Raises:
         DatasetError: The source is not fit to train on; the message says what is wrong and what would be right.
@@ -52,13 +43,13 @@ def ingest(work: IngestWork, report: Reporter) -> dict[str, Any]:
     for warning in check_counts(counts):
         report.warn(warning)
     write_dataset(work.folder, Dataset(list(classes), images), duplicates=duplicates, unreadable=unreadable)
-    return {
-        "classes": len(classes),
-        "examples": {split: sum(of_split.values()) for split, of_split in counts.items()},
-        "duplicates": duplicates,
-        "in_conflict": in_conflict,
-        "unreadable": len(unreadable),
-    }
+    return DatasetFacts(
+        classes=len(classes),
+        examples={split: sum(of_split.values()) for split, of_split in counts.items()},
+        duplicates=duplicates,
+        in_conflict=in_conflict,
+        unreadable=len(unreadable),
+    )
 
 
 def _row(image: ScannedImage, labels: dict[str, int], split: SplitName) -> DatasetImage:

@@ -1,7 +1,8 @@
-"""The recipe as a release states it: every default filled in, and nothing of the machine that ran it. No TensorFlow."""
+"""The recipe as a release states it: as it was written, and with every default filled in. No TensorFlow."""
 
 from typing import Any
 
+from thaw.pipeline_config.dataset_schema import SourceConfig
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.yaml_dialect import write_yaml
 
@@ -9,33 +10,22 @@ from thaw.pipeline_config.yaml_dialect import write_yaml
 WEIGHTS_PLACEHOLDER = "backbone.weights.h5"
 
 
-def portable_recipe(recipe: Recipe) -> dict[str, Any]:
+def portable_recipe(recipe: Recipe, *, resolved: bool) -> dict[str, Any]:
     """Leave out of a recipe what has no influence on its result: when and how it is run, and where files are.
 
-    Args:
-        recipe: The recipe, resolved.
-
-    Returns:
-        A JSON document that is a valid recipe.
+    The result is a valid recipe: with every default filled in, or else as it was written.
     """
-    document = recipe.model_dump(mode="json", by_alias=True, exclude={"schedule", "execution"})
+    document = recipe.resolved.model_dump(mode="json", by_alias=True) if resolved else recipe.as_written()
+    for name in ("schedule", "execution"):
+        document.pop(name, None)
     document["dataset"]["source"] |= recipe.dataset.source.of_this_machine()
     if recipe.model.weights not in (None, "imagenet"):
         document["model"]["weights"] = WEIGHTS_PLACEHOLDER
     return document
 
 
-def recipe_yaml(recipe: Recipe) -> str:
-    """Write a recipe as a file that `thaw run` takes.
-
-    Args:
-        recipe: The recipe, resolved.
-
-    Returns:
-        YAML, opened by a comment that says how to run it.
-    """
-    document = portable_recipe(recipe)
-    options = " --data DIR" if recipe.dataset.source.of_this_machine() else ""
-    options += " --weights FILE" if document["model"]["weights"] == WEIGHTS_PLACEHOLDER else ""
-    comment = f"# The recipe that made this release, with every default filled in.   thaw run recipe.yaml{options}\n"
-    return comment + write_yaml(document)
+def recipe_yaml(document: dict[str, Any], name: str, words: str, source: SourceConfig) -> str:
+    """Write a portable recipe as a file that `thaw run` takes, opened by a comment that says how."""
+    options = " --data DIR" if source.of_this_machine() else ""
+    options += " --weights FILE" if document["model"].get("weights") == WEIGHTS_PLACEHOLDER else ""
+    return f"# The recipe that made this release, {words}.   thaw run {name}{options}\n" + write_yaml(document)

@@ -1,18 +1,15 @@
 """From a release artifact to a release, and to the champion if it is better. In the flow's process, no TensorFlow."""
 
-from contextlib import nullcontext
-from pathlib import Path
-
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.home import Home
 from thaw.tasks.releases.folders import install
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import Release, ReleaseInfo, read_release, read_verdict
 from thaw.tasks.releases.verdict import Opponent, Verdict
 
 
-def publish(home: Path, ref: ArtifactRef) -> ReleaseInfo:
+def publish(home: Home, ref: ArtifactRef) -> ReleaseInfo:
     """Put a release into `releases/`, and make it its recipe's champion if its verdict says so.
 
     Doing it again changes nothing: a whole folder is kept, a damaged one is rebuilt, and a release that was the
@@ -29,11 +26,11 @@ def publish(home: Path, ref: ArtifactRef) -> ReleaseInfo:
         ArtifactError: The artifact is damaged.
         PublishError: The home folder cannot be written. The champion is as it was, unless the message says otherwise.
     """
-    artifact = ArtifactStore(home).open(ref)
+    artifact = home.store.verified(ref)
     release, verdict = read_release(artifact), read_verdict(artifact)
-    registry = Registry(home)
+    registry = home.registry
     with registry.locked():
-        install(home, artifact, release.id)
+        install(home.path, artifact, release.id)
         if not registry.was_champion(release.id):
             verdict = _verdict_now(registry, release, verdict)
             if verdict.verdict != "not better":
@@ -41,32 +38,21 @@ def publish(home: Path, ref: ArtifactRef) -> ReleaseInfo:
     return registry.get(release.id)
 
 
-def find_opponent(home: Path, recipe: str, evaluation: ArtifactRef, *, repair: bool = True) -> Opponent | None:
-    """Find what a new model is to be compared with: the recipe's champion.
+def find_opponent(home: Home, recipe: str, evaluation: ArtifactRef) -> Opponent | None:
+    """Find what a new model is to be compared with: the recipe's champion; None for the first model of its recipe.
 
-    Args:
-        home: The home folder.
-        recipe: The recipe's name.
-        evaluation: The new model's evaluation. If the champion was made from this very one, the answer is what the
-            champion was compared with, so that a run that is repeated asks for the same verdict.
-        repair: Whether a damaged champion, or a change that was interrupted, is mended first; else nothing is written.
-
-    Returns:
-        The opponent; None for the first model of its recipe.
+    If the champion was made from this very evaluation, the answer is what the champion was compared with, so that a run
+    that is repeated asks for the same verdict.
 
     Raises:
-        PublishError: The champion is missing or damaged, and so is the artifact that it was copied from.
+        PublishError: The champion is missing or damaged.
     """
-    registry = Registry(home)
-    if not registry.releases.exists():
+    champion = home.registry.champion(recipe)
+    if champion is None:
         return None
-    with registry.locked() if repair else nullcontext():
-        champion = registry.champion(recipe)
-        if champion is None:
-            return None
-        if champion.evaluation == evaluation.digest:
-            return read_verdict(champion.path).champion
-        return champion.as_opponent()
+    if champion.evaluation == evaluation.digest:
+        return read_verdict(champion.path).champion
+    return champion.as_opponent()
 
 
 def _verdict_now(registry: Registry, release: Release, verdict: Verdict) -> Verdict:

@@ -1,37 +1,39 @@
 """The request for a release, and what its key is made of."""
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 from thaw.pipeline_config.errors import PublishError, RequestError
 from thaw.pipeline_config.schema import Recipe
-from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
+from thaw.tasks.artifacts.step import Facts, Step
+from thaw.tasks.home import Home
 from thaw.tasks.process import Work
 from thaw.tasks.publishing.portable_recipe import portable_recipe
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.releases.verdict import Outcome
+
+
+class ReleaseFacts(Facts):
+    """Which release was made, with which verdict."""
+
+    id: str
+    verdict: Outcome
 
 
 class PublishStep(Step):
     """Make a release artifact: all files of a release, signed off in `SHA256SUMS`.
 
-    Attributes:
-        recipe: The whole recipe, resolved.
-        dataset: The dataset artifact, for the numbers of images.
-        records: The records artifact, for its digest.
-        stage_one: The first stage, for its facts.
-        stage_two: The second stage, whose model is released.
-        evaluation: The evaluation, whose files are part of the release.
-        verdict: What the comparison with the champion said.
+    The second stage's model is released, with the evaluation's files; the other inputs are for what the card says.
+    `recipe` is resolved, and `written` is what was written of it.
     """
 
     kind: ClassVar[str] = "release"
     work: ClassVar[str] = "thaw.tasks.publishing.work:write_release"
+    facts: ClassVar[type[Facts]] = ReleaseFacts
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras")
     shares_process: ClassVar[bool] = True
 
     recipe: Recipe
+    written: dict[str, Any]
     dataset: ArtifactRef
     records: ArtifactRef
     stage_one: ArtifactRef
@@ -39,19 +41,20 @@ class PublishStep(Step):
     evaluation: ArtifactRef
     verdict: ArtifactRef
 
-    def in_place(self, home: Path, ref: ArtifactRef) -> bool:
+    def took_effect(self, home: Home, ref: ArtifactRef) -> bool:
         """Say whether the release is there and whole, and became the champion if its verdict says so."""
-        facts, registry = ArtifactStore(home).facts(ref), Registry(home)
+        facts = home.store.facts(ref, ReleaseFacts)
         try:
-            registry.verify(facts["id"])
+            home.registry.verify(facts.id)
         except (RequestError, PublishError):
             return False
-        return facts["verdict"] == "not better" or registry.was_champion(facts["id"])
+        return facts.verdict == "not better" or home.registry.was_champion(facts.id)
 
     def depends_on(self) -> dict[str, Any]:
         """All fields; of the recipe, what does not belong to the machine or to the schedule."""
         document = super().depends_on()
-        document["recipe"] = portable_recipe(self.recipe)
+        document["recipe"] = portable_recipe(self.recipe, resolved=True)
+        document["written"] = digest_of(self.written)
         return document
 
 

@@ -1,11 +1,10 @@
 """The Prefect task of publishing."""
 
-from pathlib import Path
-
 from prefect.artifacts import create_markdown_artifact
 
 from thaw.pipeline_config.schema import ExecutionConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.publishing.step import PublishStep, PublishWork
 from thaw.tasks.releases.release import CARD_NAME
@@ -13,7 +12,7 @@ from thaw.tasks.task import build_in_child, step_task
 
 
 @step_task("publish", "publishing")
-def publish_release(step: PublishStep, home: Path, execution: ExecutionConfig) -> ArtifactRef:
+def publish_release(step: PublishStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
     """Write the release, and make it the champion if it is better: a release artifact and a release."""
     ref = build_in_child("publish", step, PublishWork, home, execution)
     release = publish(home, ref)

@@ -4,7 +4,6 @@ import json
 import platform
 import shutil
 from pathlib import Path
-from typing import Any
 
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.schema import Recipe
@@ -15,8 +14,8 @@ from thaw.tasks.ingest.dataset import SUMMARY
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.export import export_keras, export_saved_model
 from thaw.tasks.publishing.model_card import CardFacts, write_card
-from thaw.tasks.publishing.portable_recipe import recipe_yaml
-from thaw.tasks.publishing.step import PublishStep, PublishWork
+from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
+from thaw.tasks.publishing.step import PublishStep, PublishWork, ReleaseFacts
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.release import (
     CARD_NAME,
@@ -24,20 +23,22 @@ from thaw.tasks.releases.release import (
     LABELS_NAME,
     RECIPE_NAME,
     RELEASE_NAME,
+    RESOLVED_RECIPE_NAME,
     SAVED_MODEL_NAME,
     ModelInput,
     Release,
     release_id,
 )
 from thaw.tasks.releases.verdict import METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
-from thaw.tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
+from thaw.tasks.training.stage_artifact import load_classifier, read_stage
+from thaw.tasks.training.stage_facts import StageFacts
 
 _EVALUATION_FILES = (METRICS_NAME, "predictions.parquet", "history.parquet", "report.html")
 _EVALUATION_FOLDERS = ("pictures",)
 _LIBRARIES = ("keras", "numpy", "pillow", "prefect", "pyarrow", "scikit-learn", "tensorflow")
 
 
-def write_release(work: PublishWork, report: Reporter) -> dict[str, Any]:
+def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
     """Write a release: the model in every format, the evaluation, the model card, and the signature.
 
     The bytes of a model file differ from time to time, because its format holds times. The release's id does not.
@@ -52,11 +53,11 @@ def write_release(work: PublishWork, report: Reporter) -> dict[str, Any]:
     Raises:
         ArtifactError: An input is damaged.
     """
-    store, step, folder = ArtifactStore(work.home), work.step, work.folder
-    evaluation = store.open(step.evaluation)
-    verdict_folder = store.open(step.verdict)
-    stages = [read_stage(store.open(ref)) for ref in (step.stage_one, step.stage_two)]
-    summary = json.loads((store.open(step.dataset) / SUMMARY).read_bytes())
+    store, step, folder = work.home.store, work.step, work.folder
+    evaluation = store.verified(step.evaluation)
+    verdict_folder = store.verified(step.verdict)
+    stages = [read_stage(store.verified(ref)) for ref in (step.stage_one, step.stage_two)]
+    summary = json.loads((store.verified(step.dataset) / SUMMARY).read_bytes())
     verdict = Verdict.model_validate_json((verdict_folder / VERDICT_NAME).read_bytes())
     release = _describe(step, store, stages[-1], evaluation, verdict)
 
@@ -77,12 +78,18 @@ def write_release(work: PublishWork, report: Reporter) -> dict[str, Any]:
         stages=[stage.model_dump(mode="json") for stage in stages],
     )
     (folder / CARD_NAME).write_text(write_card(facts), encoding="utf-8")
-    (folder / RECIPE_NAME).write_text(recipe_yaml(step.recipe), encoding="utf-8")
+    resolved = portable_recipe(step.recipe, resolved=True)
+    for name, words, document in (
+        (RECIPE_NAME, "as it was written", step.written),
+        (RESOLVED_RECIPE_NAME, "with every default filled in", resolved),
+    ):
+        text = recipe_yaml(document, name, words, step.recipe.dataset.source)
+        (folder / name).write_text(text, encoding="utf-8")
     (folder / LABELS_NAME).write_text("".join(f"{name}\n" for name in release.classes), encoding="utf-8")
     write_json(folder / RELEASE_NAME, release.model_dump(mode="json"))
     write_checksums(folder)
     report.progress(1.0, release.id)
-    return {"id": release.id, "verdict": release.verdict}
+    return ReleaseFacts(id=release.id, verdict=release.verdict)
 
 
 def _export(stage: Path, folder: Path, release: Release, recipe: Recipe) -> None:

@@ -2,10 +2,18 @@
 
 from typing import Any, ClassVar
 
-from thaw.pipeline_config.dataset_schema import RecordsConfig, Source
+from thaw.pipeline_config.dataset_schema import RecordsConfig, Source, SplitName
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.process import Work
+
+
+class RecordsFacts(Facts):
+    """What was written, by split."""
+
+    examples: dict[SplitName, int]
+    shards: dict[SplitName, int]
+    bytes: dict[SplitName, int]
 
 
 class RecordsStep(Step):
@@ -19,6 +27,7 @@ class RecordsStep(Step):
 
     kind: ClassVar[str] = "records"
     work: ClassVar[str] = "thaw.tasks.records.work:write_records"
+    facts: ClassVar[type[Facts]] = RecordsFacts
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "tensorflow")
     shares_process: ClassVar[bool] = True
 

@@ -2,34 +2,26 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from thaw.pipeline_config.dataset_schema import SPLITS
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.ingest.dataset import read_dataset
 from thaw.tasks.ingest.sources import open_source
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.index import INDEX, RecordsIndex
-from thaw.tasks.records.step import RecordsWork
+from thaw.tasks.records.step import RecordsFacts, RecordsWork
 from thaw.tasks.records.write import ShardWriter
 
 
-def write_records(work: RecordsWork, report: Reporter) -> dict[str, Any]:
+def write_records(work: RecordsWork, report: Reporter) -> RecordsFacts:
     """Read every image of a dataset again and write it into a shard of its split.
-
-    Args:
-        work: The request, and the folder to fill.
-        report: Takes the progress.
-
-    Returns:
-        Facts: examples, shards and bytes per split.
 
     Raises:
         DatasetError: An image is no longer what it was when it was ingested.
         ArtifactError: The dataset is damaged, or a shard cannot be written.
     """
-    dataset = read_dataset(ArtifactStore(work.home).open(work.step.dataset))
+    dataset = read_dataset(work.home.store.verified(work.step.dataset))
     source = open_source(work.step.source, work.home)
     source.fetch(report)  # it may be gone since it was ingested
     progress = ProgressCounter(report, len(dataset.images), "images written")
@@ -44,8 +36,8 @@ def write_records(work: RecordsWork, report: Reporter) -> dict[str, Any]:
             },
         )
     write_json(work.folder / INDEX, index.model_dump())
-    return {
-        "examples": {split: written.examples for split, written in index.splits.items()},
-        "shards": {split: len(written.shards) for split, written in index.splits.items()},
-        "bytes": {split: sum(shard.bytes for shard in written.shards) for split, written in index.splits.items()},
-    }
+    return RecordsFacts(
+        examples={split: written.examples for split, written in index.splits.items()},
+        shards={split: len(written.shards) for split, written in index.splits.items()},
+        bytes={split: sum(shard.bytes for shard in written.shards) for split, written in index.splits.items()},
+    )

@@ -76,20 +76,20 @@ def clear_temporaries(home: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def find_artifact(home: Path, release: str) -> Path | None:
+def find_artifact(store: ArtifactStore, release: str) -> Path | None:
     """Look for the artifact that a release was copied from.
 
     Args:
-        home: The home folder.
+        store: The artifacts.
         release: The release's id.
 
     Returns:
         Its folder, checked; None if there is none, or none that is whole.
     """
-    for folder in sorted((home / "artifacts" / RELEASE_KIND).glob("*")):
+    for folder in sorted((store.home / "artifacts" / RELEASE_KIND).glob("*")):
         try:
             if read_release(folder).id == release:
-                return ArtifactStore(home).open(ArtifactRef(kind=RELEASE_KIND, digest=folder.name))
+                return store.verified(ArtifactRef(kind=RELEASE_KIND, digest=folder.name))
         except (ArtifactError, PublishError):
             continue  # a damaged artifact cannot help; the store sets it aside when it is next asked for
     return None

@@ -7,7 +7,6 @@ Every change is made under the lock "releases", and begins with the completion o
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from thaw.pipeline_config.errors import PublishError, RequestError
 from thaw.pipeline_config.strict import nearest
@@ -23,14 +22,10 @@ _LOCK_NAME = "releases"
 class Registry:
     """Releases below one home folder."""
 
-    def __init__(self, home: Path) -> None:
-        """Open the registry; nothing is created before the first change.
-
-        Args:
-            home: The home folder.
-        """
-        self.home = home
-        self.releases = home / RELEASES_NAME
+    def __init__(self, store: ArtifactStore) -> None:
+        """Open the registry beside the artifacts; nothing is created before the first change."""
+        self._store = store
+        self.releases = store.home / RELEASES_NAME
 
     def list(self) -> Sequence[ReleaseInfo]:
         """List all releases that can be read.
@@ -213,9 +208,20 @@ class Registry:
             PublishError: The log or a pointer cannot be read.
             ArtifactError: The home folder cannot be written.
         """
-        with ArtifactStore(self.home).lock(_LOCK_NAME):
+        with self._store.lock(_LOCK_NAME):
             self._repair()
             yield
+
+    def mend(self) -> None:
+        """Complete a change that was interrupted, and repair what is damaged, where there is anything yet.
+
+        Raises:
+            PublishError: The log or a pointer cannot be read.
+            ArtifactError: The home folder cannot be written.
+        """
+        if self.releases.exists():
+            with self.locked():
+                pass
 
     def make_champion(self, action: Action, info: ReleaseInfo, reason: str) -> None:
         """Move a recipe's pointer and log it, unless it is there already. The caller is inside `locked`.
@@ -256,7 +262,7 @@ class Registry:
         return self._history().was_champion(release)
 
     def _repair(self) -> None:
-        clear_temporaries(self.home)
+        clear_temporaries(self._store.home)
         history = self._history()
         for recipe in history.recipes:
             champion = history.champion(recipe, self._is_visible)
@@ -273,9 +279,9 @@ class Registry:
             read_release(self.releases / champion)
             read_verdict(self.releases / champion)
         except PublishError:
-            artifact = find_artifact(self.home, champion)
+            artifact = find_artifact(self._store, champion)
             if artifact is not None:
-                install(self.home, artifact, champion)
+                install(self._store.home, artifact, champion)
 
     def _info(self, release: str, history: History) -> ReleaseInfo:
         folder = self.releases / release

@@ -17,6 +17,7 @@ SAVED_MODEL_NAME = "saved_model"
 LABELS_NAME = "labels.txt"
 CARD_NAME = "README.md"
 RECIPE_NAME = "recipe.yaml"
+RESOLVED_RECIPE_NAME = "recipe.resolved.yaml"
 
 Document = TypeVar("Document", bound=BaseModel)
 

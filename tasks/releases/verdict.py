@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.step import Facts
 
 VERDICT_NAME = "verdict.json"
 METRICS_NAME = "metrics.json"
@@ -41,7 +42,7 @@ class Opponent(TestMetrics):
     release: str
 
 
-class Verdict(BaseModel):
+class Verdict(Facts):
     """The contents of `verdict.json`.
 
     Attributes:

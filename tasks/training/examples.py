@@ -31,51 +31,22 @@ class Examples:
 def open_features(store: ArtifactStore, step: TrainStep) -> FeatureReader | None:
     """Find what a stage's frozen layers put out.
 
-    Args:
-        store: Where it is.
-        step: The stage's request.
-
-    Returns:
-        The features; None where the stage has none, or where it was decided that they would not pay.
+    None where the stage has no features, or where it was decided that they would not pay.
 
     Raises:
         ArtifactError: They should be there, and are not.
     """
     if step.features_key is None:
         return None
-    ref = store.find(step.features_key)
+    ref = store.look_up(step.features_key)
     if ref is None:
         raise ArtifactError(f"{step.name}: the features that it is to learn from are gone. Run again to rebuild them.")
-    folder = store.folder(ref)  # find has checked it
-    return FeatureReader(folder, step.name) if read_document(folder).taps[step.name].views else None
-
-
-def feature_seconds(store: ArtifactStore, step: TrainStep) -> float:
-    """Look up what it took to run a stage's frozen layers.
-
-    Args:
-        store: Where the features are.
-        step: The stage's request.
-
-    Returns:
-        Seconds; 0 for a stage without features, and for one whose features were made together with an earlier stage's.
-    """
-    ref = None if step.features_key is None else store.find(step.features_key)
-    if ref is None or next(iter(store.facts(ref)["decisions"])) != step.name:
-        return 0.0
-    return float(store.facts(ref)["seconds"])
+    folder = store.folder(ref)  # look_up has checked it
+    return FeatureReader(folder) if read_document(folder).views else None
 
 
 def of_features(step: TrainStep, reader: FeatureReader) -> Examples:
-    """Learn from features.
-
-    Args:
-        step: The stage's request.
-        reader: Its features; to be closed afterwards.
-
-    Returns:
-        The batches.
-    """
+    """Learn from features; the reader is to be closed afterwards."""
     return Examples(
         training=lambda epoch, steps_done: cached_training_batches(
             reader,
@@ -90,17 +61,7 @@ def of_features(step: TrainStep, reader: FeatureReader) -> Examples:
 
 
 def of_images(step: TrainStep, train: SplitReader, validation: SplitReader, resolution: int) -> Examples:
-    """Learn from images.
-
-    Args:
-        step: The stage's request.
-        train: The train split.
-        validation: The validation split.
-        resolution: Height and width of the images, in pixels.
-
-    Returns:
-        The batches.
-    """
+    """Learn from images, which are brought to a height and width of `resolution` pixels."""
     stage = step.stage
     return Examples(
         training=lambda epoch, steps_done: training_batches(

@@ -15,11 +15,7 @@ from thaw.tasks.training.stage_artifact import WEIGHTS_NAME
 
 
 class Start(Protocol):
-    """The part of a request that says what a stage starts from."""
-
-    @property
-    def name(self) -> str:
-        """The stage's name."""
+    """The part of a request that says what a stage starts from, and where it is computed."""
 
     @property
     def model(self) -> ModelConfig:
@@ -42,37 +38,23 @@ class Start(Protocol):
         """The recipe's `devices`."""
 
 
-def prepare_process(step: Start) -> tf.distribute.Strategy:
-    """Set what holds for the whole process. To be called before anything is computed.
+def prepare_process(step: Start, draws: str) -> tf.distribute.Strategy:
+    """Set what holds for the whole process, and return the strategy in whose scope the classifier is to be built.
 
-    Args:
-        step: The request.
-
-    Returns:
-        The strategy in whose scope the classifier is to be built.
+    To be called before anything is computed. `draws` names the stage whose random numbers are drawn.
     """
     if step.deterministic or not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()  # costs nothing on a CPU
     strategy = choose_strategy(step.devices)
     keras.utils.clear_session()  # so that the names of layers, which are saved, do not depend on what was built before
-    keras.utils.set_random_seed(step.seed ^ stage_salt(step.name))
+    keras.utils.set_random_seed(step.seed ^ stage_salt(draws))
     return strategy
 
 
 def build_start(step: Start, store: ArtifactStore, *, classes: int, resolution: int) -> keras.Model:
-    """Build a classifier with the weights that a stage starts from; the random ones are those of the stage's seed.
-
-    Args:
-        step: The request.
-        store: Where the stage before is.
-        classes: Number of classes.
-        resolution: Height and width of the images, in pixels.
-
-    Returns:
-        The classifier.
-    """
+    """Build a classifier with the weights that a stage starts from; the random ones are those of the stage's seed."""
     model = build_classifier(step.model, classes=classes, resolution=resolution, pretrained=step.start is None)
     if step.start is not None:
         # Built anew rather than loaded whole, because the resolution may differ; the weights do not depend on it.
-        model.load_weights(store.open(step.start) / WEIGHTS_NAME)
+        model.load_weights(store.verified(step.start) / WEIGHTS_NAME)
     return model

@@ -3,51 +3,46 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.schema import Devices, ModelConfig, Precision
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.process import Work
+from thaw.tasks.training.stage_facts import StageFacts
 
 
 class TrainStep(Step):
     """Make a stage artifact: `model.json`, `model.weights.h5`, `history.parquet` and `stage.json`.
 
-    Attributes:
-        name: "stage_one" or "stage_two"; the random numbers of stages differ by it.
-        records: The records artifact.
-        model: The recipe's `model`.
-        weights_sha256: Digest of the weights file that `model.weights` names, where it names one.
-        start: The stage artifact whose weights this stage starts from; none for the first stage.
-        stage: The recipe's settings of this stage.
-        seed: The recipe's seed.
-        deterministic: The recipe's `deterministic`.
-        precision: The recipe's `precision`.
-        features_key: Key of the features that it learns from, if it does: what its frozen layers put out. It is not the
-            digest of that artifact, which is large and need not be there where the stage is: what it holds follows from
-            the key.
-        devices: The recipe's `devices`. They are part of the key because what several devices compute differs from what
-            one does: in the order of sums, and in the batches whose statistics normalize.
+    The devices are part of the key because what several compute differs from what one does: in the order of sums, and
+    in the batches whose statistics normalize.
     """
 
     kind: ClassVar[str] = "stage"
     work: ClassVar[str] = "thaw.tasks.training.work:train_stage"
+    facts: ClassVar[type[Facts]] = StageFacts
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
     shares_process: ClassVar[bool] = True
 
-    name: str
+    name: str = Field(description="stage_one or stage_two; the random numbers of stages differ by it")
     records: ArtifactRef
     model: ModelConfig
-    weights_sha256: str | None = None
-    start: ArtifactRef | None = None
+    weights_sha256: str | None = Field(default=None, description="of the weights file, where the recipe names one")
+    start: ArtifactRef | None = Field(default=None, description="the stage whose weights this one starts from")
     stage: StageConfig
     seed: int
     deterministic: bool = True
     precision: Precision = "float32"
     devices: Devices = "auto"
-    features_key: str | None = None
+    # Not the digest of that artifact, which is large and need not be there where the stage is: what it holds follows
+    # from the key.
+    features_key: str | None = Field(
+        default=None, description="of what its frozen layers put out, if it learns from it"
+    )
 
     def depends_on(self) -> dict[str, Any]:
         """All fields, but the digest of a weights file in place of its path, and what `features_key` says better."""
@@ -59,12 +54,7 @@ class TrainStep(Step):
 
 
 class TrainWork(Work):
-    """What the child process gets.
-
-    Attributes:
-        checkpoints: Folder for the stage's checkpoints, which outlives the process.
-        checkpoint_every: The recipe's `execution.checkpoint_every`.
-    """
+    """What the child process gets; the folder of checkpoints outlives it."""
 
     step: TrainStep
     checkpoints: Path
@@ -74,12 +64,7 @@ class TrainWork(Work):
 def weights_digest(config: ModelConfig, digests: FileDigests) -> str | None:
     """Digest the weights file that a recipe names: its content is part of the key, its path is not.
 
-    Args:
-        config: The recipe's `model`.
-        digests: Knows the file, if it did not change since it was last read.
-
-    Returns:
-        SHA-256 in hexadecimal; None where no file is named.
+    None where no file is named.
 
     Raises:
         RecipeError: The file cannot be read.

@@ -4,27 +4,26 @@ import contextlib
 import dataclasses
 import math
 from threading import Event
-from typing import Any
 
 import keras
 import numpy as np
 
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.stage_schema import StageConfig
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.process import Reporter, asked_to_leave
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.averaging import WeightAverage, averaged_variables
 from thaw.tasks.training.backbones import BACKBONES
 from thaw.tasks.training.checkpoint import Checkpoints
 from thaw.tasks.training.devices import computing_in
-from thaw.tasks.training.examples import Examples, feature_seconds, of_features, of_images, open_features
+from thaw.tasks.training.examples import Examples, of_features, of_images, open_features
 from thaw.tasks.training.images import find_center_crop
 from thaw.tasks.training.loop import Loop
 from thaw.tasks.training.model import build_classifier, weights_sha256
 from thaw.tasks.training.optimizers import build_optimizer
 from thaw.tasks.training.pipeline import stage_salt
-from thaw.tasks.training.stage_artifact import Measurement, StageFacts, write_stage
+from thaw.tasks.training.stage_artifact import write_stage
+from thaw.tasks.training.stage_facts import Measurement, StageFacts
 from thaw.tasks.training.start import build_start, prepare_process
 from thaw.tasks.training.state import TrainingState
 from thaw.tasks.training.step import TrainStep, TrainWork
@@ -32,15 +31,8 @@ from thaw.tasks.training.step_functions import make_measure_function, make_train
 from thaw.tasks.training.thawing import Thawed, make_ordinary, thaw
 
 
-def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
+def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
     """Train a stage and write its artifact.
-
-    Args:
-        work: The request, the home folder and the folder to fill.
-        reporter: Takes progress and log lines.
-
-    Returns:
-        The facts of `stage.json` without the class names, and the seconds that training and validation took.
 
     Raises:
         RecipeError: The stage asks for something that the backbone or the classes do not have.
@@ -49,9 +41,9 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
         ArtifactError: An input fails its check.
     """
     step = work.step
-    strategy = prepare_process(step)
-    store = ArtifactStore(work.home)
-    records = store.open(step.records)
+    strategy = prepare_process(step, step.name)
+    store = work.home.store
+    records = store.verified(step.records)
     train_split = SplitReader(records, "train")
     resolution = step.stage.resolution or BACKBONES[step.model.backbone].resolution
     with strategy.scope(), computing_in(step.precision), contextlib.ExitStack() as stack:
@@ -68,15 +60,12 @@ def train_stage(work: TrainWork, reporter: Reporter) -> dict[str, Any]:
             thawed = dataclasses.replace(thawed, prefix=None)  # what it would put out is what comes in
         with asked_to_leave() as asked:
             state = _make_loop(work, thawed, train_split, examples, asked, reporter).run()
-            seconds = state.seconds
+            reporter.seconds_before = state.seconds_before
     model = _make_ordinary(model, step, len(train_split.classes), resolution)
-    facts = _facts(step, model, thawed, state, train_split.classes, resolution)
+    views = 0 if features is None else features.views
+    facts = _facts(step, model, thawed, state, train_split, resolution, views)
     write_stage(work.folder, model, state.history, facts)
-    return facts.model_dump(mode="json", exclude={"classes"}) | {
-        "training_seconds": seconds,
-        "feature_views": 0 if features is None else features.views,
-        "feature_seconds": feature_seconds(store, step),
-    }
+    return facts
 
 
 def _make_ordinary(model: keras.Model, step: TrainStep, classes: int, resolution: int) -> keras.Model:
@@ -135,15 +124,9 @@ def _make_loop(
 
 
 def class_weights(stage: StageConfig, classes: list[str], counts: list[int]) -> np.ndarray:
-    """Compute what an example of each class counts in the training loss.
+    """Compute what an example of each class counts in the training loss: float32 (classes,).
 
-    Args:
-        stage: The stage's settings.
-        classes: Class names.
-        counts: Training images of each class; all above 0.
-
-    Returns:
-        float32 (classes,). With "balanced" every class has the same sum of weights, and the mean over images is 1.
+    With "balanced" every class has the same sum of weights, and the mean over images is 1. All counts are above 0.
 
     Raises:
         RecipeError: `class_weights` names a class that the dataset does not have.
@@ -163,8 +146,9 @@ def _facts(
     model: keras.Model,
     thawed: Thawed,
     state: TrainingState,
-    classes: list[str],
+    train_split: SplitReader,
     resolution: int,
+    feature_views: int,
 ) -> StageFacts:
     first = state.history[0]
     kept = state.history[state.best_epoch if step.stage.keep == "best" else -1]
@@ -174,7 +158,8 @@ def _facts(
         backbone=step.model.backbone,
         resolution=resolution,
         center_crop=None if crop is None else crop.fraction,
-        classes=classes,
+        classes=train_split.classes,
+        training_images=train_split.examples,
         epochs=state.history[-1].epoch,
         kept_epoch=kept.epoch,
         before=Measurement(val_loss=first.val_loss, val_accuracy=first.val_accuracy),
@@ -184,4 +169,5 @@ def _facts(
         parameters=model.count_params(),
         trainable_parameters=sum(int(np.prod(variable.shape)) for variable in thawed.variables),
         trainable_tensors=len(thawed.variables),
+        feature_views=feature_views,
     )

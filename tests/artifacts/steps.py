@@ -1,12 +1,13 @@
 """A step for tests of the store; its work is a plain function in the test itself."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
+from tests.support import without_cost
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Made, Step
 
 
 class LetterStep(Step):
@@ -21,9 +22,9 @@ class LetterStep(Step):
     parent: ArtifactRef | None = None
 
 
-def write_letters(folder: Path) -> dict[str, Any]:
+def write_letters(folder: Path) -> Made:
     """Two files, one of them in a folder, and no facts."""
     (folder / "a.txt").write_bytes(b"alpha")
     (folder / "deep" / "er").mkdir(parents=True)
     (folder / "deep" / "er" / "b.bin").write_bytes(bytes(range(256)))
-    return {}
+    return without_cost()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.ingest.pictures import digest_afresh, directory
 from thaw.tasks.artifacts import file_digests
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import content_digest
 
 
@@ -110,7 +111,7 @@ def test_after_any_edits_the_memory_says_what_reading_says(tmp_path, monkeypatch
         time.sleep(source.choice([0, 0, 0.005, 0.02, 0.05]))
         with monkeypatch.context() as patch:
             patch.setattr(file_digests, "_hash", watched)
-            remembered = content_digest(config, home)
+            remembered = content_digest(config, Home.open(home))
         asked += sum(path.is_file() for path in folder.top.rglob("*"))
         assert remembered == digest_afresh(config)
     assert asked - read > 100  # that many files were not read

@@ -3,14 +3,18 @@ import multiprocessing
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.artifacts.steps import LetterStep, write_letters
+from tests.support import without_cost
 from thaw.pipeline_config.errors import ArtifactError, DatasetError
 from thaw.tasks.artifacts.manifest import ArtifactRef, FileEntry, Manifest, list_files, read_manifest
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.step import Facts
+from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.home import Home
 
 STEP = LetterStep(text="x")
 FORK = multiprocessing.get_context("fork")  # quick; these processes hold no threads and no TensorFlow
@@ -18,7 +22,7 @@ FORK = multiprocessing.get_context("fork")  # quick; these processes hold no thr
 
 @pytest.fixture
 def store(tmp_path):
-    return ArtifactStore(tmp_path / "home")
+    return Home.open(tmp_path / "home").store
 
 
 def never(folder):
@@ -33,17 +37,17 @@ def files_below(folder: Path) -> list[str]:
 
 
 def test_opening_a_store_and_looking_for_a_key_writes_nothing(store):
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
     assert not store.home.exists()
 
 
 def test_built_artifact_is_found_and_not_built_again(store):
     ref = store.build(STEP, write_letters)
     assert ref.kind == "letters"
-    assert store.find(STEP.key) == ref
+    assert store.look_up(STEP.key) == ref
     assert store.build(STEP, never) == ref
-    assert ArtifactStore(store.home).build(STEP, never) == ref
-    folder = store.open(ref)
+    assert Home.open(store.home).store.build(STEP, never) == ref
+    folder = store.verified(ref)
     assert folder == store.folder(ref) == store.home / "artifacts" / "letters" / ref.digest
     assert files_below(folder) == ["a.txt", "deep/er/b.bin", "manifest.json"]
     assert (folder / "a.txt").read_bytes() == b"alpha"
@@ -51,12 +55,12 @@ def test_built_artifact_is_found_and_not_built_again(store):
 
 
 def test_manifest_says_what_the_artifact_holds_and_what_it_was_made_from(store):
-    ref = store.build(STEP, lambda folder: write_letters(folder) | {"seconds": 1.5, "warnings": ["é"]})
+    ref = store.build(STEP, lambda folder: replace(write_letters(folder), facts={"warnings": ["é"]}))
     manifest = read_manifest(store.folder(ref))
     digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"  # printf alpha | sha256sum
     assert manifest.files["a.txt"] == FileEntry(bytes=5, sha256=digest)
     assert manifest.made_from == STEP.key_document
-    assert store.facts(ref) == {"seconds": 1.5, "warnings": ["é"]}
+    assert read_manifest(store.folder(ref)).facts == {"warnings": ["é"]}
 
 
 def test_name_follows_from_kind_and_files_alone(tmp_path):
@@ -76,7 +80,7 @@ def test_same_content_under_two_keys_is_one_artifact_that_both_find(store):
     other = LetterStep(text="y")
     ref = store.build(STEP, write_letters)
     assert store.build(other, write_letters) == ref
-    assert store.find(STEP.key) == store.find(other.key) == ref
+    assert store.look_up(STEP.key) == store.look_up(other.key) == ref
     assert len(list((store.home / "artifacts" / "letters").iterdir())) == 1
     assert not any((store.home / "building").iterdir())
 
@@ -85,7 +89,7 @@ def test_same_content_under_two_keys_replaces_a_damaged_artifact(store):
     ref = store.build(STEP, write_letters)
     (store.folder(ref) / "a.txt").write_bytes(b"?")
     assert store.build(LetterStep(text="y"), write_letters) == ref
-    assert store.find(STEP.key) == ref
+    assert store.look_up(STEP.key) == ref
     assert (store.home / "quarantine" / "letters" / f"{ref.digest}.1" / "a.txt").read_bytes() == b"?"
 
 
@@ -134,12 +138,12 @@ def test_damaged_artifact_is_set_aside_and_built_again(store, damage):
     ref = store.build(STEP, write_letters)
     DAMAGES[damage](store.folder(ref))
     with pytest.raises(ArtifactError, match=NAMED.get(damage, str(store.folder(ref)))):
-        store.open(ref)
-    assert store.find(STEP.key) is None
+        store.verified(ref)
+    assert store.look_up(STEP.key) is None
     assert not store.folder(ref).exists()
     assert (store.home / "quarantine" / "letters" / f"{ref.digest}.1").is_dir()
     assert store.build(STEP, write_letters) == ref
-    store.open(ref)
+    store.verified(ref)
 
 
 def test_every_flipped_bit_of_a_file_is_noticed(store):
@@ -148,9 +152,9 @@ def test_every_flipped_bit_of_a_file_is_noticed(store):
     for position in range(5):
         flip(path, position)
         with pytest.raises(ArtifactError, match="was altered"):
-            store.open(ref)
+            store.verified(ref)
         flip(path, position)
-    store.open(ref)
+    store.verified(ref)
 
 
 def test_flipped_byte_anywhere_in_the_key_record_never_leads_to_a_wrong_artifact(store):
@@ -159,7 +163,7 @@ def test_flipped_byte_anywhere_in_the_key_record_never_leads_to_a_wrong_artifact
     content = record.read_bytes()
     for position in range(0, len(content), 7):
         record.write_bytes(content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :])
-        assert store.find(STEP.key) in (None, ref)
+        assert store.look_up(STEP.key) in (None, ref)
     record.unlink(missing_ok=True)
     assert store.build(STEP, write_letters) == ref
 
@@ -168,16 +172,16 @@ def test_flipped_byte_anywhere_in_the_key_record_never_leads_to_a_wrong_artifact
 def test_damaged_key_record_counts_as_absent_and_harms_no_artifact(store, content):
     ref = store.build(STEP, write_letters)
     (store.home / "keys" / f"{STEP.key}.json").write_bytes(content)
-    assert store.find(STEP.key) is None
-    store.open(ref)
+    assert store.look_up(STEP.key) is None
+    store.verified(ref)
     assert store.build(STEP, write_letters) == ref
-    assert store.find(STEP.key) == ref
+    assert store.look_up(STEP.key) == ref
 
 
 def test_deleted_artifact_is_built_again(store):
     ref = store.build(STEP, write_letters)
     shutil.rmtree(store.home / "artifacts")
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
     assert store.build(STEP, write_letters) == ref
 
 
@@ -187,12 +191,12 @@ def test_quarantine_keeps_every_failed_artifact_whatever_was_cleared_from_it(sto
     for count in range(1, 4):
         assert store.build(STEP, write_letters) == ref
         (store.folder(ref) / "a.txt").write_bytes(b"?")
-        assert store.find(STEP.key) is None
+        assert store.look_up(STEP.key) is None
         assert len(list(place.iterdir())) == count
     shutil.rmtree(place / f"{ref.digest}.1")
     ref = store.build(STEP, write_letters)
     (store.folder(ref) / "a.txt").unlink()
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
     assert {path.name for path in place.iterdir()} == {f"{ref.digest}.{number}" for number in (1, 2, 3)}
 
 
@@ -204,7 +208,7 @@ def test_file_that_cannot_be_read_is_an_error_that_names_it(store, monkeypatch):
 
     monkeypatch.setattr("hashlib.file_digest", fail)
     with pytest.raises(ArtifactError, match=r"a\.txt cannot be read: Input/output error"):
-        store.open(ref)
+        store.verified(ref)
 
 
 # ----------------------------------------------------------------------------------------------------- builds that fail
@@ -218,8 +222,8 @@ def test_failed_work_leaves_nothing_and_its_error_passes_unchanged(store):
     with pytest.raises(DatasetError, match=r"^no images$"):
         store.build(STEP, fail)
     assert [name for name in files_below(store.home) if not name.startswith("locks/")] == []
-    assert store.find(STEP.key) is None
-    assert store.build(STEP, write_letters) == store.find(STEP.key)  # and the lock is free
+    assert store.look_up(STEP.key) is None
+    assert store.build(STEP, write_letters) == store.look_up(STEP.key)  # and the lock is free
 
 
 def test_killed_build_leaves_nothing_that_counts_and_the_next_one_clears_it(store):
@@ -236,14 +240,14 @@ def test_killed_build_leaves_nothing_that_counts_and_the_next_one_clears_it(stor
     assert child.exitcode == -signal.SIGKILL
     assert (store.home / "building" / STEP.key / "half.txt").exists()  # that it got so far
     assert not (store.home / "artifacts").exists()
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
 
     def work(folder):
         assert not any(folder.iterdir())
         return write_letters(folder)
 
     ref = store.build(STEP, work)
-    assert files_below(store.open(ref)) == ["a.txt", "deep/er/b.bin", "manifest.json"]
+    assert files_below(store.verified(ref)) == ["a.txt", "deep/er/b.bin", "manifest.json"]
     assert not any((store.home / "building").iterdir())
 
 
@@ -277,9 +281,9 @@ def test_full_disk_at_any_step_is_an_artifact_error_after_which_the_next_build_s
             monkeypatch.setattr(Path, operation, original)
         assert "No space left on device" in message
         failed = calls >= number
-        ref = store.find(STEP.key)
-        assert ref is None or store.open(ref)
-        store.open(store.build(STEP, work))
+        ref = store.look_up(STEP.key)
+        assert ref is None or store.verified(ref)
+        store.verified(store.build(STEP, work))
         if not failed:
             assert number > 1  # at least one failure was injected
             return
@@ -289,14 +293,14 @@ def test_full_disk_at_any_step_is_an_artifact_error_after_which_the_next_build_s
 def write_letters_without_pathlib(folder):
     with open(folder / "a.txt", "wb") as file:  # noqa: PTH123 (so that only the store's own operations fail)
         file.write(b"alpha")
-    return {}
+    return without_cost()
 
 
 @pytest.mark.parametrize(
     "use",
     [
         lambda store: store.build(STEP, never),
-        lambda store: store.find(STEP.key),
+        lambda store: store.look_up(STEP.key),
         lambda store: store.lock("champion").__enter__(),
     ],
     ids=["build", "find", "lock"],
@@ -304,7 +308,7 @@ def write_letters_without_pathlib(folder):
 def test_home_that_cannot_be_written_is_an_error_that_names_it(tmp_path, use):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ArtifactError, match=r"file/home/.*Choose another --home") as caught:
-        use(ArtifactStore(tmp_path / "file" / "home"))
+        use(Home.open(tmp_path / "file" / "home").store)
     assert "\n" not in str(caught.value)
 
 
@@ -328,4 +332,4 @@ def test_json_refuses_a_number_that_is_not_finite(tmp_path):
 
 def test_facts_of_an_artifact_that_is_gone_are_an_error(store):
     with pytest.raises(ArtifactError, match=r"manifest\.json is missing"):
-        store.facts(ArtifactRef(kind="letters", digest="00"))
+        store.facts(ArtifactRef(kind="letters", digest="00"), Facts)

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.artifacts.steps import LetterStep, write_letters
+from tests.support import without_cost
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts import file_digests
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from thaw.tasks.artifacts.manifest import digest_of, find_damage
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 
 STEP = LetterStep(text="x")
 
@@ -28,7 +29,7 @@ def told():
 
 @pytest.fixture
 def store(tmp_path, told):
-    return ArtifactStore(tmp_path / "home", told.append)
+    return Home.open(tmp_path / "home").store.telling(told.append)
 
 
 def never(folder):
@@ -42,7 +43,7 @@ def test_a_damaged_file_is_named_with_the_place_where_its_artifact_is_now(store,
     ref = store.build(STEP, write_letters)
     path = store.folder(ref) / "a.txt"
     path.write_bytes(b"aleph")
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
     aside = store.home / "quarantine" / "letters" / f"{ref.digest}.1"
     assert told == [f"{path} was altered: its SHA-256 is not the recorded one. Set aside as {aside}, to be made again."]
     assert (aside / "a.txt").read_bytes() == b"aleph"
@@ -51,23 +52,23 @@ def test_a_damaged_file_is_named_with_the_place_where_its_artifact_is_now(store,
 def test_an_artifact_that_is_gone_is_named_too(store, told):
     ref = store.build(STEP, write_letters)
     shutil.rmtree(store.folder(ref))
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
     assert told == [f"{store.folder(ref) / 'manifest.json'} is missing. To be made again."]
 
 
 def test_a_key_that_was_never_built_and_one_that_is_whole_are_no_reason_to_warn(store, told):
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
     store.build(STEP, write_letters)
-    assert store.find(STEP.key)
+    assert store.look_up(STEP.key)
     assert told == []
 
 
 def test_a_store_that_nobody_listens_to_writes_its_warnings_to_the_log(tmp_path, caplog):
-    store = ArtifactStore(tmp_path / "home")
+    store = Home.open(tmp_path / "home").store
     ref = store.build(STEP, write_letters)
     (store.folder(ref) / "a.txt").unlink()
     with caplog.at_level(logging.WARNING):
-        assert store.find(STEP.key) is None
+        assert store.look_up(STEP.key) is None
     assert "a.txt is missing. Set aside as" in caplog.text
 
 
@@ -97,8 +98,8 @@ def test_a_damaged_key_record_is_named_and_set_aside_and_explains_nothing(store,
     assert path.read_bytes() != before
     assert store.key_documents("letters") == []
     message = f"{path} is damaged: it is not the record of this key"
-    assert store.examine(STEP.key) == (None, message)
-    assert store.find(STEP.key) is None
+    assert store.peek(STEP.key) == (None, message)
+    assert store.look_up(STEP.key) is None
     aside = store.home / "quarantine" / "keys" / f"{STEP.key}.json.1"
     assert told == [f"{message}. Set aside as {aside}, to be made again."]
     assert aside.is_file()
@@ -110,8 +111,8 @@ def test_a_record_under_another_keys_name_leads_nowhere(store):
     store.build(STEP, write_letters)
     other = LetterStep(text="y")
     shutil.copy(store.home / "keys" / f"{STEP.key}.json", store.home / "keys" / f"{other.key}.json")
-    assert store.find(other.key) is None
-    assert store.find(STEP.key)
+    assert store.look_up(other.key) is None
+    assert store.look_up(STEP.key)
     assert digest_of(STEP.key_document) == STEP.key
 
 
@@ -119,7 +120,7 @@ def test_what_another_process_has_made_anew_in_between_is_not_set_aside(store, t
     """This process finds damage, is held up, and goes on when the other has set it aside and built it again."""
     ref = store.build(STEP, write_letters)
     (store.folder(ref) / "a.txt").write_bytes(b"?")
-    other = ArtifactStore(store.home, told.append)
+    other = Home.open(store.home).store.telling(told.append)
     seen: list[str | None] = []
 
     def held_up(*arguments):
@@ -130,7 +131,7 @@ def test_what_another_process_has_made_anew_in_between_is_not_set_aside(store, t
         return damage
 
     monkeypatch.setattr("thaw.tasks.artifacts.store.find_damage", held_up)
-    assert store.find(STEP.key) == ref
+    assert store.look_up(STEP.key) == ref
     assert seen[0] is not None
     assert store.build(STEP, never) == ref
     assert len(told) == 1
@@ -144,7 +145,7 @@ def remembered(store, monkeypatch):
     """An artifact whose files are remembered."""
     monkeypatch.setattr(file_digests, "_SETTLED_AFTER_NS", 0)
     ref = store.build(STEP, write_letters)
-    store.open(ref)
+    store.verified(ref)
     assert (store.home / MEMORY_NAME).exists()
     return ref
 
@@ -154,11 +155,11 @@ def test_an_artifact_that_was_checked_is_not_read_again_before_the_memory_is_for
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("hashlib.file_digest", fail)
-    store.open(remembered)
-    assert store.find(STEP.key) == remembered
+    store.verified(remembered)
+    assert store.look_up(STEP.key) == remembered
     FileDigests(store.home).forget()
     with pytest.raises(ArtifactError, match="cannot be read: Input/output error"):
-        store.open(remembered)
+        store.verified(remembered)
 
 
 def test_a_memory_that_says_something_else_condemns_no_artifact(store, remembered, told):
@@ -167,7 +168,7 @@ def test_a_memory_that_says_something_else_condemns_no_artifact(store, remembere
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FileDigests, "sha256_of", wrong)
-        assert store.find(STEP.key) == remembered
+        assert store.look_up(STEP.key) == remembered
     assert told == []
 
 
@@ -177,7 +178,7 @@ def test_the_manifest_is_read_whole_each_time(store, remembered):
     path.write_text(path.read_text().replace('"bytes": 5', '"bytes": 6'))
     assert path.stat().st_size == status.st_size
     with pytest.raises(ArtifactError, match=r"manifest\.json was altered"):
-        store.open(remembered)
+        store.verified(remembered)
 
 
 def test_files_are_really_read_when_an_artifact_is_sealed(store, monkeypatch):
@@ -189,11 +190,11 @@ def test_files_are_really_read_when_an_artifact_is_sealed(store, monkeypatch):
         with closing(sqlite3.connect(store.home / MEMORY_NAME)) as connection, connection:
             assert connection.execute("SELECT count(*) FROM files").fetchone() == (1,)
         monkeypatch.setattr(FileDigests, "sha256_of", lambda *arguments: pytest.fail("asked the memory"))
-        return {}
+        return without_cost()
 
     ref = store.build(STEP, work)
     monkeypatch.undo()
-    store.open(ref)
+    store.verified(ref)
 
 
 # ------------------------------------------------------------------------------------------ checkpoints and forgetting
@@ -221,7 +222,7 @@ def test_checkpoints_outlive_a_failed_attempt_and_go_with_the_last_one(store):
     assert not place.exists()
 
 
-@pytest.mark.parametrize("use", [lambda store: store.find(STEP.key), lambda store: store.build(STEP, never)])
+@pytest.mark.parametrize("use", [lambda store: store.look_up(STEP.key), lambda store: store.build(STEP, never)])
 def test_checkpoints_that_a_killed_builder_left_beside_a_finished_artifact_go_when_it_is_found(store, use):
     ref = store.build(STEP, write_letters)
     store.checkpoints(STEP.key).mkdir(parents=True)
@@ -233,7 +234,7 @@ def test_a_damaged_artifact_does_not_cost_the_checkpoints(store):
     ref = store.build(STEP, write_letters)
     store.checkpoints(STEP.key).mkdir(parents=True)
     (store.folder(ref) / "a.txt").unlink()
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
     assert store.checkpoints(STEP.key).exists()
 
 
@@ -243,9 +244,9 @@ def test_a_forgotten_key_is_built_again_from_its_beginning_and_the_artifact_stay
     other = LetterStep(text="y")
     store.build(other, write_letters)
     store.forget(STEP.key)
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
     assert not store.checkpoints(STEP.key).exists()
-    assert store.find(other.key) == ref
+    assert store.look_up(other.key) == ref
     built = []
 
     def work(folder):
@@ -258,7 +259,7 @@ def test_a_forgotten_key_is_built_again_from_its_beginning_and_the_artifact_stay
 
 def test_forgetting_a_key_that_was_never_built_does_nothing(store):
     store.forget(STEP.key)
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None
 
 
 def test_forgetting_waits_until_the_key_is_built(store):
@@ -282,4 +283,4 @@ def test_forgetting_waits_until_the_key_is_built(store):
     building.join(20)
     forgetting.join(20)
     assert finished == ["built", "forgotten"]
-    assert store.find(STEP.key) is None
+    assert store.look_up(STEP.key) is None

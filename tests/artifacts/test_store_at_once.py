@@ -7,8 +7,9 @@ import time
 import pytest
 
 from tests.artifacts.steps import LetterStep, write_letters
+from tests.support import without_cost
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 
 STEP = LetterStep(text="x")
 FORK = multiprocessing.get_context("fork")  # quick; these processes hold no threads and no TensorFlow
@@ -16,7 +17,7 @@ FORK = multiprocessing.get_context("fork")  # quick; these processes hold no thr
 
 @pytest.fixture
 def store(tmp_path):
-    return ArtifactStore(tmp_path / "home")
+    return Home.open(tmp_path / "home").store
 
 
 def test_two_processes_that_build_the_same_key_at_once_build_once(store, tmp_path):
@@ -61,7 +62,7 @@ def test_waiting_build_takes_over_when_the_builder_is_killed(store):
     ref = store.build(STEP, write_letters)
     assert time.monotonic() - begin < 10
     child.join(20)
-    store.open(ref)
+    store.verified(ref)
 
 
 def test_two_keys_that_lead_to_the_same_content_at_once_both_succeed(store):
@@ -73,7 +74,7 @@ def test_two_keys_that_lead_to_the_same_content_at_once_both_succeed(store):
             def work(folder):
                 (folder / "a.txt").write_text(str(turn))
                 barrier.wait(20)
-                return {}
+                return without_cost()
 
             refs.append(store.build(LetterStep(text=text), work))
 

@@ -7,25 +7,26 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.publishing.helpers import assert_consistent
-from thaw.flows.result import ReleaseReport, RunResult, TaskReport, recall, remember
+from tests.support import without_cost
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of, read_manifest
-from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.step import Made, Step
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.cleanup.inventory import references_in
 from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import find_opponent, publish
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import ModelInput, Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
+from thaw.tasks.runs import ReleaseReport, RunResult, TaskReport, recall, remember
 
 LONG_AGO = 1_000_000_000.0  # 2001
 DAY = 86_400.0
 
 
 class PartStep(Step):
-    work: ClassVar[str] = "thaw.tasks.artifacts.age:measure"
+    work: ClassVar[str] = "thaw.tasks.records.index:read_index"
     libraries: ClassVar[tuple[str, ...]] = ()
 
     content: Any
@@ -45,29 +46,29 @@ class Run:
 
     def is_up_to_date(self, home: Path) -> bool:
         """What `thaw run` asks before it says so."""
-        store = ArtifactStore(home)
-        if any(store.examine(key) != (ref, None) for key, ref in self.refs.items()):
+        store = Home.open(home).store
+        if any(store.peek(key) != (ref, None) for key, ref in self.refs.items()):
             return False
-        Registry(home).verify(self.release)
-        return recall(home, self.last_key) is not None
+        Home.open(home).registry.verify(self.release)
+        return recall(Home.open(home), self.last_key) is not None
 
 
 class Builder:
     """Builds one artifact after the other, as a flow does."""
 
     def __init__(self, home: Path) -> None:
-        self.store, self.refs, self.is_cached = ArtifactStore(home), dict[str, ArtifactRef](), True
+        self.store, self.refs, self.is_cached = Home.open(home).store, dict[str, ArtifactRef](), True
 
-    def build(self, kind: str, content: Any, fill: Any = None, **inputs: ArtifactRef) -> ArtifactRef:
+    def build(self, kind: str, content: Any, fill: Any = None, facts: Any = None, **inputs: ArtifactRef) -> ArtifactRef:
         step_class = type("AnyStep", (PartStep,), {"kind": kind, "__module__": __name__})
         step = step_class(content=content, inputs_by_name=inputs)
 
-        def work(folder: Path) -> dict[str, Any]:
+        def work(folder: Path) -> Made:
             self.is_cached = False
             write_json(folder / "content.json", [kind, content])
             if fill is not None:
                 fill(folder)
-            return {}
+            return without_cost(facts)
 
         ref = self.store.build(step, work)
         self.store.mark_used(step.key)
@@ -92,7 +93,7 @@ def run(home: Path, recipe: str, tag: str, accuracy: float, data: str = "photos"
     parts["stage_two"] = builder.build("stage", [recipe, tag], start=parts["stage_one"], records=parts["records"])
     parts["evaluation"] = builder.build("evaluation", [recipe, tag], model=parts["stage_two"])
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(accuracy, accuracy))
-    verdict = decide(metrics, find_opponent(home, recipe, parts["evaluation"]))
+    verdict = decide(metrics, find_opponent(Home.open(home), recipe, parts["evaluation"]))
     document = verdict.model_dump(mode="json")
     parts["verdict"] = builder.build("verdict", document, evaluation=parts["evaluation"])
     release = _release(recipe, verdict, parts)
@@ -104,11 +105,11 @@ def run(home: Path, recipe: str, tag: str, accuracy: float, data: str = "photos"
         write_checksums(folder)
 
     ref = builder.build("release", [release.id, document], fill, **parts)
-    info = publish(home, ref)
+    info = publish(Home.open(home), ref)
     key = list(builder.refs)[-1]
-    if not builder.is_cached or recall(home, key) is None:
+    if not builder.is_cached or recall(Home.open(home), key) is None:
         report = ReleaseReport(id=info.id, path=info.path, champion=info.is_champion)
-        remember(home, key, _result(recipe, builder, verdict, report))
+        remember(Home.open(home), key, _result(recipe, builder, verdict, report))
     return Run(release.id, builder.refs)
 
 
@@ -147,7 +148,7 @@ def _result(recipe: str, builder: Builder, verdict: Verdict, release: ReleaseRep
 
 
 def result_of(home: Path, run: Run) -> RunResult:
-    result = recall(home, run.last_key)
+    result = recall(Home.open(home), run.last_key)
     assert result is not None
     return result
 
@@ -163,7 +164,7 @@ def artifacts_in(home: Path) -> set[ArtifactRef]:
 
 
 def releases_in(home: Path) -> set[str]:
-    return set(Registry(home).ids())
+    return set(Home.open(home).registry.ids())
 
 
 def files_in(home: Path) -> set[str]:
@@ -174,9 +175,9 @@ def files_in(home: Path) -> set[str]:
 def assert_works(home: Path) -> None:
     """What holds at every moment, also right after a kill."""
     assert_consistent(home)
-    store = ArtifactStore(home)
+    store = Home.open(home).store
     for path in (home / "keys").glob("*.json"):
-        ref, problem = store.examine(path.stem)
+        ref, problem = store.peek(path.stem)
         assert problem is None
         assert ref is not None
 
@@ -186,7 +187,7 @@ def assert_complete(home: Path) -> None:
     assert_works(home)
     there = artifacts_in(home)
     for ref in there:
-        manifest = read_manifest(ArtifactStore(home).folder(ref))
+        manifest = read_manifest(Home.open(home).store.folder(ref))
         assert manifest.ref == ref
         assert set(references_in(manifest.made_from["depends_on"])) <= there
     keys = {path.stem for path in (home / "keys").iterdir()}

@@ -12,7 +12,7 @@ from thaw.pipeline_config.errors import HomeInUseError, PublishError
 from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.cleanup.collect import Collected, collect_garbage
 from thaw.tasks.cleanup.kept import Limits
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 KEY = homes.key_named("a key")
 
@@ -23,7 +23,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def collect(home: Path, keep: int = 0, *, dry_run: bool = False, days: float = 30) -> Collected:
-    return collect_garbage(home, Limits(keep, young_after=time.time() - days * homes.DAY), dry_run=dry_run)
+    return collect_garbage(Home.open(home), Limits(keep, young_after=time.time() - days * homes.DAY), dry_run=dry_run)
 
 
 def kinds_of(collected: Collected) -> list[str]:
@@ -48,7 +48,7 @@ def test_the_champion_and_what_a_rollback_returns_to_stay_and_work(home):
     homes.assert_complete(home)
     assert second.is_up_to_date(home)
     assert third.is_up_to_date(home)
-    assert Registry(home).rollback("digits", "test").id == second.release
+    assert Home.open(home).registry.rollback("digits", "test").id == second.release
 
 
 def test_the_last_releases_of_each_recipe_stay_in_the_order_of_the_runs_whatever_the_clock_says(home):
@@ -59,7 +59,7 @@ def test_the_last_releases_of_each_recipe_stay_in_the_order_of_the_runs_whatever
     for age, run in enumerate(runs):
         os.utime(home / "runs" / f"{run.last_key}.json", (homes.LONG_AGO - age, homes.LONG_AGO - age))
     collect(home, keep=2)
-    kept = {run.release for run in runs[-4:]} | Registry(home).needed()
+    kept = {run.release for run in runs[-4:]} | Home.open(home).registry.needed()
     assert homes.releases_in(home) == kept
 
 
@@ -115,7 +115,7 @@ def test_old_unfinished_and_set_aside_things_go_and_locks_stay(home):
     dry = collect(home, days=0, dry_run=True)
     assert homes.files_in(home) == before
     # What is set aside is as old as its renaming, and that no clock of a test can change.
-    collected = collect_garbage(home, Limits(0, young_after=time.time() + 60), dry_run=False)
+    collected = collect_garbage(Home.open(home), Limits(0, young_after=time.time() + 60), dry_run=False)
     assert kinds_of(collected) == [
         "checkpoint",
         "download",
@@ -147,7 +147,7 @@ def test_a_folder_that_is_no_home_is_not_touched(tmp_path):
     for name in names:
         write(tmp_path / name)
     before = homes.files_in(tmp_path)
-    assert collect_garbage(tmp_path, Limits(0, young_after=time.time() + 60), dry_run=False).garbage == []
+    assert collect_garbage(Home.open(tmp_path), Limits(0, young_after=time.time() + 60), dry_run=False).garbage == []
     assert homes.files_in(tmp_path) == before
 
 

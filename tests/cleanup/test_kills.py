@@ -12,6 +12,7 @@ from tests.cleanup import homes
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.cleanup.collect import collect_garbage
 from thaw.tasks.cleanup.kept import Limits
+from thaw.tasks.home import Home
 
 LIMITS = Limits(0, young_after=homes.LONG_AGO + homes.DAY)
 _OPERATIONS = ("unlink", "rmdir", "rename", "mkdir")
@@ -66,7 +67,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[homes
 def test_a_clean_up_may_end_anywhere(template, tmp_path, way, step):
     home, kept = template
     undisturbed = homes.copy_home(home, tmp_path / "undisturbed")
-    collect_garbage(undisturbed, LIMITS, dry_run=False)
+    collect_garbage(Home.open(undisturbed), LIMITS, dry_run=False)
     expected = homes.files_in(undisturbed)
     for nth in range(1, _MOST_OPERATIONS, step):
         copy = homes.copy_home(home, tmp_path / str(nth))
@@ -75,13 +76,13 @@ def test_a_clean_up_may_end_anywhere(template, tmp_path, way, step):
         with pytest.MonkeyPatch.context() as patch:
             faults.install(patch)
             try:
-                collect_garbage(copy, LIMITS, dry_run=False)
+                collect_garbage(Home.open(copy), LIMITS, dry_run=False)
             except (ArtifactError, Death) as error:
                 failure = error
         assert "\n" not in str(failure)
         homes.assert_works(copy)
         done = homes.files_in(copy)
-        collect_garbage(copy, LIMITS, dry_run=False)
+        collect_garbage(Home.open(copy), LIMITS, dry_run=False)
         homes.assert_complete(copy)
         assert homes.files_in(copy) == expected
         if faults.count < nth:
@@ -102,7 +103,7 @@ def test_the_run_that_was_removed_in_part_can_be_repeated(template, tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             faults.install(patch)
             with contextlib.suppress(Death):
-                collect_garbage(copy, LIMITS, dry_run=False)
+                collect_garbage(Home.open(copy), LIMITS, dry_run=False)
         run = homes.run(copy, "digits", "c", 0.1, data="drawings")
         assert run.is_up_to_date(copy)
         homes.assert_works(copy)

@@ -14,7 +14,7 @@ from thaw.pipeline_config.errors import RequestError
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.cleanup.collect import collect_garbage
 from thaw.tasks.cleanup.kept import Limits
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 ACCURACIES = {"a": 0.5, "b": 0.6, "c": 0.7, "d": 0.65}
 RECIPES = ("cats", "digits")
@@ -53,13 +53,13 @@ class HomeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(choice=st.data())
     def someone_promotes(self, choice: st.DataObject) -> None:
-        Registry(self.home).promote(choice.draw(st.sampled_from(sorted(self.runs))), "test")
+        Home.open(self.home).registry.promote(choice.draw(st.sampled_from(sorted(self.runs))), "test")
 
     @precondition(lambda self: self.runs)
     @rule(recipe=recipes)
     def someone_rolls_back(self, recipe: str) -> None:
         try:
-            Registry(self.home).rollback(recipe, "test")
+            Home.open(self.home).registry.rollback(recipe, "test")
         except RequestError as error:
             assert "had no champion before" in str(error) or "has no champion" in str(error)  # noqa: PT017
 
@@ -71,10 +71,10 @@ class HomeMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(count=st.integers(0, 3), dry_run=st.booleans())
     def someone_cleans_up(self, count: int, dry_run: bool) -> None:
-        needed = Registry(self.home).needed()
+        needed = Home.open(self.home).registry.needed()
         before = homes.files_in(self.home)
         limits = Limits(count, young_after=time.time() - homes.DAY)
-        collected = collect_garbage(self.home, limits, dry_run=dry_run)
+        collected = collect_garbage(Home.open(self.home), limits, dry_run=dry_run)
         assert not collected.warnings
         if dry_run:
             assert homes.files_in(self.home) == before
@@ -90,12 +90,12 @@ class HomeMachine(RuleBasedStateMachine):
         self.made = [release for release in self.made if release in kept]
         of_runs = {ref for runs in self.runs.values() for run in runs for ref in run.refs.values()}
         assert homes.artifacts_in(self.home) == of_runs | self.young_artifacts
-        assert Registry(self.home).needed() == needed
+        assert Home.open(self.home).registry.needed() == needed
         homes.assert_complete(self.home)
         assert all(run.is_up_to_date(self.home) for runs in self.runs.values() for run in runs)
         # That they were asked for made the runs recent.
         self.young_releases |= set(self.runs)
-        assert collect_garbage(self.home, Limits(0, limits.young_after), dry_run=True).garbage == []
+        assert collect_garbage(Home.open(self.home), Limits(0, limits.young_after), dry_run=True).garbage == []
 
 
 TestRandomHomes = HomeMachine.TestCase

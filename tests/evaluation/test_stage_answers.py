@@ -5,7 +5,6 @@ import pytest
 
 from tests.support import build_here, build_records, silent_reporter, small_recipe, write_pictures
 from thaw.flows import steps
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.evaluation.predictions import probability_matrix
 from thaw.tasks.evaluation.stage_answers_step import (
     ANSWERS,
@@ -15,6 +14,7 @@ from thaw.tasks.evaluation.stage_answers_step import (
     StageAnswersWork,
     table_name,
 )
+from thaw.tasks.home import Home
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def made(tmp_path_factory):
 
 
 def tables_of(home, answers):
-    folder = ArtifactStore(home).open(answers)
+    folder = Home.open(home).store.verified(answers)
     return {name: pq.read_table(folder / table_name(name)) for name in ANSWERS}
 
 
@@ -54,9 +54,9 @@ def test_each_weights_answer_as_in_the_evaluation(made):
     from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
     home, recipe, records, one, two, answers = made
-    tables, store = tables_of(home, answers), ArtifactStore(home)
-    for name, stage in ((STAGE_ONE, store.open(one)), (STAGE_TWO, store.open(two))):
-        with SplitReader(store.open(records), "test") as reader:
+    tables, store = tables_of(home, answers), Home.open(home).store
+    for name, stage in ((STAGE_ONE, store.verified(one)), (STAGE_TWO, store.verified(two))):
+        with SplitReader(store.verified(records), "test") as reader:
             size = recipe.evaluate.batch_size
             _, expected = classify(load_classifier(stage), reader, read_stage(stage), size, silent_reporter())
         assert probability_matrix(tables[name]) == pytest.approx(expected, abs=1e-6)
@@ -64,7 +64,7 @@ def test_each_weights_answer_as_in_the_evaluation(made):
 
 def test_all_tables_are_of_the_same_images_and_the_facts_sum_them_up(made):
     home, *_, answers = made
-    tables, facts = tables_of(home, answers), ArtifactStore(home).facts(answers)
+    tables, facts = tables_of(home, answers), Home.open(home).store.facts(answers)
     assert len({tuple(table["id"].to_pylist()) for table in tables.values()}) == 1
     for name, table in tables.items():
         right = [label == predicted for label, predicted in zip(table["label"], table["predicted"], strict=True)]

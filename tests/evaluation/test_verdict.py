@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.publishing.helpers import TinyStep
 from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, decide, write_verdict
+from thaw.tasks.home import Home
 from thaw.tasks.releases.verdict import Opponent, read_test_metrics
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 
@@ -50,7 +51,7 @@ def test_the_step_writes_what_it_compared(tmp_path):
         write_json(folder / "metrics.json", document)
         return {}
 
-    store = ArtifactStore(tmp_path)
+    store = Home.open(tmp_path).store
     step = VerdictStep(evaluation=store.build(TinyStep(document=document), evaluate), opponent=opponent(0.9))
     facts = {}
 
@@ -58,7 +59,7 @@ def test_the_step_writes_what_it_compared(tmp_path):
         facts.update(write_verdict(VerdictWork(home=tmp_path, folder=folder, step=step)))
         return facts
 
-    folder = store.open(store.build(step, work))
+    folder = store.verified(store.build(step, work))
     assert json.loads((folder / "verdict.json").read_text()) == facts
     assert facts == {
         "verdict": "better",
@@ -69,7 +70,7 @@ def test_the_step_writes_what_it_compared(tmp_path):
 
 
 def test_the_key_follows_the_opponent(tmp_path):
-    ref = ArtifactStore(tmp_path).build(TinyStep(document={}), lambda folder: {})
+    ref = Home.open(tmp_path).store.build(TinyStep(document={}), lambda folder: {})
     keys = {VerdictStep(evaluation=ref, opponent=other).key for other in (None, opponent(0.9), opponent(0.91))}
     assert len(keys) == 3
 

@@ -16,8 +16,9 @@ from thaw.pipeline_config.errors import ArtifactError, DatasetError, TrainingErr
 from thaw.pipeline_config.schema import EvaluateConfig, ModelConfig
 from thaw.pipeline_config.stage_schema import Adam, FromLayer, LastBlocks, StageConfig, StageStart
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork
+from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.step import RecordsStep
 from thaw.tasks.training.step import TrainStep
@@ -142,7 +143,7 @@ def make_settings(train):
 
 
 def build_home(home, counts=COUNTS, slope=3.0):
-    store = ArtifactStore(home)
+    store = Home.open(home).store
     records = build_records(store, counts)
     return EvaluateStep(
         recipe_name="shades",
@@ -256,7 +257,7 @@ def test_a_model_that_answers_nonsense_is_an_error(tmp_path):
 
 def test_a_damaged_input_is_an_error_that_names_the_file(tmp_path):
     step = build_home(tmp_path / "home")
-    weights = ArtifactStore(tmp_path / "home").folder(step.stage_two) / "model.weights.h5"
+    weights = Home.open(tmp_path / "home").store.folder(step.stage_two) / "model.weights.h5"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)

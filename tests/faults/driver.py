@@ -24,11 +24,12 @@ from pydantic import BaseModel
 from tests.faults.chain import Chain, light_chain, prepare, whole_chain
 from tests.faults.homes import champion_problem, differences, model_problem, tree_digest
 from tests.faults.shim import Faults, copy_home, limit_file_size
+from tests.support import store_of
 from thaw.pipeline_config.errors import ThawError
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.training.stage_facts import StageFacts
 
 _LIMIT_WAYS = ("limit error", "limit kill")
-_LATE = ("publish", "remember")  # the steps after which little is left to run
+_LATE = ("put in place", "remember")  # the steps after which little is left to run
 _LONGEST_SECONDS = 180
 
 
@@ -288,9 +289,10 @@ def _undisturbed(chain: Chain, home: Path, folder: Path, step: str, to_the_end: 
         if name == last:
             break
     found_wrong = differences(home, folder / "after" / last)
-    if chain.imports and "release" in found and step not in _LATE:
-        release = ArtifactStore(home).folder(found["release"])
-        problem = model_problem(release, ArtifactStore(home).facts(found["stage_two"])["weights_sha256"])
+    if chain.imports and "publish" in found and step not in _LATE:
+        store = store_of(home)
+        weights = store.facts(found["stage_two"], StageFacts).weights_sha256
+        problem = model_problem(store.folder(found["publish"]), weights)
         found_wrong += [problem] if problem else []
     return {"differences": found_wrong}
 

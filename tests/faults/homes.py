@@ -8,15 +8,14 @@ from typing import Any
 
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME
 from thaw.tasks.artifacts.manifest import ArtifactRef, file_sha256
-from thaw.tasks.artifacts.store import ArtifactStore
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 # Their bytes hold times, or follow from files that do. What they say is compared where it can be.
 _WITH_TIMES = re.compile(r"(artifacts/release/[0-9a-f]+|releases/[^/]+)/(model\.keras|saved_model/.+|SHA256SUMS)")
 # Locks stay, and whether the digest of a file is remembered depends on how old the file was.
 _NOT_COMPARED = ("locks/", MEMORY_NAME)
 _RELEASE_ARTIFACT = re.compile(r"artifacts/release/[0-9a-f]+")
-_UNEQUAL = {"seconds", "training_seconds", "feature_seconds", "time", "checksum"}  # the last is one of the others
+_UNEQUAL = {"seconds", "cost", "time"}
 
 
 def tree_digest(home: Path) -> str:
@@ -39,7 +38,7 @@ def champion_problem(home: Path, recipe: str) -> str | None:
     Returns:
         One line; None if the champion is a complete release.
     """
-    registry = Registry(home)
+    registry = Home.open(home).registry
     try:
         champion = registry.champion(recipe)
         if champion is None:
@@ -70,9 +69,9 @@ def differences(home: Path, reference: Path) -> list[str]:
             continue
         if _content(mine) != _content(other):
             lines.append(f"{name} has other content")
-    store = ArtifactStore(home)
+    store = Home.open(home).store
     for folder in home.glob("artifacts/*/*"):
-        store.open(ArtifactRef(kind=folder.parent.name, digest=folder.name))
+        store.verified(ArtifactRef(kind=folder.parent.name, digest=folder.name))
     return lines
 
 

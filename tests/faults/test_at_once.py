@@ -12,7 +12,7 @@ from tests.faults.processes import children_that_do, still_there, tree, wait_unt
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 WORK = [
     "thaw.tasks.ingest.work:ingest",
@@ -42,7 +42,7 @@ def result_and_log(run: subprocess.Popen[str]) -> tuple[dict[str, Any], str]:
 
 
 def assert_one_release(home: Path) -> None:
-    registry = Registry(home)
+    registry = Home.open(home).registry
     (release,) = registry.list()
     registry.verify(release.id)
     assert release.is_champion

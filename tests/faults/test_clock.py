@@ -12,8 +12,7 @@ from tests.faults.chain import tiny_recipe
 from tests.faults.conftest import Finished
 from tests.publishing.helpers import assert_consistent, champion_id, id_of, run
 from thaw.flows.plan import plan
-from thaw.tasks.artifacts.store import ArtifactStore
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 DAY = 86_400
 JUMPS = [0, -DAY, DAY]
@@ -49,16 +48,16 @@ def test_releases_keep_their_order(tmp_path: Path, clock: Clock) -> None:
         run(tmp_path, "digits", tag, 0.5 + number / 10)
         assert champion_id(tmp_path, "digits") == id_of("digits", tag)
         assert_consistent(tmp_path)
-    log = Registry(tmp_path).log()
+    log = Home.open(tmp_path).registry.log()
     assert [entry.release for entry in log] == [id_of("digits", tag) for tag in tags]
     assert [entry.time for entry in log] != sorted(entry.time for entry in log)  # or the clock never went back
     clock.offset = -2 * DAY
-    assert Registry(tmp_path).rollback("digits", "a day before all of them").id == id_of("digits", "c")
+    assert Home.open(tmp_path).registry.rollback("digits", "a day before all of them").id == id_of("digits", "c")
     assert champion_id(tmp_path, "digits") == id_of("digits", "c")
 
 
 def test_what_is_built_is_found_again(tmp_path: Path, clock: Clock) -> None:
-    store, built = ArtifactStore(tmp_path), []
+    store, built = Home.open(tmp_path).store, []
 
     def work(folder):
         built.append(folder)
@@ -78,4 +77,4 @@ def test_what_is_built_is_found_again(tmp_path: Path, clock: Clock) -> None:
 def test_a_finished_run_stays_up_to_date(finished: Finished, clock: Clock) -> None:
     for offset in JUMPS:
         clock.offset = offset
-        assert plan(tiny_recipe(finished.data), finished.home).up_to_date
+        assert plan(tiny_recipe(finished.data), Home.open(finished.home)).up_to_date

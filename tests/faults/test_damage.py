@@ -16,9 +16,8 @@ from tests.prefect_server import Thaw
 from thaw.flows.plan import plan
 from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.pipeline_config.yaml_dialect import write_yaml
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.records.index import FOOTER_BYTES, read_offsets
-from thaw.tasks.releases.registry import Registry
 
 Damage = Callable[[Path], None]
 
@@ -54,12 +53,12 @@ SLOW = pytest.mark.slow
 CASES = [
     *(("records", SHARD, damage) for damage in [cut_at_a_record, *DAMAGES]),
     *(("records", "manifest.json", damage) for damage in DAMAGES),
-    *(("ingest", "manifest.parquet", damage) for damage in DAMAGES),
+    *(("ingest", "images.parquet", damage) for damage in DAMAGES),
     ("stage_two", "model.weights.h5", flip_a_bit),
     *(pytest.param("stage_one", "model.weights.h5", damage, marks=SLOW) for damage in DAMAGES),
     *(pytest.param("stage_two", "manifest.json", damage, marks=SLOW) for damage in DAMAGES),
-    *(pytest.param("evaluation", "metrics.json", damage, marks=SLOW) for damage in DAMAGES),
-    *(pytest.param("release", "model.keras", damage, marks=SLOW) for damage in DAMAGES),
+    *(pytest.param("evaluate", "metrics.json", damage, marks=SLOW) for damage in DAMAGES),
+    *(pytest.param("publish", "model.keras", damage, marks=SLOW) for damage in DAMAGES),
 ]
 
 
@@ -75,10 +74,10 @@ def test_a_damaged_artifact_is_named_and_only_its_step_runs_again(
     finished: Finished, home: Path, step: str, name: str, damage: Damage
 ) -> None:
     ref = finished.found[step]
-    folder = ArtifactStore(home).folder(ref)
+    folder = Home.open(home).store.folder(ref)
     damage(folder / name)
     with pytest.raises(ArtifactError, match=re.escape(str(folder / name))):
-        ArtifactStore(home).open(ref)
+        Home.open(home).store.verified(ref)
     assert champion_problem(home, "small") is None
     again = run_chain(finished.chain, home)
     assert again["ran"] == [step]
@@ -105,17 +104,19 @@ def test_a_damaged_champion_is_refused_by_name_and_copied_anew(
     release = finished.found["info"].id
     damage(home / "releases" / release / name)
     if name == "SHA256SUMS" and damage is delete:
-        assert release not in [info.id for info in Registry(home).list()]  # it is signed off no more
+        assert release not in [info.id for info in Home.open(home).registry.list()]  # it is signed off no more
     else:
         # A signature that is damaged speaks for other files.
         named = release if name == "SHA256SUMS" else f"{release}/{name}"
         with pytest.raises(PublishError, match=re.escape(named)):
-            Registry(home).verify(release)
-    assert [task.name for task in plan(tiny_recipe(finished.data), home).tasks if not task.cached][-1] == "publish"
+            Home.open(home).registry.verify(release)
+    assert [task.name for task in plan(tiny_recipe(finished.data), Home.open(home)).tasks if not task.cached][
+        -1
+    ] == "publish"
     again = run_chain(finished.chain, home)
     assert again["ran"] == []
     assert_as_before(finished, home)
-    assert len(Registry(home).log()) == len(Registry(finished.home).log())
+    assert len(Home.open(home).registry.log()) == len(Home.open(finished.home).registry.log())
 
 
 class StoppedError(BaseException):

@@ -9,8 +9,9 @@ import pytest
 from tests.faults.chain import run_chain, tiny_recipe, whole_chain
 from tests.faults.conftest import Finished
 from thaw.flows.plan import plan
+from thaw.tasks.home import Home
 
-ALL = ["ingest", "records", "stage_one", "features_two", "stage_two", "evaluate", "compare", "publish"]
+ALL = ["ingest", "records", "stage_one", "features_two", "stage_two", "evaluate", "verdict", "publish"]
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def data(finished: Finished, tmp_path: Path) -> Path:
 
 
 def would_run(home: Path, data: Path) -> list[str]:
-    return [task.name for task in plan(tiny_recipe(data), home).tasks if not task.cached]
+    return [task.name for task in plan(tiny_recipe(data), Home.open(home)).tasks if not task.cached]
 
 
 def test_the_same_images_elsewhere_and_at_another_time_change_nothing(data: Path, home: Path) -> None:
@@ -31,7 +32,7 @@ def test_the_same_images_elsewhere_and_at_another_time_change_nothing(data: Path
 def test_a_renamed_label_runs_everything_again(data: Path, home: Path) -> None:
     (data / "red").rename(data / "crimson")
     assert would_run(home, data) == ALL
-    assert plan(tiny_recipe(data), home).tasks[0].reasons == ["the images changed"]
+    assert plan(tiny_recipe(data), Home.open(home)).tasks[0].reasons == ["the images changed"]
     (data / "crimson").rename(data / "red")
     assert would_run(home, data) == []
 
@@ -53,5 +54,5 @@ def test_another_image_under_the_same_name_runs_everything_again(data: Path, hom
 def test_a_renamed_image_is_read_again_and_nothing_is_trained_again(data: Path, home: Path) -> None:
     (data / "red" / "000.png").rename(data / "red" / "zebra.png")
     assert would_run(home, data) == ALL  # what the first step will find, a plan does not know
-    assert run_chain(whole_chain(data), home)["ran"] == ["ingest", "records", "release"]
+    assert run_chain(whole_chain(data), home)["ran"] == ["ingest", "records", "publish"]
     assert would_run(home, data) == []

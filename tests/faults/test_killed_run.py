@@ -13,7 +13,7 @@ import pytest
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_killed_during_stage_two_publishes_nothing_and_the_next_run_succeeds(
     run.wait()
     assert gone(children, 10), "a child outlived the run"
 
-    registry = Registry(home)
+    registry = Home.open(home).registry
     champion = registry.champion("small")
     assert champion is not None
     assert champion.id == before["release"]["id"]
@@ -92,7 +92,7 @@ def test_interrupted_run_ends_its_children(thaw: Thaw, recipe: Path, tmp_path: P
     assert run.returncode == 130
     assert gone(children, 10)
     assert time.monotonic() - started < 30
-    assert Registry(tmp_path / "home").list() == []
+    assert Home.open(tmp_path / "home").registry.list() == []
 
 
 @pytest.mark.slow
@@ -103,4 +103,4 @@ def test_a_stage_that_passes_its_deadline_fails_the_run_with_a_line_that_says_so
     done = thaw("run", recipe, "--home", tmp_path / "home", *settings)
     assert done.returncode == 1
     assert "passed its deadline of 30 seconds" in done.stderr.splitlines()[-1]
-    assert Registry(tmp_path / "home").list() == []
+    assert Home.open(tmp_path / "home").registry.list() == []

@@ -65,7 +65,7 @@ def test_every_point_of_a_run_without_training(try_points):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("step", ["prepare_home", "ingest", "records", "compare", "remember"])
+@pytest.mark.parametrize("step", ["prepare_home", "ingest", "records", "verdict", "remember"])
 def test_every_point_of_a_quick_step(try_points, step):
     assert try_points("whole", [step], [*ERRORS, *DEATHS], to_the_end=20).points > 10
 
@@ -73,12 +73,12 @@ def test_every_point_of_a_quick_step(try_points, step):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_point_of_publishing(try_points):
-    assert try_points("whole", ["publish"], ["ENOSPC", "limit error", *DEATHS]).points > 300
+    assert try_points("whole", ["put in place"], ["ENOSPC", "limit error", *DEATHS]).points > 300
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("step", ["stage_one", "features_two", "stage_two", "evaluate", "release"])
+@pytest.mark.parametrize("step", ["stage_one", "features_two", "stage_two", "evaluate", "publish"])
 def test_every_point_of_a_step_that_takes_seconds(try_points, step):
     """Each operation fails once and is killed once; the other ways to fail, which take as long, at every tenth."""
     assert try_points("whole", [step], ["ENOSPC", "kill"]).points > 50

@@ -9,7 +9,7 @@ import pytest
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 
 @pytest.mark.slow
@@ -30,5 +30,5 @@ def test_a_loss_that_is_not_finite_publishes_nothing(thaw: Thaw, tmp_path: Path)
             assert all(np.isfinite(arrays[name]).all() for name in arrays.files)
     assert kept
     assert list((home / "building").iterdir()) == []
-    assert Registry(home).list() == []
-    assert Registry(home).champion("small") is None
+    assert Home.open(home).registry.list() == []
+    assert Home.open(home).registry.champion("small") is None

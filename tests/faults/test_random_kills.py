@@ -14,7 +14,7 @@ from tests.faults.processes import children_that_do, still_there, tree
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 SEED = 20_240_229
 SECONDS_TO_LEAVE = 12
@@ -30,7 +30,7 @@ def outcome(done: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_champion(home: Path, recipe: str) -> None:
-    registry = Registry(home)
+    registry = Home.open(home).registry
     champion = registry.champion(recipe)
     if champion is not None:
         registry.verify(champion.id)

@@ -9,7 +9,7 @@ import pytest
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 # Python imports it when it starts, in every process that inherits PYTHONPATH.
 WITNESS = """
@@ -56,4 +56,4 @@ def test_a_run_imports_tensorflow_once_and_a_cached_one_never_and_makes_no_relea
     assert [line for line in seen if line.startswith(("tensorflow", "keras"))] == []
     assert all(task["cached"] for task in again["tasks"])
     assert again["release"] == first["release"]
-    assert len(Registry(tmp_path / "home").list()) == 1
+    assert len(Home.open(tmp_path / "home").registry.list()) == 1

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 RUNS = [("small", 0), ("small", 1), ("hasty", 0), ("hasty", 1)]
 
@@ -94,7 +94,7 @@ def test_the_folder_holds_tables_and_a_picture(first: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_nothing_is_published(first: dict[str, Any], place: Path) -> None:
-    assert Registry(place / "home").list() == []
+    assert Home.open(place / "home").registry.list() == []
     assert not (place / "home" / "artifacts" / "release").exists()
 
 

@@ -1,55 +1,21 @@
 """Features in a run: when they are computed, what changes their keys, and what a plan says of them. No Prefect."""
 
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from tests.support import build_here, build_records, small_recipe, write_pictures
+from tests.support import WalkHere, build_records, small_recipe, write_pictures
 from tests.training.features import AUGMENT, stage
-from thaw.flows import steps
-from thaw.flows.journal import Journal
+from thaw.flows import requests
+from thaw.flows.graph import TRAINING, with_all_after
 from thaw.flows.plan import plan
-from thaw.flows.stages import train_in_two_stages
 from thaw.pipeline_config.schema import Recipe
-from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore
-from thaw.tasks.task import StepTask
+from thaw.tasks.home import Home
 from thaw.tasks.training.features import work as features_work
-from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
-from thaw.tasks.training.step import TrainWork
-from thaw.tasks.training.work import train_stage
 
 LAST_BLOCK = {"last_blocks": 1}
-
-
-@dataclass
-class JournalHere:
-    """Runs the tasks of a run in this process, as far as they are not done."""
-
-    recipe: Recipe
-    home: Path
-    refresh: frozenset[str] = frozenset()
-    ran: list[str] = field(default_factory=list)
-    found: dict[str, ArtifactRef] = field(default_factory=dict)
-
-    def has(self, step: Step) -> bool:
-        return ArtifactStore(self.home).find(step.key) is not None
-
-    def run(self, task: StepTask, step: Step) -> ArtifactRef:
-        if task.name in self.refresh:
-            ArtifactStore(self.home).forget(step.key)
-        if not self.has(step):
-            self.ran.append(task.name)
-        if isinstance(step, FeaturesStep):
-            ref = build_here(self.home, step, FeaturesWork, features_work.compute_features)
-        else:
-            ref = build_here(self.home, step, TrainWork, train_stage)
-        self.found[step.key] = ref
-        return ref
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +30,14 @@ def recipe_of(data: Path, **changes: Any) -> Recipe:
 
 def trained(recipe: Recipe, home: Path, refresh: frozenset[str] = frozenset()) -> list[str]:
     """Train both stages; give the names of the tasks that did something."""
-    journal = JournalHere(recipe, home, refresh)
-    train_in_two_stages(cast(Journal, journal), build_records(home, recipe))
-    return journal.ran
+    walk = WalkHere(recipe, home, refresh)
+    walk.made["records"] = build_records(home, recipe)
+    walk.go(TRAINING)
+    return walk.ran
 
 
 def planned(recipe: Recipe, home: Path) -> dict[str, bool]:
-    return {task.name: task.cached for task in plan(recipe, home).tasks}
+    return {task.name: task.cached for task in plan(recipe, Home.open(home)).tasks}
 
 
 def remove_features(home: Path) -> None:
@@ -105,7 +72,7 @@ def test_refreshing_a_stage_takes_the_features_that_are_there(data: Path, tmp_pa
     recipe = recipe_of(data)
     trained(recipe, tmp_path)
     assert trained(recipe, tmp_path, frozenset({"stage_one", "stage_two"})) == ["stage_one", "stage_two"]
-    refreshed = trained(recipe, tmp_path, steps.with_all_after(["features_one"]))
+    refreshed = trained(recipe, tmp_path, with_all_after(["features_one"]))
     assert refreshed == ["features_one", "stage_one", "stage_two"]  # one pass, once
 
 
@@ -137,9 +104,10 @@ def test_without_room_on_the_disk_the_stages_are_those_of_a_recipe_without_featu
         ({"augment": []}, False),
         ({"seed": 4, "dataset": "same"}, False),
         ({"precision": "bfloat16"}, False),
-        ({"stage_two": stage(train={"last_blocks": 2}, epochs=2)}, False),  # the same pass serves stage two
-        ({"stage_two": stage(train=LAST_BLOCK, epochs=8)}, False),  # it then has three views
-        ({"stage_two": stage(train=LAST_BLOCK, epochs=2, resolution=24)}, False),
+        ({"stage_two": stage(train={"last_blocks": 2}, epochs=2)}, True),
+        ({"stage_two": stage(train=LAST_BLOCK, epochs=8)}, True),
+        ({"stage_two": stage(train=LAST_BLOCK, epochs=8, feature_views=3)}, True),
+        ({"stage_two": stage(train=LAST_BLOCK, epochs=2, resolution=24)}, True),
     ],
 )
 def test_the_key_of_features_depends_on_what_they_hold(
@@ -151,7 +119,7 @@ def test_the_key_of_features_depends_on_what_they_hold(
     records = build_records(tmp_path, plain)
     keys = []
     for recipe in (plain, recipe_of(data, **{"dataset": source} | change)):
-        step = steps.features_one_step(recipe, tmp_path, records)
+        step = requests.features_one(recipe, Home.open(tmp_path), records)
         assert step is not None
         keys.append(step.key)
     assert (keys[0] == keys[1]) == same
@@ -160,7 +128,9 @@ def test_the_key_of_features_depends_on_what_they_hold(
 def test_views_beyond_the_stages_own_settings_change_no_key_of_it(data: Path, tmp_path: Path) -> None:
     recipe = recipe_of(data)
     records = build_records(tmp_path, recipe)
-    features = steps.features_one_step(recipe, tmp_path, records)
-    with_features, without = (steps.stage_one_step(recipe, tmp_path, records, each).key for each in (features, None))
+    features = requests.features_one(recipe, Home.open(tmp_path), records)
+    with_features, without = (
+        requests.stage_one(recipe, Home.open(tmp_path), records, each).key for each in (features, None)
+    )
     zero = recipe_of(data, stage_one=stage(epochs=2, feature_views=0))
-    assert with_features != without == steps.stage_one_step(zero, tmp_path, records).key
+    assert with_features != without == requests.stage_one(zero, Home.open(tmp_path), records, None).key

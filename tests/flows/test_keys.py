@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.support import small_recipe, write_pictures
-from thaw.flows import steps
+from thaw.flows.graph import GRAPH, with_all_after
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.publishing.step import PublishStep
+from thaw.tasks.home import Home
 
 DAY = 86_400
 
@@ -29,30 +29,15 @@ def place(tmp_path: Path) -> Path:
 
 def keys(recipe: Recipe, home: Path) -> dict[str, str]:
     """The key of each task, if the tasks before it had made always the same."""
-
-    def made(kind: str) -> ArtifactRef:
-        return ArtifactRef(kind=kind, digest="0" * 64)
-
-    dataset, records, stage, evaluation = made("dataset"), made("records"), made("stage"), made("evaluation")
-    requests = {
-        "ingest": steps.ingest_step(recipe, home),
-        "records": steps.records_step(recipe, dataset),
-        "stage_one": steps.stage_one_step(recipe, home, records),  # features: tests/flows/test_features.py
-        "stage_two": steps.stage_two_step(recipe, records, stage),
-        "evaluate": steps.evaluate_step(recipe, records, stage, stage),
-        "compare": steps.verdict_step(recipe, home, evaluation, repair=False),
-        "publish": PublishStep(
-            recipe=recipe,
-            dataset=dataset,
-            records=records,
-            stage_one=stage,
-            stage_two=stage,
-            evaluation=evaluation,
-            verdict=made("verdict"),
-        ),
-    }
-    assert tuple(requests) == tuple(name for name in steps.TASK_NAMES if not name.startswith("features"))
-    return {name: request.key for name, request in requests.items()}
+    made = {node.name: ArtifactRef(kind=node.name, digest="0" * 64) for node in GRAPH}
+    found = {}
+    for node in GRAPH:
+        if node.serves is None:  # features: tests/flows/test_features.py
+            inputs = {name: None if name.startswith("features") else made[name] for name in node.inputs}
+            step = node.ask(recipe, Home.open(home), **inputs)
+            assert step is not None
+            found[node.name] = step.key
+    return found
 
 
 def keys_of(place: Path, *overrides: str, data: Path | None = None, name: str = "small.yaml") -> dict[str, str]:
@@ -137,12 +122,12 @@ def test_a_change_of_the_images_is_a_change_of_the_dataset_and_by_itself_of_noth
 
 
 def test_with_a_task_come_all_after_it() -> None:
-    assert steps.with_all_after([]) == frozenset()
-    assert steps.with_all_after(["publish"]) == {"publish"}
-    assert steps.with_all_after(["publish", "evaluate"]) == {"evaluate", "compare", "publish"}
-    assert steps.with_all_after(["ingest"]) == set(steps.TASK_NAMES)
+    assert with_all_after([]) == frozenset()
+    assert with_all_after(["publish"]) == {"publish"}
+    assert with_all_after(["publish", "evaluate"]) == {"evaluate", "verdict", "publish"}
+    assert with_all_after(["ingest"]) == {node.name for node in GRAPH}
     with pytest.raises(RequestError, match=r"There is no task 'evaluat'\. .* Nearest: evaluate\."):
-        steps.with_all_after(["evaluat"])
+        with_all_after(["evaluat"])
 
 
 def test_the_datasets_own_seed_keeps_the_images_where_they_are(place: Path) -> None:

@@ -6,7 +6,7 @@ import threading
 from rich.console import Console
 
 from thaw.flows.commands.live import LiveProgress
-from thaw.tasks.progress import Event, part_of_run, publish, subscribed
+from thaw.tasks.progress import Event, emit, part_of_run, subscribed
 
 
 def shown(events: list[Event], *, terminal: bool) -> str:
@@ -14,7 +14,7 @@ def shown(events: list[Event], *, terminal: bool) -> str:
     console = Console(file=stream, force_terminal=terminal, width=100, highlight=False)
     with LiveProgress(console) as live, subscribed(live):
         for event in events:
-            publish(event)
+            emit(event)
     return stream.getvalue()
 
 
@@ -41,8 +41,8 @@ def test_on_a_terminal_a_bar_shows_step_share_and_words() -> None:
 def test_nobody_is_told_after_the_block() -> None:
     heard: list[Event] = []
     with subscribed(heard.append):
-        publish(EVENTS[0])
-    publish(EVENTS[1])
+        emit(EVENTS[0])
+    emit(EVENTS[1])
     assert heard == EVENTS[:1]
 
 
@@ -50,8 +50,8 @@ def test_with_several_runs_every_line_says_which_it_is_about() -> None:
     stream = io.StringIO()
     with LiveProgress(Console(file=stream, width=120)) as live, subscribed(live):
         with part_of_run("small, seed 1"):
-            publish(EVENTS[1])
-        publish(EVENTS[1])
+            emit(EVENTS[1])
+        emit(EVENTS[1])
     assert stream.getvalue() == "thaw: warning: small, seed 1: one thing\nthaw: warning: one thing\n"
 
 
@@ -62,7 +62,7 @@ def test_runs_in_threads_have_names_of_their_own() -> None:
     def tell(name: str) -> None:
         with part_of_run(name):
             both_inside.wait(5)
-            publish(Event("stage_one", "log", name))
+            emit(Event("stage_one", "log", name))
 
     threads = [threading.Thread(target=tell, args=(name,)) for name in ("one", "two")]
     with subscribed(heard.append):

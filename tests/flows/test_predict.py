@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from tests.publishing.helpers import id_of, run
+from tests.support import without_cost
 from thaw.flows import predict as module
 from thaw.pipeline_config.errors import RequestError
+from thaw.tasks.artifacts.step import Made
+from thaw.tasks.home import Home
 
 
 @pytest.fixture
@@ -18,15 +21,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run(tmp_path, "digits", "b", 0.8)
     run(tmp_path, "digits", "c", 0.6)
 
-    def child(function: str, request: Any, **options: Any) -> dict[str, Any]:
-        return {"predictions": [{"release": request.release.name} for _ in request.paths]}
+    def child(function: str, request: Any, **options: Any) -> Made:
+        return without_cost({"predictions": [{"release": request.release.name} for _ in request.paths]})
 
     monkeypatch.setattr(module, "run_in_child", child)
     return tmp_path
 
 
 def chosen(home: Path, release: str | None = None, recipe: str | None = None) -> str:
-    (prediction,) = module.predict(home, [Path("one.jpg")], release, recipe)
+    (prediction,) = module.predict(Home.open(home), [Path("one.jpg")], release, recipe)
     name: str = prediction["release"]
     return name
 

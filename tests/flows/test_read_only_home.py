@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import build_here, small_recipe, write_pictures
-from thaw.flows import steps
+from tests.support import WalkHere, small_recipe, write_pictures
+from thaw.flows.graph import PREPARATION
 from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.file_digests import FileDigests
-from thaw.tasks.ingest.step import IngestWork
-from thaw.tasks.ingest.work import ingest
 
 # In mounts of its own, which end with the process. Permissions would not do: root may write everywhere.
 _READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
@@ -42,7 +40,7 @@ def place(tmp_path: Path) -> Path:
         pytest.skip("only root may mount, and only on Linux")
     recipe = small_recipe(write_pictures(tmp_path / "data", each=20))
     (tmp_path / "small.yaml").write_text(write_yaml(recipe.model_dump(mode="json", by_alias=True)))
-    build_here(tmp_path / "home", steps.ingest_step(recipe, tmp_path / "home"), IngestWork, ingest)
+    WalkHere(recipe, tmp_path / "home").go(PREPARATION[:1])
     return tmp_path
 
 

@@ -3,7 +3,8 @@
 import threading
 from pathlib import Path
 
-from thaw.flows.result import ReleaseReport, RunResult, remember
+from thaw.tasks.home import Home
+from thaw.tasks.runs import ReleaseReport, RunResult, remember
 
 KEY = "0" * 64
 
@@ -31,7 +32,7 @@ def test_runs_that_end_at_once_leave_one_whole_result(tmp_path: Path) -> None:
         barrier.wait(20)
         try:
             for _ in range(10):
-                remember(tmp_path, KEY, result(name * 1000))
+                remember(Home.open(tmp_path), KEY, result(name * 1000))
         except BaseException as error:  # noqa: BLE001 (it is reported by the test's own thread)
             failures.append(error)
 
@@ -42,5 +43,6 @@ def test_runs_that_end_at_once_leave_one_whole_result(tmp_path: Path) -> None:
         thread.join(60)
     assert failures == []
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [f"{KEY}.json"]
-    kept = RunResult.model_validate_json((tmp_path / "runs" / f"{KEY}.json").read_bytes())
+    path = tmp_path / "runs" / f"{KEY}.json"
+    kept = RunResult.from_json(path.read_bytes(), path)
     assert kept.run in {name * 1000 for name in "abcd"}

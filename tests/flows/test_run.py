@@ -20,9 +20,9 @@ from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
-TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"]
+TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "verdict", "publish"]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_the_result_says_what_the_stages_and_the_test_gave(first: dict[str, Any]
 
 def test_the_release_is_complete_and_the_champion(first: dict[str, Any], place: Path) -> None:
     release = Path(first["release"]["path"])
-    registry = Registry(place / "home")
+    registry = Home.open(place / "home").registry
     registry.verify(first["release"]["id"])
     champion = registry.champion("small")
     assert champion is not None
@@ -178,18 +178,18 @@ def plan_of(thaw: Thaw, place: Path, *options: str) -> dict[str, list[str]]:
 def test_a_plan_says_why_tasks_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     assert plan_of(thaw, place) == {}
     changed = plan_of(thaw, place, "--set", "stage_two.optimizer.learning_rate=0.02")
-    assert list(changed) == ["stage_two", "evaluate", "compare", "publish"]
+    assert list(changed) == ["stage_two", "evaluate", "verdict", "publish"]
     assert changed["stage_two"] == ["stage_two.optimizer.learning_rate 0.01 → 0.02"]
     assert changed["evaluate"] == ["stage_two would run before it"]
 
 
 def test_a_plan_names_a_damaged_file_and_changes_nothing(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     digest = first["tasks"][0]["digest"]
-    manifest = place / "home" / "artifacts" / "dataset" / digest / "manifest.parquet"
+    manifest = place / "home" / "artifacts" / "dataset" / digest / "images.parquet"
     content = manifest.read_bytes()
     manifest.write_bytes(content[:-1])
     reasons = plan_of(thaw, place)
-    assert "manifest.parquet has" in reasons["ingest"][0]
+    assert "images.parquet has" in reasons["ingest"][0]
     assert reasons["records"] == ["ingest would run before it"]
     manifest.write_bytes(content)
     assert plan_of(thaw, place) == {}
@@ -247,23 +247,23 @@ def remember_wrongly(home: Path, path: Path, content: bytes) -> None:
 def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new(
     first: dict[str, Any], thaw: Thaw, place: Path
 ) -> None:
-    before = Registry(place / "home")
+    before = Home.open(place / "home").registry
     log, releases = before.log(), before.list()
     again = json.loads(
         thaw("run", place / "small.yaml", "--home", place / "home", "--json", "--refresh", "evaluate").stdout
     )
-    assert [task["name"] for task in again["tasks"] if not task["cached"]] == ["evaluate", "compare", "publish"]
+    assert [task["name"] for task in again["tasks"] if not task["cached"]] == ["evaluate", "verdict", "publish"]
     assert [task["digest"] for task in again["tasks"][:6]] == [task["digest"] for task in first["tasks"][:6]]
     assert again["release"] == first["release"]
-    assert Registry(place / "home").log() == log
-    assert Registry(place / "home").list() == releases
+    assert Home.open(place / "home").registry.log() == log
+    assert Home.open(place / "home").registry.list() == releases
     assert plan_of(thaw, place) == {}
 
 
 def test_a_plan_says_what_a_refresh_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
-    assert plan_of(thaw, place, "--refresh", "compare", "--refresh", "evaluate") == {
+    assert plan_of(thaw, place, "--refresh", "verdict", "--refresh", "evaluate") == {
         "evaluate": ["--refresh asks for it"],
-        "compare": ["evaluate would run before it"],
+        "verdict": ["evaluate would run before it"],
         "publish": ["compare would run before it"],
     }
 
@@ -307,7 +307,7 @@ def test_a_worse_model_is_released_but_not_used(worse: dict[str, Any], first: di
     assert worse["metrics"]["test"]["accuracy"] < first["metrics"]["test"]["accuracy"]
     assert worse["verdict"] == "not better"
     assert not worse["release"]["champion"]
-    champion = Registry(place / "home").champion("small")
+    champion = Home.open(place / "home").registry.champion("small")
     assert champion is not None
     assert champion.id == first["release"]["id"]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 
 def wait_for(what: Any, seconds: float) -> Any:
@@ -67,6 +67,6 @@ def test_a_served_recipe_has_its_schedule_and_runs_on_demand(thaw: Thaw, tmp_pat
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=60)
-    champion = Registry(tmp_path / "home").champion("served")
+    champion = Home.open(tmp_path / "home").registry.champion("served")
     assert champion is not None
     assert champion.is_champion

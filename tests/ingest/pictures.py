@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from thaw.pipeline_config.dataset_schema import DatasetConfig, DirectorySource, Source, SplitsConfig
-from thaw.tasks.ingest.dataset import MANIFEST
+from thaw.tasks.home import Home
+from thaw.tasks.ingest.dataset import IMAGES
 from thaw.tasks.ingest.sources import content_digest
 from thaw.tasks.ingest.step import IngestStep, IngestWork
 from thaw.tasks.ingest.work import ingest
 from thaw.tasks.process import Reporter
 
-NO_HOME = Path("there is no such home")
+NO_HOME = Home.open(Path("there is no such home"))
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (20, 14), mode: str = "RGB") -> Image.Image:
@@ -106,10 +107,10 @@ def run_ingest(source: Source, output: Path, report: Reporter | None = None, **s
     """Run the step's work in this process; returns its facts."""
     output.mkdir(parents=True)
     work = IngestWork(home=output.parent, folder=output, step=ingest_step(source, **settings))
-    return ingest(work, report or Recorder())
+    return ingest(work, report or Recorder()).model_dump(mode="json", exclude={"schema_version"})
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
     """The rows of a dataset's manifest."""
-    found: list[dict[str, Any]] = pq.read_table(folder / MANIFEST).to_pylist()
+    found: list[dict[str, Any]] = pq.read_table(folder / IMAGES).to_pylist()
     return found

@@ -14,13 +14,15 @@ from tests.ingest.archives import HOSTILE, pack, sha256
 from tests.ingest.file_server import FileServer, cut, fail
 from tests.ingest.pictures import NO_HOME, Recorder, directory, fill, jpeg, run_ingest
 from tests.support import build_records, small_recipe
-from thaw.flows import steps
+from thaw.flows import requests
 from thaw.pipeline_config.dataset_schema import ArchiveSource
 from thaw.pipeline_config.errors import DatasetError, DownloadError
+from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks import pace
 from thaw.tasks.cleanup.collect import collect_garbage
 from thaw.tasks.cleanup.kept import Limits
+from thaw.tasks.home import Home
 from thaw.tasks.ingest import download
 from thaw.tasks.ingest.sources import content_digest, open_source
 from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
@@ -49,7 +51,7 @@ def config(server):
 
 
 def fetch(config, home, report=None):
-    source = open_source(config, home)
+    source = open_source(config, Home.open(home))
     source.fetch(report or Recorder())
     return source
 
@@ -75,7 +77,7 @@ def test_dataset_is_that_of_the_same_images_in_a_folder(config, tmp_path):
         (tmp_path / "data" / name).write_bytes(content)
     from_archive = run_ingest(config, tmp_path / "one" / "out")
     assert from_archive == run_ingest(directory(tmp_path / "data" / "photos"), tmp_path / "two" / "out")
-    for name in ("manifest.parquet", "dataset.json"):
+    for name in ("images.parquet", "dataset.json"):
         assert (tmp_path / "one" / "out" / name).read_bytes() == (tmp_path / "two" / "out" / name).read_bytes()
 
 
@@ -115,7 +117,7 @@ def test_the_key_is_what_is_declared_and_not_where_it_is(config, tmp_path):
     def key(**changes):
         source = config.model_copy(update=changes)
         dataset = recipe.dataset.model_copy(update={"source": source})
-        return steps.ingest_step(recipe.model_copy(update={"dataset": dataset}), tmp_path / "home").key
+        return requests.ingest(recipe.model_copy(update={"dataset": dataset}), Home.open(tmp_path / "home")).key
 
     same = {key(), key(url="file:///elsewhere.zip"), key(max_members=7), key(max_gigabytes=0.5)}
     assert len(same) == 1
@@ -213,14 +215,18 @@ def test_a_subdirectory_that_is_not_there_is_an_error_that_names_those_that_are(
         fetch(wrong, tmp_path)
 
 
+def stated(recipe: Recipe) -> str:
+    return recipe_yaml(portable_recipe(recipe, resolved=True), "recipe.yaml", "resolved", recipe.dataset.source)
+
+
 def test_a_release_states_an_address_and_no_path(config, tmp_path):
     recipe = small_recipe(tmp_path, dataset={"source": config.model_dump()})
-    assert portable_recipe(recipe)["dataset"]["source"] == config.model_dump()
-    assert "--data" not in recipe_yaml(recipe)
+    assert portable_recipe(recipe, resolved=True)["dataset"]["source"] == config.model_dump()
+    assert "--data" not in stated(recipe)
     local = config.model_copy(update={"url": (tmp_path / "x.tar.gz").as_uri()})
     recipe = small_recipe(tmp_path, dataset={"source": local.model_dump()})
-    assert str(tmp_path) not in recipe_yaml(recipe)
-    assert "thaw run recipe.yaml --data DIR" in recipe_yaml(recipe)
+    assert str(tmp_path) not in stated(recipe)
+    assert "thaw run recipe.yaml --data DIR" in stated(recipe)
 
 
 def test_unpacking_marks_its_use(config, tmp_path):
@@ -233,8 +239,8 @@ def test_unpacking_marks_its_use(config, tmp_path):
 
 def test_files_of_an_archive_that_nobody_used_for_long_are_garbage(config, server, tmp_path):
     fetch(config, tmp_path)
-    assert collect_garbage(tmp_path, Limits(0, young_after=time.time() - 3600), dry_run=False).garbage == []
-    gone = collect_garbage(tmp_path, Limits(0, young_after=time.time() + 3600), dry_run=False).garbage
+    assert collect_garbage(Home.open(tmp_path), Limits(0, young_after=time.time() - 3600), dry_run=False).garbage == []
+    gone = collect_garbage(Home.open(tmp_path), Limits(0, young_after=time.time() + 3600), dry_run=False).garbage
     assert [item.kind for item in gone] == ["key record", "artifact"]
     assert fetch(config, tmp_path).count() == 60
     assert len(server.requests) == 2

@@ -96,7 +96,7 @@ def test_dataset_is_that_of_the_same_images_in_folders(tmp_path):
     paths = sorted(path.relative_to(data).as_posix() for path in data.rglob("*.jpg"))
     config = table(data, "file,label\n" + "".join(f"{path},{path.split('/')[0]}\n" for path in paths))
     assert run_ingest(config, tmp_path / "one" / "out") == run_ingest(directory(data), tmp_path / "two" / "out")
-    for name in ("manifest.parquet", "dataset.json"):
+    for name in ("images.parquet", "dataset.json"):
         assert (tmp_path / "one" / "out" / name).read_bytes() == (tmp_path / "two" / "out" / name).read_bytes()
 
 

@@ -27,7 +27,7 @@ from tests.ingest.pictures import (
 from thaw.pipeline_config.dataset_schema import Cut, DigitsSource, SplitsConfig
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.checks import check_classes, check_counts
-from thaw.tasks.ingest.dataset import MANIFEST, read_dataset
+from thaw.tasks.ingest.dataset import IMAGES, read_dataset
 from thaw.tasks.ingest.scan import map_in_order
 from thaw.tasks.ingest.step import IngestWork
 from thaw.tasks.ingest.work import ingest
@@ -63,7 +63,7 @@ def test_the_manifest_says_all_about_each_image(tmp_path):
         "bytes": len(turned),
         "origin": "train/dogs/turned.png",
     }
-    schema = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "out" / MANIFEST)}
+    schema = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "out" / IMAGES)}
     assert schema == {
         "id": "string",
         "label": "int32",
@@ -114,7 +114,7 @@ def test_two_runs_write_the_same_bytes_wherever_the_images_are(tmp_path):
         shutil.copy(path, copy)
     run_ingest(directory(tmp_path / "one" / "data"), tmp_path / "first")
     run_ingest(directory(tmp_path / "elsewhere"), tmp_path / "second")
-    for name in (MANIFEST, "dataset.json"):
+    for name in (IMAGES, "dataset.json"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 

@@ -17,6 +17,7 @@ from tests.ingest.pictures import digest_afresh, jpeg, run_ingest
 from tests.support import small_recipe
 from thaw.pipeline_config.dataset_schema import ParquetSource
 from thaw.pipeline_config.errors import DatasetError, RecipeError
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import open_source
 from thaw.tasks.ingest.sources.image_spool import ImageSpool
 
@@ -49,7 +50,7 @@ def parquet(path: Any, **settings: Any) -> ParquetSource:
 
 
 def opened(path: Any, home: Path | None = None, **settings: Any) -> Any:
-    return open_source(parquet(path, **settings), home or Path("there is no such home"))
+    return open_source(parquet(path, **settings), Home.open(home or Path("there is no such home")))
 
 
 def survey(path: Any, **settings: Any) -> list[tuple[str, str, str]]:
@@ -284,9 +285,10 @@ import hashlib, sys
 from pathlib import Path
 import pyarrow as pa
 from thaw.pipeline_config.dataset_schema import ParquetSource
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import open_source
 file = Path(sys.argv[1])
-source = open_source(ParquetSource(kind="parquet", path=str(file)), file.parent)
+source = open_source(ParquetSource(kind="parquet", path=str(file)), Home.open(file.parent))
 source.splits()
 streamed = hashlib.sha256()
 for example in source.examples():

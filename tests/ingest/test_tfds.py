@@ -18,6 +18,7 @@ from tests.support import small_recipe
 from thaw.pipeline_config.dataset_schema import TfdsSource
 from thaw.pipeline_config.errors import DatasetError, DownloadError
 from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import open_source
 from thaw.tasks.ingest.step import IngestStep
 
@@ -39,13 +40,13 @@ def tfds(data_dir: Path | None, **settings: Any) -> TfdsSource:
     )
 
 
-def opened(data_dir: Path | None, home: Path = NO_HOME, **settings: Any) -> Any:
-    source = open_source(tfds(data_dir, **settings), home)
+def opened(data_dir: Path | None, home: Path = NO_HOME.path, **settings: Any) -> Any:
+    source = open_source(tfds(data_dir, **settings), Home.open(home))
     source.fetch(Recorder())
     return source
 
 
-def fault(data_dir: Path | None, home: Path = NO_HOME, **settings: Any) -> str:
+def fault(data_dir: Path | None, home: Path = NO_HOME.path, **settings: Any) -> str:
     with pytest.raises(DatasetError) as caught:
         list(opened(data_dir, home, **settings).examples())
     assert "\n" not in str(caught.value)
@@ -170,13 +171,13 @@ def test_a_damaged_array_record_is_named(tmp_path):
 
 def test_a_data_set_is_prepared_once_in_the_home_folder(tmp_path):
     report = Recorder()
-    source = open_source(tfds(None), tmp_path)
+    source = open_source(tfds(None), Home.open(tmp_path))
     source.fetch(report)
     assert report.told("log") == [f"Downloading and preparing tiny_pictures {VERSION}; this may take long."]
     assert source.count() == 30
     assert len(list((tmp_path / "artifacts" / "tfds").iterdir())) == 1
     assert list((tmp_path / "downloads").iterdir()) == []
-    again = open_source(tfds(None, splits={"train": "train[:3]"}), tmp_path)
+    again = open_source(tfds(None, splits={"train": "train[:3]"}), Home.open(tmp_path))
     again.fetch(report)
     assert len(report.told("log")) == 1
     assert [example.read() for example in again.examples()] == [
@@ -188,7 +189,7 @@ def test_one_that_is_damaged_in_the_home_folder_is_prepared_again(tmp_path):
     numbers = sorted(number_of(example.read()) for example in opened(None, tmp_path).examples())
     next(tmp_path.glob("artifacts/tfds/*/files/tiny_pictures/*/*-train*")).write_bytes(b"")
     report = Recorder()
-    source = open_source(tfds(None), tmp_path)
+    source = open_source(tfds(None), Home.open(tmp_path))
     source.fetch(report)
     assert "quarantine" in report.told("warning")[0]
     assert len(report.told("log")) == 1
@@ -243,7 +244,7 @@ def test_one_that_thaw_prepares_is_known_by_what_the_recipe_says(tmp_path):
 
     before = digest_afresh(tfds(None))
     opened(None, tmp_path)
-    assert open_source(tfds(None), tmp_path).content_digest(FileDigests(tmp_path)) == before
+    assert open_source(tfds(None), Home.open(tmp_path)).content_digest(FileDigests(tmp_path)) == before
     assert key() == key()
     changes: list[dict[str, Any]] = [
         {"name": "tiny_remote"},
@@ -267,12 +268,14 @@ def test_the_key_needs_neither_tensorflow_nor_its_datasets_and_reading_needs_no_
 import sys
 from pathlib import Path
 from thaw.pipeline_config.dataset_schema import TfdsSource
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import content_digest, open_source
 from thaw.tasks.process import Reporter
 config = TfdsSource(kind="tfds", name="tiny_pictures", version="1.2.0", splits={"train": "train"}, data_dir=sys.argv[1])
-content_digest(config, Path("no home"))
+home = Home.open(Path("no home"))
+content_digest(config, home)
 assert not {"tensorflow_datasets", "tensorflow", "pyarrow"} & {*sys.modules}
-source = open_source(config, Path("no home"))
+source = open_source(config, home)
 source.fetch(Reporter(sys.stdout))
 assert len([example.read() for example in source.examples()]) == 20
 assert "tensorflow" not in sys.modules

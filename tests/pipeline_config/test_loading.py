@@ -46,7 +46,7 @@ def test_digits_and_cats_dogs_ship_in_alphabetical_order():
 def test_shipped_recipe_loads_and_is_named_after_its_file(name):
     recipe = load_recipe(name)
     assert recipe.name == name
-    for stage in (recipe.stage_one, recipe.stage_two):
+    for stage in (recipe.resolved.stage_one, recipe.resolved.stage_two):
         assert stage.batch_norm is not None
         assert stage.augment is not None
 
@@ -93,7 +93,7 @@ def test_recipe_with_every_kind_of_setting_survives_json_and_yaml(tmp_path):
             "schedule={cron: 0 3 * * 1, timezone: Europe/Paris}",
         ),
     )
-    assert recipe.stage_two.train == FromLayer(from_layer="1e5")
+    assert recipe.resolved.stage_two.train == FromLayer(from_layer="1e5")
     document = recipe.model_dump(mode="json", by_alias=True)
     assert parse_recipe(json.loads(json.dumps(document))) == recipe
     (tmp_path / "again.yaml").write_text(write_yaml(document), encoding="utf-8")
@@ -198,19 +198,19 @@ def test_overrides_reach_list_items_by_index():
     recipe = load_recipe("digits", ("augment.1.height=0.25", "augment.0={name: random_flip, mode: vertical}"))
     assert [operation.name for operation in recipe.augment] == ["random_flip", "random_translation"]
     assert recipe.augment[1].model_dump()["height"] == 0.25
-    assert recipe.stage_one.augment == recipe.augment
+    assert recipe.resolved.stage_one.augment == recipe.augment
 
 
 def test_override_of_a_part_that_the_recipe_leaves_out_begins_it():
     recipe = load_recipe("digits", ("stage_one.early_stopping.patience=2", "execution.retries=0"))
-    assert recipe.stage_one.early_stopping is not None
-    assert recipe.stage_one.early_stopping.patience == 2
+    assert recipe.resolved.stage_one.early_stopping is not None
+    assert recipe.resolved.stage_one.early_stopping.patience == 2
     assert recipe.execution.retries == 0
 
 
 def test_override_of_a_short_form_takes_its_place():
     recipe = load_recipe("digits", ("stage_one.train.from_layer=4",))
-    assert recipe.stage_one.train == FromLayer(from_layer=4)
+    assert recipe.resolved.stage_one.train == FromLayer(from_layer=4)
 
 
 def test_later_override_wins():
@@ -253,8 +253,8 @@ def test_data_wins_over_an_override_of_the_source():
 
 
 def test_weights_make_the_first_stage_start_from_them():
-    assert load_recipe("digits").stage_one.batch_norm == "train"
-    assert load_recipe("digits", weights=Path("/w.h5")).stage_one.batch_norm == "frozen"
+    assert load_recipe("digits").resolved.stage_one.batch_norm == "train"
+    assert load_recipe("digits", weights=Path("/w.h5")).resolved.stage_one.batch_norm == "frozen"
 
 
 def test_data_for_a_recipe_whose_dataset_is_no_mapping_is_refused(recipe_file):
@@ -268,13 +268,13 @@ def test_data_for_a_recipe_whose_dataset_is_no_mapping_is_refused(recipe_file):
 )
 def test_numbers_are_read_as_yaml_1_2_has_them(text, value):
     recipe = load_recipe("digits", (f"stage_one.optimizer.learning_rate={text}",))
-    assert recipe.stage_one.optimizer.learning_rate == value
+    assert recipe.resolved.stage_one.optimizer.learning_rate == value
 
 
 @given(st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False))
 def test_any_learning_rate_survives_the_round_trip_through_an_override(rate):
     recipe = load_recipe("digits", (f"stage_one.optimizer.learning_rate={rate!r}",))
-    assert recipe.stage_one.optimizer.learning_rate == rate
+    assert recipe.resolved.stage_one.optimizer.learning_rate == rate
     again = parse_recipe(json.loads(json.dumps(recipe.model_dump(mode="json", by_alias=True))))
     assert again == recipe
 
@@ -297,3 +297,20 @@ def test_any_path_survives_an_override_in_quotes(path):
     recipe = load_recipe("cats_dogs", (f"dataset.source={{kind: directory, path: {json.dumps(path)}}}",))
     assert isinstance(recipe.dataset.source, DirectorySource)
     assert recipe.dataset.source.path == str(Path.cwd() / path)
+
+
+def test_a_recipe_that_is_written_out_edited_and_read_again_means_what_it_says(tmp_path):
+    recipe = load_recipe("digits", ("stage_one.epochs=3",))
+    document = recipe.as_written()
+    assert "augment" not in document["stage_one"]  # it was not written there
+    assert parse_recipe(document) == recipe
+    document["augment"] = []
+    assert parse_recipe(document).resolved.stage_one.augment == []
+    document["model"]["weights"] = "/w.h5"
+    assert parse_recipe(document).resolved.stage_one.batch_norm == "frozen"
+
+
+def test_resolving_a_resolved_recipe_changes_nothing():
+    for name in shipped_recipes():
+        resolved = load_recipe(name).resolved
+        assert resolved.resolved == resolved

@@ -21,17 +21,17 @@ STAGE = "{{train: {train}, epochs: 1, optimizer: {{name: sgd, learning_rate: 0.1
 )
 def test_batch_norm_is_frozen_wherever_weights_came_from_somewhere(train, weights, stage, expected):
     overrides = (f"{stage}={STAGE.format(train=train)}", f"model.weights={weights}")
-    assert getattr(load_recipe("cats_dogs", overrides), stage).batch_norm == expected
+    assert getattr(load_recipe("cats_dogs", overrides).resolved, stage).batch_norm == expected
 
 
 def test_head_alone_leaves_batch_norm_frozen_even_from_scratch():
     overrides = (f"stage_one={STAGE.format(train='head')}", "model.weights=null")
-    assert load_recipe("cats_dogs", overrides).stage_one.batch_norm == "frozen"
+    assert load_recipe("cats_dogs", overrides).resolved.stage_one.batch_norm == "frozen"
 
 
 def test_last_batch_norm_adapts_its_statistics():
     overrides = (f"stage_two={STAGE.format(train='last_batch_norm')}",)
-    assert load_recipe("cats_dogs", overrides).stage_two.batch_norm == "statistics"
+    assert load_recipe("cats_dogs", overrides).resolved.stage_two.batch_norm == "statistics"
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,11 @@ def test_last_batch_norm_adapts_its_statistics():
 )
 def test_the_heads_batch_norm_trains_where_it_is_new_and_follows_batch_norm_after(overrides, expected):
     recipe = load_recipe("cats_dogs", ("model.head_batch_norm=true", *overrides))
-    assert (recipe.stage_one.head_batch_norm, recipe.stage_two.head_batch_norm) == expected
+    assert (recipe.resolved.stage_one.head_batch_norm, recipe.resolved.stage_two.head_batch_norm) == expected
 
 
 def test_without_a_batch_norm_in_the_head_its_mode_is_nothing():
-    assert load_recipe("cats_dogs").stage_one.head_batch_norm is None
+    assert load_recipe("cats_dogs").resolved.stage_one.head_batch_norm is None
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_without_a_batch_norm_in_the_head_its_mode_is_nothing():
 def test_evaluation_crops_what_training_leaves_out_or_what_the_ratio_says(augment, ratio, fraction):
     overrides = (f"augment={augment}", f"stage_two.resize_ratio={'null' if ratio is None else ratio}")
     recipe = load_recipe("cats_dogs", overrides)
-    crops = [operation for operation in recipe.stage_two.augment or [] if operation.name == "center_crop"]
+    crops = [operation for operation in recipe.resolved.stage_two.augment or [] if operation.name == "center_crop"]
     assert [crop.fraction for crop in crops] == ([] if fraction is None else [fraction])
     assert parse_recipe(recipe.model_dump(mode="json", by_alias=True)) == recipe
 
@@ -75,9 +75,9 @@ def test_stated_batch_norm_is_kept():
 
 def test_stage_takes_the_recipes_augmentations_unless_it_has_its_own():
     recipe = load_recipe("cats_dogs", ("stage_two.augment=[]",))
-    assert recipe.stage_one.augment == recipe.augment
+    assert recipe.resolved.stage_one.augment == recipe.augment
     assert len(recipe.augment) == 2
-    assert recipe.stage_two.augment == []
+    assert recipe.resolved.stage_two.augment == []
 
 
 def test_both_ends_of_the_random_crops_ranges_can_be_chosen():

@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from tests.support import without_cost
 from thaw.pipeline_config.loading import load_recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
+from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.release import ReleaseInfo
@@ -32,7 +34,7 @@ def build(home: Path, kind: str, work, **document: Any) -> ArtifactRef:
         weights_sha256: str | None = None
 
     AnyStep.kind = kind
-    return ArtifactStore(home).build(AnyStep(**document), lambda folder: work(folder) or {})
+    return Home.open(home).store.build(AnyStep(**document), lambda folder: work(folder) or without_cost())
 
 
 def write_evaluation(folder: Path) -> None:
@@ -54,7 +56,8 @@ def write_evaluation(folder: Path) -> None:
 def write_tiny_stage(folder: Path, name: str) -> None:
     import keras
 
-    from thaw.tasks.training.stage_artifact import Measurement, StageFacts, write_stage
+    from thaw.tasks.training.stage_artifact import write_stage
+    from thaw.tasks.training.stage_facts import Measurement, StageFacts
 
     keras.utils.set_random_seed(1)
     layers = keras.layers
@@ -69,7 +72,9 @@ def write_tiny_stage(folder: Path, name: str) -> None:
             layers.Softmax(),
         ]
     )
-    numbers = dict.fromkeys(("epochs", "kept_epoch", "parameters", "trainable_parameters", "trainable_tensors"), 1)
+    numbers = dict.fromkeys(
+        ("training_images", "epochs", "kept_epoch", "parameters", "trainable_parameters", "trainable_tensors"), 1
+    )
     stage = StageFacts(
         name=name,
         backbone="SmallCNN",
@@ -88,6 +93,7 @@ def write_tiny_stage(folder: Path, name: str) -> None:
 @pytest.fixture(scope="session")
 def tiny_home(tmp_path_factory) -> Path:
     """A home folder with one published release."""
+    from thaw.tasks.publishing.portable_recipe import portable_recipe
     from thaw.tasks.publishing.step import PublishStep, PublishWork
     from thaw.tasks.publishing.work import write_release
 
@@ -95,8 +101,10 @@ def tiny_home(tmp_path_factory) -> Path:
     counts = {split: dict.fromkeys(CLASSES, 10) for split in ("test", "train", "validation")}
     evaluation = build(home, "evaluation", write_evaluation, name="evaluation")
     verdict = VerdictStep(evaluation=evaluation, opponent=None)
+    recipe = load_recipe("digits", ("name=tiny",), data=tmp_path_factory.mktemp("photos"))
     step = PublishStep(
-        recipe=load_recipe("digits", ("name=tiny",), data=tmp_path_factory.mktemp("photos")),
+        recipe=recipe.resolved,
+        written=portable_recipe(recipe, resolved=False),
         dataset=build(
             home,
             "dataset",
@@ -108,21 +116,20 @@ def tiny_home(tmp_path_factory) -> Path:
         stage_one=build(home, "stage", lambda at: write_tiny_stage(at, "stage_one"), name="one", weights_sha256="f0"),
         stage_two=build(home, "stage", lambda at: write_tiny_stage(at, "stage_two"), name="two"),
         evaluation=evaluation,
-        verdict=ArtifactStore(home).build(
-            verdict, lambda folder: write_verdict(VerdictWork(home=home, folder=folder, step=verdict))
+        verdict=Home.open(home).store.build(
+            verdict, lambda folder: without_cost(write_verdict(VerdictWork(home=home, folder=folder, step=verdict)))
         ),
     )
     report = Reporter(io.StringIO())
     work = lambda folder: write_release(PublishWork(home=home, folder=folder, step=step), report)  # noqa: E731
-    publish(home, ArtifactStore(home).build(step, work))
+    publish(Home.open(home), Home.open(home).store.build(step, lambda folder: without_cost(work(folder))))
     return home
 
 
 @pytest.fixture(scope="session")
 def release(tiny_home: Path) -> ReleaseInfo:
-    from thaw.tasks.releases.registry import Registry
 
-    (info,) = Registry(tiny_home).list()
+    (info,) = Home.open(tiny_home).registry.list()
     return info
 
 

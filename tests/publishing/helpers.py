@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tests.support import without_cost
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
-from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.artifacts.step import Made, Step
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import find_opponent, publish
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import ModelInput, Release, ReleaseInfo
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
@@ -46,38 +47,38 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict) -> Artifa
         thaw="0",
     )
 
-    def work(folder: Path) -> dict[str, Any]:
+    def work(folder: Path) -> Made:
         write_json(folder / "release.json", release.model_dump(mode="json"))
         write_json(folder / "verdict.json", verdict.model_dump(mode="json"))
         (folder / "model.keras").write_bytes(f"the model {tag}".encode() * 40)
         (folder / "saved_model" / "variables").mkdir(parents=True)
         (folder / "saved_model" / "variables" / "manifest.json").write_bytes(b"{}")
         write_checksums(folder)
-        return {}
+        return without_cost()
 
     document = {"release": release.model_dump(mode="json"), "verdict": verdict.model_dump(mode="json")}
-    return ArtifactStore(home).build(TinyStep(document=document), work)
+    return Home.open(home).store.build(TinyStep(document=document), work)
 
 
 def judge(home: Path, recipe: str, tag: str, accuracy: float) -> ArtifactRef:
     """Everything of a run but the publishing."""
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)))
-    verdict = decide(metrics, find_opponent(home, recipe, evaluation_of(recipe, tag)))
+    verdict = decide(metrics, find_opponent(Home.open(home), recipe, evaluation_of(recipe, tag)))
     return make_artifact(home, recipe, tag, verdict)
 
 
 def run(home: Path, recipe: str, tag: str, accuracy: float) -> ReleaseInfo:
-    return publish(home, judge(home, recipe, tag, accuracy))
+    return publish(Home.open(home), judge(home, recipe, tag, accuracy))
 
 
 def champion_id(home: Path, recipe: str) -> str | None:
-    champion = Registry(home).champion(recipe)
+    champion = Home.open(home).registry.champion(recipe)
     return champion.id if champion else None
 
 
 def assert_consistent(home: Path) -> None:
     """What holds at every moment, also right after a crash."""
-    registry = Registry(home)
+    registry = Home.open(home).registry
     for info in registry.list():
         registry.verify(info.id)
     log = registry.log()

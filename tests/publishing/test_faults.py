@@ -17,8 +17,8 @@ import pytest
 
 from tests.publishing.helpers import assert_consistent, champion_id, damage, id_of, judge, run
 from thaw.pipeline_config.errors import ThawError
+from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import publish
-from thaw.tasks.releases.registry import Registry
 
 A, B = id_of("digits", "a"), id_of("digits", "b")
 WAYS = ["error once", "error from then on", "death before", "death after"]
@@ -106,11 +106,11 @@ def test_publishing_may_fail_anywhere(tmp_path, way, previous):
     def check(home):
         assert champion_id(home, "digits") in (B, A if previous else None)
         assert_consistent(home)
-        assert publish(home, ref).is_champion
-        assert [entry.release for entry in Registry(home).log()] == ([A, B] if previous else [B])
+        assert publish(Home.open(home), ref).is_champion
+        assert [entry.release for entry in Home.open(home).registry.log()] == ([A, B] if previous else [B])
         assert not list((home / "releases").glob(".*"))
 
-    fail_everywhere(way, template, lambda home: publish(home, ref), check)
+    fail_everywhere(way, template, lambda home: publish(Home.open(home), ref), check)
 
 
 @pytest.mark.parametrize("way", ["error from then on", "death before"])
@@ -120,13 +120,13 @@ def test_rebuilding_a_damaged_champion_may_fail_anywhere(tmp_path, way):
     damage(publish(template, ref).path / "model.keras")
 
     def check(home):
-        with Registry(home).locked():
+        with Home.open(home).registry.locked():
             assert champion_id(home, "digits") == A
-        assert publish(home, ref).is_champion
+        assert publish(Home.open(home), ref).is_champion
         assert_consistent(home)
-        assert len(Registry(home).log()) == 1
+        assert len(Home.open(home).registry.log()) == 1
 
-    fail_everywhere(way, template, lambda home: publish(home, ref), check)
+    fail_everywhere(way, template, lambda home: publish(Home.open(home), ref), check)
 
 
 @pytest.mark.parametrize(("action", "way"), [("rollback", "death after"), *(("promote", way) for way in WAYS)])
@@ -137,13 +137,13 @@ def test_promoting_and_rolling_back_may_fail_anywhere(tmp_path, way, action):
     shutil.rmtree(template / "artifacts")
 
     def change(home):
-        registry = Registry(home)
+        registry = Home.open(home).registry
         return registry.promote(A, "test") if action == "promote" else registry.rollback("digits", "test")
 
     def check(home):
         assert champion_id(home, "digits") in (A, B)
         assert_consistent(home)
-        assert Registry(home).promote(A, "again").is_champion
-        assert [entry.release for entry in Registry(home).log()] == [A, B, A]
+        assert Home.open(home).registry.promote(A, "again").is_champion
+        assert [entry.release for entry in Home.open(home).registry.log()] == [A, B, A]
 
     fail_everywhere(way, template, change, check)

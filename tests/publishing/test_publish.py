@@ -7,9 +7,8 @@ import pytest
 
 from tests.publishing.helpers import champion_id, damage, evaluation_of, id_of, judge, make_artifact, run
 from thaw.pipeline_config.errors import ArtifactError, PublishError
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import find_opponent, publish
-from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
 
@@ -17,7 +16,7 @@ from thaw.tasks.releases.verdict import Verdict
 def test_the_first_release_becomes_champion(tmp_path):
     info = run(tmp_path, "digits", "a", 0.9)
     assert (info.verdict, info.is_champion, info.path) == ("first", True, tmp_path / "releases" / id_of("digits", "a"))
-    (entry,) = Registry(tmp_path).log()
+    (entry,) = Home.open(tmp_path).registry.log()
     assert (entry.sequence, entry.action, entry.release, entry.previous) == (1, "publish", info.id, None)
 
 
@@ -28,14 +27,14 @@ def test_a_better_release_becomes_champion_and_a_worse_or_equal_one_does_not(tmp
     assert [info.is_champion for info in (worse, equal, better)] == [False, False, True]
     assert worse.path.is_dir()  # written all the same
     assert better.compared_with == id_of("digits", "a")
-    assert [entry.release for entry in Registry(tmp_path).log()] == [id_of("digits", "a"), better.id]
+    assert [entry.release for entry in Home.open(tmp_path).registry.log()] == [id_of("digits", "a"), better.id]
 
 
 def test_each_recipe_has_its_own_champion(tmp_path):
     run(tmp_path, "digits", "a", 0.9)
     info = run(tmp_path, "cats_dogs", "a", 0.5)
     assert (info.verdict, info.is_champion) == ("first", True)
-    assert Registry(tmp_path).champions() == {"cats_dogs": info.id, "digits": id_of("digits", "a")}
+    assert Home.open(tmp_path).registry.champions() == {"cats_dogs": info.id, "digits": id_of("digits", "a")}
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
@@ -52,8 +51,8 @@ def test_a_release_passes_sha256sum(tmp_path):
 
 def test_a_release_holds_the_artifacts_files_but_not_its_manifest(tmp_path):
     ref = judge(tmp_path, "digits", "a", 0.9)
-    info = publish(tmp_path, ref)
-    artifact = ArtifactStore(tmp_path).folder(ref)
+    info = publish(Home.open(tmp_path), ref)
+    artifact = Home.open(tmp_path).store.folder(ref)
     names = {path.relative_to(artifact) for path in artifact.rglob("*")}
     assert {path.relative_to(info.path) for path in info.path.rglob("*")} == {
         name for name in names if name.as_posix() != "manifest.json"
@@ -63,53 +62,53 @@ def test_a_release_holds_the_artifacts_files_but_not_its_manifest(tmp_path):
 
 def test_publishing_again_changes_nothing(tmp_path):
     ref = judge(tmp_path, "digits", "a", 0.9)
-    first = publish(tmp_path, ref)
+    first = publish(Home.open(tmp_path), ref)
     inode = (first.path / "model.keras").stat().st_ino
-    again = publish(tmp_path, ref)
+    again = publish(Home.open(tmp_path), ref)
     assert again == first
     assert (first.path / "model.keras").stat().st_ino == inode
-    assert len(Registry(tmp_path).log()) == 1
+    assert len(Home.open(tmp_path).registry.log()) == 1
 
 
 def test_a_repeated_run_asks_for_the_same_verdict(tmp_path):
     run(tmp_path, "digits", "a", 0.8)
     ref = judge(tmp_path, "digits", "b", 0.9)
-    publish(tmp_path, ref)
+    publish(Home.open(tmp_path), ref)
     assert judge(tmp_path, "digits", "b", 0.9) == ref
-    opponents = [find_opponent(tmp_path, "digits", evaluation_of("digits", tag)) for tag in ("b", "c")]
+    opponents = [find_opponent(Home.open(tmp_path), "digits", evaluation_of("digits", tag)) for tag in ("b", "c")]
     assert [other and other.release for other in opponents] == [id_of("digits", "a"), id_of("digits", "b")]
 
 
 def test_asking_for_an_opponent_in_an_empty_home_creates_nothing(tmp_path):
     home = tmp_path / "home"
-    assert find_opponent(home, "digits", evaluation_of("digits", "a")) is None
+    assert find_opponent(Home.open(home), "digits", evaluation_of("digits", "a")) is None
     assert not home.exists()
 
 
 def test_what_was_rolled_back_stays_so_when_its_run_is_repeated(tmp_path):
     run(tmp_path, "digits", "a", 0.8)
     run(tmp_path, "digits", "b", 0.9)
-    Registry(tmp_path).rollback(None, "it is slow")
+    Home.open(tmp_path).registry.rollback(None, "it is slow")
     info = run(tmp_path, "digits", "b", 0.9)
     assert not info.is_champion
     assert champion_id(tmp_path, "digits") == id_of("digits", "a")
-    assert len(Registry(tmp_path).log()) == 3
+    assert len(Home.open(tmp_path).registry.log()) == 3
 
 
 def test_a_champion_that_came_after_the_verdict_is_compared_with_as_well(tmp_path):
     run(tmp_path, "digits", "a", 0.8)
     middling, best = judge(tmp_path, "digits", "b", 0.85), judge(tmp_path, "digits", "c", 0.9)
-    publish(tmp_path, best)
-    assert not publish(tmp_path, middling).is_champion
+    publish(Home.open(tmp_path), best)
+    assert not publish(Home.open(tmp_path), middling).is_champion
     assert champion_id(tmp_path, "digits") == id_of("digits", "c")
 
 
 def test_two_first_runs_at_once_leave_the_better_one(tmp_path):
     good, bad = judge(tmp_path, "digits", "a", 0.9), judge(tmp_path, "digits", "b", 0.5)
-    publish(tmp_path, bad)
-    publish(tmp_path, good)
+    publish(Home.open(tmp_path), bad)
+    publish(Home.open(tmp_path), good)
     assert champion_id(tmp_path, "digits") == id_of("digits", "a")
-    publish(tmp_path, bad)
+    publish(Home.open(tmp_path), bad)
     assert champion_id(tmp_path, "digits") == id_of("digits", "a")
 
 
@@ -117,17 +116,17 @@ def test_a_release_that_lost_to_a_champion_since_rolled_back_may_win_against_the
     run(tmp_path, "digits", "a", 0.7)
     run(tmp_path, "digits", "b", 0.9)
     run(tmp_path, "digits", "c", 0.8)
-    Registry(tmp_path).rollback("digits", "b fails on scans")
+    Home.open(tmp_path).registry.rollback("digits", "b fails on scans")
     assert run(tmp_path, "digits", "c", 0.8).is_champion
 
 
 @pytest.mark.parametrize("name", ["model.keras", "saved_model/variables/manifest.json", "release.json", "SHA256SUMS"])
 def test_a_damaged_release_is_rebuilt_and_the_damaged_one_kept(tmp_path, name):
     ref = judge(tmp_path, "digits", "a", 0.9)
-    info = publish(tmp_path, ref)
+    info = publish(Home.open(tmp_path), ref)
     damage(info.path / name)
-    assert publish(tmp_path, ref) == info
-    Registry(tmp_path).verify(info.id)
+    assert publish(Home.open(tmp_path), ref) == info
+    Home.open(tmp_path).registry.verify(info.id)
     assert (tmp_path / "quarantine" / "releases" / f"{info.id}.1" / name).is_file()
 
 
@@ -135,7 +134,7 @@ def test_a_champion_that_lost_its_folder_is_restored_from_its_artifact_by_the_ne
     first = run(tmp_path, "digits", "a", 0.9)
     shutil.rmtree(first.path)
     with pytest.raises(PublishError, match="missing"):
-        Registry(tmp_path).champion("digits")
+        Home.open(tmp_path).registry.champion("digits")
     assert run(tmp_path, "digits", "b", 0.8).verdict == "not better"
     assert champion_id(tmp_path, "digits") == first.id
 
@@ -150,9 +149,9 @@ def test_a_champion_that_cannot_be_restored_stops_the_run_rather_than_being_forg
 
 def test_a_damaged_artifact_is_not_published(tmp_path):
     ref = judge(tmp_path, "digits", "a", 0.9)
-    damage(ArtifactStore(tmp_path).folder(ref) / "model.keras")
+    damage(Home.open(tmp_path).store.folder(ref) / "model.keras")
     with pytest.raises(ArtifactError, match=r"model\.keras was altered"):
-        publish(tmp_path, ref)
+        publish(Home.open(tmp_path), ref)
     assert not (tmp_path / "releases").exists()
 
 
@@ -160,5 +159,5 @@ def test_the_same_result_with_another_verdict_is_the_same_release(tmp_path):
     run(tmp_path, "digits", "a", 0.9)
     metrics = Metrics(examples=100, accuracy=0.9, accuracy_ci=(0.8, 0.95))
     verdict = Verdict(verdict="not better", candidate=metrics, champion=None, reason="For another reason.")
-    info = publish(tmp_path, make_artifact(tmp_path, "digits", "a", verdict))
-    assert (info.verdict, len(Registry(tmp_path).list())) == ("first", 1)
+    info = publish(Home.open(tmp_path), make_artifact(tmp_path, "digits", "a", verdict))
+    assert (info.verdict, len(Home.open(tmp_path).registry.list())) == ("first", 1)

@@ -12,7 +12,7 @@ import yaml
 
 from tests.publishing.conftest import CENTER_CROP, CLASSES, RESOLUTION
 from thaw.pipeline_config.loading import load_recipe
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 TOLERANCE = 1e-5
 
@@ -91,7 +91,7 @@ def test_the_cards_keras_snippet_gives_the_same_answer(folder, expected, monkeyp
 
 
 def test_the_release_is_whole_and_says_what_it_is(release, tiny_home):
-    Registry(tiny_home).verify(release.id)
+    Home.open(tiny_home).registry.verify(release.id)
     document = json.loads((release.path / "release.json").read_text())
     assert document["id"] == release.id
     assert document["classes"] == CLASSES

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from thaw.pipeline_config.loading import load_recipe
-from thaw.pipeline_config.schema import PublishConfig
+from thaw.pipeline_config.schema import PublishConfig, Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.publishing.portable_recipe import recipe_yaml
+from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from thaw.tasks.publishing.step import PublishStep, PublishWork
 from thaw.tasks.releases.release import release_id
 
@@ -16,7 +16,8 @@ NAMES = ("dataset", "records", "stage_one", "stage_two", "evaluation", "verdict"
 
 def step(recipe, **changes):
     refs = {name: ArtifactRef(kind=name, digest="0" * 64) for name in NAMES}
-    return PublishStep(recipe=recipe, **{**refs, **changes})
+    written = portable_recipe(recipe, resolved=False)
+    return PublishStep(recipe=recipe.resolved, written=written, **{**refs, **changes})
 
 
 def directory_recipe(folder, *overrides):
@@ -48,9 +49,14 @@ def test_the_request_survives_the_way_to_the_child(tmp_path):
     assert again.step.key == work.step.key
 
 
+def stated(recipe: Recipe) -> str:
+    document = portable_recipe(recipe, resolved=False)
+    return recipe_yaml(document, "recipe.yaml", "as it was written", recipe.dataset.source)
+
+
 def test_the_stated_recipe_can_be_run_and_names_no_folder_of_this_machine(tmp_path):
     recipe = directory_recipe(tmp_path, "stage_two.optimizer.learning_rate=1e-05")
-    text = recipe_yaml(recipe)
+    text = stated(recipe)
     assert str(tmp_path) not in text
     assert text.splitlines()[0].endswith("thaw run recipe.yaml --data DIR --weights FILE")
     (tmp_path / "recipe.yaml").write_text(text)
@@ -59,7 +65,7 @@ def test_the_stated_recipe_can_be_run_and_names_no_folder_of_this_machine(tmp_pa
 
 
 def test_the_stated_recipe_of_digits_needs_no_options(tmp_path):
-    (tmp_path / "recipe.yaml").write_text(recipe_yaml(load_recipe("digits")))
+    (tmp_path / "recipe.yaml").write_text(stated(load_recipe("digits")))
     assert load_recipe(str(tmp_path / "recipe.yaml")) == load_recipe("digits")
 
 

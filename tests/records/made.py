@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tests.ingest.pictures import Recorder, directory, ingest_step
 from thaw.pipeline_config.dataset_schema import RecordsConfig
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import read_dataset
 from thaw.tasks.ingest.step import IngestWork
 from thaw.tasks.ingest.work import ingest
@@ -21,7 +21,7 @@ class Made:
 
     def __init__(self, home, data):
         self.home, self.data = home, data
-        self.store = ArtifactStore(home)
+        self.store = Home.open(home).store
         step = ingest_step(directory(data))
         self.dataset = self.store.build(
             step, lambda folder: ingest(IngestWork(home=home, folder=folder, step=step), Recorder())

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.publishing.helpers import assert_consistent, champion_id, id_of, run
 from thaw.pipeline_config.errors import PublishError
+from thaw.tasks.home import Home
 from thaw.tasks.releases.history import History, LogEntry, Pointer, read_history, record, write_pointer
-from thaw.tasks.releases.registry import Registry
 
 A, B = id_of("digits", "a"), id_of("digits", "b")
 
@@ -44,7 +44,7 @@ def test_a_change_whose_pointer_was_not_written_counts_and_is_completed(home):
         file.write(entry().model_dump_json() + "\n")
     assert champion_id(home, "digits") == A  # for readers, at once
     assert pointer(home)["release"] == B
-    with Registry(home).locked():
+    with Home.open(home).registry.locked():
         assert pointer(home) == {"release": A, "sequence": 3}
     assert_consistent(home)
 
@@ -56,14 +56,14 @@ def test_a_line_torn_at_any_place_counts_only_if_nothing_is_missing(home):
         log_path(home).write_bytes(before + line[:length])
         whole = length >= len(line) - 1
         assert champion_id(home, "digits") == (A if whole else B)
-        assert len(Registry(home).log()) == 2 + whole
-        assert Registry(home).damaged() == {}
+        assert len(Home.open(home).registry.log()) == 2 + whole
+        assert Home.open(home).registry.damaged() == {}
 
 
 def test_the_next_change_cuts_a_torn_line_off(home):
     with log_path(home).open("a") as file:
         file.write(entry().model_dump_json()[:-5])
-    Registry(home).promote(A, "for good")
+    Home.open(home).registry.promote(A, "for good")
     lines = log_path(home).read_text().splitlines()
     assert [json.loads(line)["reason"] for line in lines][-1] == "for good"
     assert len(lines) == 3
@@ -73,8 +73,8 @@ def test_the_next_change_cuts_a_torn_line_off(home):
 def test_the_next_change_completes_a_line_that_lacks_its_line_break(home):
     with log_path(home).open("a") as file:
         file.write(entry().model_dump_json())
-    Registry(home).promote(B, "back")
-    assert [(line.sequence, line.release) for line in Registry(home).log()][2:] == [(3, A), (4, B)]
+    Home.open(home).registry.promote(B, "back")
+    assert [(line.sequence, line.release) for line in Home.open(home).registry.log()][2:] == [(3, A), (4, B)]
     assert_consistent(home)
 
 
@@ -82,7 +82,7 @@ def test_the_next_change_completes_a_line_that_lacks_its_line_break(home):
 def test_a_damaged_pointer_is_restored_from_the_log(home, content):
     (home / "releases" / "champions" / "digits.json").write_bytes(content)
     assert champion_id(home, "digits") == B
-    with Registry(home).locked():
+    with Home.open(home).registry.locked():
         assert pointer(home) == {"release": B, "sequence": 2}
 
 
@@ -96,14 +96,14 @@ def test_a_lost_pointer_is_restored_from_the_log(home):
 def test_a_lost_log_leaves_the_champion_and_sequences_go_on(home):
     log_path(home).unlink()
     assert champion_id(home, "digits") == B
-    Registry(home).promote(A, "")
-    assert [(line.sequence, line.previous) for line in Registry(home).log()] == [(3, B)]
+    Home.open(home).registry.promote(A, "")
+    assert [(line.sequence, line.previous) for line in Home.open(home).registry.log()] == [(3, B)]
 
 
 def test_a_log_cut_off_at_a_line_does_not_move_the_champion(home):
-    Registry(home).rollback(None, "")  # the pointer is at A again, where the first line had put it
+    Home.open(home).registry.rollback(None, "")  # the pointer is at A again, where the first line had put it
     log_path(home).write_text("\n".join(log_path(home).read_text().splitlines()[:2]) + "\n")
-    with Registry(home).locked():
+    with Home.open(home).registry.locked():
         assert pointer(home) == {"release": A, "sequence": 3}
     assert champion_id(home, "digits") == A
 
@@ -111,7 +111,7 @@ def test_a_log_cut_off_at_a_line_does_not_move_the_champion(home):
 def test_a_damaged_line_is_passed_over_named_and_kept(home):
     lines = log_path(home).read_bytes().splitlines(keepends=True)
     log_path(home).write_bytes(b"?" + lines[0] + lines[1])
-    registry = Registry(home)
+    registry = Home.open(home).registry
     assert list(registry.damaged()) == ["log.jsonl, line 1"]
     registry.promote(A, "")
     assert log_path(home).read_bytes().startswith(b"?" + lines[0] + lines[1])

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.publishing.helpers import assert_consistent, champion_id, id_of, run
 from thaw.pipeline_config.errors import RequestError
-from thaw.tasks.releases.registry import Registry
+from thaw.tasks.home import Home
 
 ACCURACIES = {"a": 0.5, "b": 0.6, "c": 0.7, "d": 0.7}
 RECIPES = ("cats", "digits")
@@ -50,7 +50,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def someone_promotes(self, data: st.DataObject) -> None:
         recipe, tag = data.draw(st.sampled_from(sorted(self.released)))
-        Registry(self.home).promote(id_of(recipe, tag), "test")
+        Home.open(self.home).registry.promote(id_of(recipe, tag), "test")
         if self.champions[recipe][-1] != tag:
             self.crown(recipe, tag)
 
@@ -59,11 +59,11 @@ class RegistryMachine(RuleBasedStateMachine):
         stack = self.champions[recipe]
         if len(stack) < 2:
             with pytest.raises(RequestError):
-                Registry(self.home).rollback(recipe, "test")
+                Home.open(self.home).registry.rollback(recipe, "test")
             return
         stack.pop()
         self.changes += 1
-        assert Registry(self.home).rollback(recipe, "test").id == id_of(recipe, stack[-1])
+        assert Home.open(self.home).registry.rollback(recipe, "test").id == id_of(recipe, stack[-1])
 
     @rule(recipe=recipes)
     def a_pointer_is_lost(self, recipe: str) -> None:
@@ -80,7 +80,7 @@ class RegistryMachine(RuleBasedStateMachine):
         for recipe in RECIPES:
             stack = self.champions[recipe]
             assert champion_id(self.home, recipe) == (id_of(recipe, stack[-1]) if stack else None)
-        assert len(Registry(self.home).log()) == self.changes
+        assert len(Home.open(self.home).registry.log()) == self.changes
         assert_consistent(self.home)
 
 

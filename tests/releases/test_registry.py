@@ -7,8 +7,8 @@ import pytest
 
 from tests.publishing.helpers import assert_consistent, champion_id, damage, id_of, run
 from thaw.pipeline_config.errors import PublishError, RequestError
+from thaw.tasks.home import Home
 from thaw.tasks.releases import registry as registry_module
-from thaw.tasks.releases.registry import Registry
 
 
 @pytest.fixture
@@ -21,21 +21,21 @@ def home(tmp_path):
 
 
 def test_list_is_sorted_and_names_the_champions(home):
-    infos = Registry(home).list()
+    infos = Home.open(home).registry.list()
     assert [info.recipe for info in infos] == ["cats_dogs", "digits", "digits", "digits"]
     assert {info.id for info in infos if info.is_champion} == {id_of("digits", "c"), id_of("cats_dogs", "x")}
     assert [info.id for info in infos[1:]] == sorted(info.id for info in infos[1:])
 
 
 def test_an_empty_home_has_no_releases(tmp_path):
-    registry = Registry(tmp_path / "home")
+    registry = Home.open(tmp_path / "home").registry
     assert (list(registry.list()), list(registry.log()), registry.champions()) == ([], [], {})
     assert registry.champion("digits") is None
     assert not (tmp_path / "home").exists()
 
 
 def test_unsigned_and_temporary_folders_are_invisible(home):
-    registry = Registry(home)
+    registry = Home.open(home).registry
     before = registry.list()
     (registry.releases / "digits-unsigned").mkdir()
     (registry.releases / ".tmp-digits-0").mkdir()
@@ -51,15 +51,15 @@ def test_unsigned_and_temporary_folders_are_invisible(home):
 def test_an_unknown_release_names_the_nearest(home):
     known = id_of("digits", "a")
     with pytest.raises(RequestError, match=re.escape(f"Nearest: {known}.")):
-        Registry(home).get(known[:-1] + ("0" if known[-1] != "0" else "1"))
+        Home.open(home).registry.get(known[:-1] + ("0" if known[-1] != "0" else "1"))
     with pytest.raises(RequestError, match="There is no release 'zzz'"):
-        Registry(home).promote("zzz", "")
+        Home.open(home).registry.promote("zzz", "")
 
 
 def test_promote_moves_the_pointer_and_is_logged(home):
-    info = Registry(home).promote(id_of("digits", "a"), "smaller")
+    info = Home.open(home).registry.promote(id_of("digits", "a"), "smaller")
     assert info.is_champion
-    entry = Registry(home).log()[-1]
+    entry = Home.open(home).registry.log()[-1]
     assert (entry.action, entry.release, entry.previous, entry.reason) == (
         "promote",
         id_of("digits", "a"),
@@ -70,17 +70,17 @@ def test_promote_moves_the_pointer_and_is_logged(home):
 
 
 def test_promoting_the_champion_changes_nothing(home):
-    before = Registry(home).log()
-    Registry(home).promote(id_of("digits", "c"), "once more")
-    assert Registry(home).log() == before
+    before = Home.open(home).registry.log()
+    Home.open(home).registry.promote(id_of("digits", "c"), "once more")
+    assert Home.open(home).registry.log() == before
 
 
 @pytest.mark.parametrize("name", ["model.keras", "saved_model/variables/manifest.json"])
 def test_a_damaged_release_is_not_promoted_nor_rolled_back_to(home, name):
-    damage(Registry(home).get(id_of("digits", "b")).path / name)
+    damage(Home.open(home).registry.get(id_of("digits", "b")).path / name)
     for change in (
-        lambda: Registry(home).promote(id_of("digits", "b"), ""),
-        lambda: Registry(home).rollback("digits", ""),
+        lambda: Home.open(home).registry.promote(id_of("digits", "b"), ""),
+        lambda: Home.open(home).registry.rollback("digits", ""),
     ):
         with pytest.raises(PublishError, match=re.escape(name)):
             change()
@@ -88,44 +88,44 @@ def test_a_damaged_release_is_not_promoted_nor_rolled_back_to(home, name):
 
 
 def test_rolling_back_twice_goes_back_two_champions(home):
-    assert Registry(home).rollback("digits", "").id == id_of("digits", "b")
-    assert Registry(home).rollback("digits", "").id == id_of("digits", "a")
+    assert Home.open(home).registry.rollback("digits", "").id == id_of("digits", "b")
+    assert Home.open(home).registry.rollback("digits", "").id == id_of("digits", "a")
     with pytest.raises(RequestError, match=f"no champion before {id_of('digits', 'a')}"):
-        Registry(home).rollback("digits", "")
+        Home.open(home).registry.rollback("digits", "")
     assert_consistent(home)
 
 
 def test_rolling_back_a_promotion_returns_to_what_it_replaced(home):
-    Registry(home).promote(id_of("digits", "a"), "")
-    assert Registry(home).rollback("digits", "").id == id_of("digits", "c")
-    assert Registry(home).rollback("digits", "").id == id_of("digits", "b")
+    Home.open(home).registry.promote(id_of("digits", "a"), "")
+    assert Home.open(home).registry.rollback("digits", "").id == id_of("digits", "c")
+    assert Home.open(home).registry.rollback("digits", "").id == id_of("digits", "b")
 
 
 def test_a_damaged_champion_can_be_rolled_back(home):
-    path = Registry(home).get(id_of("digits", "c")).path
+    path = Home.open(home).registry.get(id_of("digits", "c")).path
     damage(path / "model.keras")
-    assert Registry(home).rollback("digits", "damaged").id == id_of("digits", "b")
+    assert Home.open(home).registry.rollback("digits", "damaged").id == id_of("digits", "b")
 
 
 def test_rollback_passes_over_a_release_that_was_removed(home):
-    for path in sorted(Registry(home).get(id_of("digits", "b")).path.rglob("*"), reverse=True):
+    for path in sorted(Home.open(home).registry.get(id_of("digits", "b")).path.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    assert Registry(home).rollback("digits", "").id == id_of("digits", "a")
+    assert Home.open(home).registry.rollback("digits", "").id == id_of("digits", "a")
 
 
 def test_rollback_must_know_which_recipe_is_meant(home, tmp_path):
     with pytest.raises(RequestError, match="cats_dogs, digits"):
-        Registry(home).rollback(None, "")
+        Home.open(home).registry.rollback(None, "")
     with pytest.raises(RequestError, match=r"Recipe 'digit' has no champion\. Nearest: digits"):
-        Registry(home).rollback("digit", "")
+        Home.open(home).registry.rollback("digit", "")
     with pytest.raises(RequestError, match="no champion"):
-        Registry(tmp_path / "empty").rollback(None, "")
+        Home.open(tmp_path / "empty").registry.rollback(None, "")
 
 
 def test_a_release_with_a_damaged_description_is_listed_as_damaged(home):
-    info = Registry(home).get(id_of("digits", "a"))
+    info = Home.open(home).registry.get(id_of("digits", "a"))
     damage(info.path / "release.json")
-    registry = Registry(home)
+    registry = Home.open(home).registry
     assert info.id not in [other.id for other in registry.list()]
     assert list(registry.damaged()) == [info.id]
     assert "release.json was altered" in registry.damaged()[info.id]
@@ -147,7 +147,7 @@ def test_verify_names_the_file(tmp_path, harm, message):
     info = run(tmp_path, "digits", "a", 0.9)
     harm(info.path)
     with pytest.raises(PublishError, match=message) as caught:
-        Registry(tmp_path).verify(info.id)
+        Home.open(tmp_path).registry.verify(info.id)
     assert "\n" not in str(caught.value)
 
 
@@ -155,7 +155,7 @@ def test_hidden_files_of_a_file_manager_do_no_harm(tmp_path):
     info = run(tmp_path, "digits", "a", 0.9)
     (info.path / ".DS_Store").touch()
     (info.path / "saved_model" / ".directory").touch()
-    Registry(tmp_path).verify(info.id)
+    Home.open(tmp_path).registry.verify(info.id)
 
 
 def test_a_clock_that_jumps_back_changes_no_order(home, monkeypatch):
@@ -165,8 +165,8 @@ def test_a_clock_that_jumps_back_changes_no_order(home, monkeypatch):
             return cls(1970, 1, 1, tzinfo=tz)
 
     monkeypatch.setattr(registry_module, "datetime", Past)
-    Registry(home).promote(id_of("digits", "a"), "")
-    assert Registry(home).log()[-1].time == "1970-01-01T00:00:00+00:00"
+    Home.open(home).registry.promote(id_of("digits", "a"), "")
+    assert Home.open(home).registry.log()[-1].time == "1970-01-01T00:00:00+00:00"
     assert champion_id(home, "digits") == id_of("digits", "a")
-    assert Registry(home).rollback("digits", "").id == id_of("digits", "c")
-    assert [entry.sequence for entry in Registry(home).log()] == [1, 2, 3, 4, 5, 6]
+    assert Home.open(home).registry.rollback("digits", "").id == id_of("digits", "c")
+    assert [entry.sequence for entry in Home.open(home).registry.log()] == [1, 2, 3, 4, 5, 6]

@@ -9,6 +9,7 @@ from thaw.flows import steps
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
 from thaw.tasks.training.features.work import compute_features
 from thaw.tasks.training.step import TrainStep, TrainWork
@@ -40,7 +41,7 @@ class Place:
 
     @property
     def store(self) -> ArtifactStore:
-        return ArtifactStore(self.home)
+        return Home.open(self.home).store
 
     def features_one(self) -> FeaturesStep:
         step = steps.features_one_step(self.recipe, self.home, self.records)

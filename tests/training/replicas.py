@@ -18,7 +18,7 @@ from tests.support import build_records, silent_reporter, small_recipe, write_pi
 from thaw.flows import steps
 from thaw.pipeline_config.schema import ModelConfig
 from thaw.pipeline_config.stage_schema import LastBlocks, StageConfig
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.training import work
 from thaw.tasks.training.averaging import WeightAverage, averaged_variables
 from thaw.tasks.training.checkpoint import Checkpoints
@@ -111,7 +111,7 @@ def resume(folder: Path) -> dict[str, str]:
     digests = {}
     for name, stops in (("undisturbed", [0]), ("resumed", [3, 0])):
         home = folder / name
-        store, step = ArtifactStore(home), steps.stage_one_step(recipe, home, build_records(home, recipe))
+        store, step = Home.open(home).store, steps.stage_one_step(recipe, home, build_records(home, recipe))
         request = {"home": home, "step": step, "checkpoints": store.checkpoints(step.key), "checkpoint_every": 2}
         for StopsAt.stop_after in stops:
             try:

@@ -29,16 +29,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def features_of(place: Place, ref: ArtifactRef, name: str) -> FeatureReader:
-    return FeatureReader(place.store.open(ref), name)
+    return FeatureReader(place.store.verified(ref), name)
 
 
 def history_of(store: ArtifactStore, ref: ArtifactRef) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = pq.read_table(store.open(ref) / "history.parquet").to_pydict()
+    columns: dict[str, list[Any]] = pq.read_table(store.verified(ref) / "history.parquet").to_pydict()
     return columns
 
 
 def weights_of(store: ArtifactStore, ref: ArtifactRef) -> list[np.ndarray]:
-    arrays: list[np.ndarray] = load_classifier(store.open(ref)).get_weights()
+    arrays: list[np.ndarray] = load_classifier(store.verified(ref)).get_weights()
     return arrays
 
 
@@ -46,7 +46,7 @@ def weights_of(store: ArtifactStore, ref: ArtifactRef) -> list[np.ndarray]:
 def test_the_batches_are_what_the_frozen_layers_make_of_the_images(data: Path, tmp_path: Path, train: Any) -> None:
     place = place_for(data, tmp_path, stage_one=stage(train=train, epochs=4, feature_views=2))
     step = place.features_one()
-    records = place.store.open(place.records)
+    records = place.store.verified(place.records)
     with (
         features_of(place, place.compute(step), "stage_one") as reader,
         SplitReader(records, "train") as images,
@@ -168,7 +168,7 @@ def test_nothing_is_kept_where_everything_is_thawed_from_the_first_layer_on(data
     place = place_for(data, tmp_path, stage_one=stage(train={"from_layer": 0}))
     features = place.features_one()
     ref = place.compute(features)
-    decided = read_document(place.store.open(ref)).taps["stage_one"]
+    decided = read_document(place.store.verified(ref)).taps["stage_one"]
     assert (decided.views, sorted(path.name for path in place.store.folder(ref).iterdir())) == (
         0,
         ["features.json", "manifest.json"],

@@ -13,7 +13,7 @@ from tests.support import write_pictures
 from tests.training import test_resume
 from tests.training.features import Place, place_for, stage
 from thaw.pipeline_config.errors import ArtifactError, TrainingError
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.training.features import work as features_work
 from thaw.tasks.training.features.files import FeatureReader, read_document
@@ -53,11 +53,11 @@ def test_a_disk_without_room_is_seen_before_the_work_and_not_remembered(
     assert "stage_one and stage_two: the frozen layers' outputs take" in warning
     assert "the disk has 400 MB" in warning
     assert not step.lasts(place.store.facts(ref))
-    assert read_document(place.store.open(ref)).taps == {}
-    assert place.store.examine(step.key) == (None, None)
+    assert read_document(place.store.verified(ref)).taps == {}
+    assert place.store.peek(step.key) == (None, None)
     again, _ = lines_of(place, step)
     assert again != ref
-    assert place.store.examine(step.key) == (again, None)
+    assert place.store.peek(step.key) == (again, None)
 
 
 def test_numbers_too_large_for_float16_are_kept_as_bfloat16(
@@ -65,14 +65,14 @@ def test_numbers_too_large_for_float16_are_kept_as_bfloat16(
 ) -> None:
     place = place_for(data, tmp_path / "a", stage_one=stage(train=LAST_BLOCK))
     step = place.features_one()
-    with FeatureReader(place.store.open(place.compute(step)), "stage_one") as reader:
+    with FeatureReader(place.store.verified(place.compute(step)), "stage_one") as reader:
         assert reader.type == "float16"
         plain = reader.read(2, np.arange(8)).astype(np.float32)
     other = place_for(data, tmp_path / "b", stage_one=stage(train=LAST_BLOCK))
     monkeypatch.setattr(features_work, "_LARGEST_FLOAT16", float(plain.max()) * 0.9)
     ref, lines = lines_of(other, step)
     assert [line["log"] for line in lines if "bfloat16" in line.get("log", "")]
-    with FeatureReader(other.store.open(ref), "stage_one") as reader:
+    with FeatureReader(other.store.verified(ref), "stage_one") as reader:
         assert reader.type == "bfloat16"
         bits = reader.read(2, np.arange(8)).astype(np.uint32) << 16
     np.testing.assert_allclose(bits.view(np.float32), plain, rtol=2**-7)
@@ -149,7 +149,7 @@ def test_a_stage_whose_features_are_gone_says_so(data: Path, tmp_path: Path) -> 
     place = place_for(data, tmp_path)
     with pytest.raises(ArtifactError, match="stage_one: the features that it is to learn from are gone"):
         place.train(place.stage_one(place.features_one()))
-    assert ArtifactStore(tmp_path).key_documents("stage") == []
+    assert Home.open(tmp_path).store.key_documents("stage") == []
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.support import build_records, small_recipe, write_pictures
 from thaw.pipeline_config.stage_schema import StageConfig
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 
@@ -19,7 +19,7 @@ def train_split(tmp_path_factory: pytest.TempPathFactory) -> SplitReader:
     folder: Path = tmp_path_factory.mktemp("pipeline")
     recipe = small_recipe(write_pictures(folder / "data", each=10), augment=[])
     records = build_records(folder / "home", recipe)
-    return SplitReader(ArtifactStore(folder / "home").open(records), "train")
+    return SplitReader(Home.open(folder / "home").store.verified(records), "train")
 
 
 def stage(epochs: int, batch_size: int, augment: list[dict[str, Any]] | None = None) -> StageConfig:

@@ -9,9 +9,9 @@ import pytest
 from tests.support import build_here, build_records, write_pictures
 from thaw.flows import steps
 from thaw.pipeline_config.loading import load_recipe, shipped_recipes
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.evaluation.step import EvaluateWork
 from thaw.tasks.evaluation.work import evaluate
+from thaw.tasks.home import Home
 from thaw.tasks.training.model import build_classifier
 from thaw.tasks.training.stage_artifact import read_stage
 from thaw.tasks.training.step import TrainWork
@@ -71,7 +71,7 @@ def test_a_tiny_run_of_a_recipe_goes_to_the_test_split(name: str, tmp_path: Path
     first = build_here(home, steps.stage_one_step(recipe, home, records), TrainWork, train_stage)
     second = build_here(home, steps.stage_two_step(recipe, records, first), TrainWork, train_stage)
     build_here(home, steps.evaluate_step(recipe, records, first, second), EvaluateWork, evaluate)
-    store = ArtifactStore(home)
-    facts = [read_stage(store.open(ref)) for ref in (first, second)]
+    store = Home.open(home).store
+    facts = [read_stage(store.verified(ref)) for ref in (first, second)]
     assert [fact.resolution for fact in facts] == [one, two]
     assert all(np.isfinite(fact.val_loss) for fact in facts)

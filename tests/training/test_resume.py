@@ -14,7 +14,7 @@ from tests.support import build_records, silent_reporter, small_recipe, write_pi
 from thaw.flows import steps
 from thaw.pipeline_config.errors import StepProcessError, TrainingError
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.training.checkpoint import Checkpoints
 from thaw.tasks.training.state import TrainingState
@@ -76,7 +76,7 @@ def stage_step(place: Path, home: Path, **changes: Any) -> TrainStep:
 
 
 def train(home: Path, step: TrainStep, *, every: int | None = None, reporter: Reporter | None = None) -> ArtifactRef:
-    store = ArtifactStore(home)
+    store = Home.open(home).store
 
     def work(folder: Path) -> dict[str, Any]:
         checkpoints = store.checkpoints(step.key)
@@ -191,7 +191,7 @@ def test_damaged_checkpoints_cost_steps_and_not_the_result(
     StopsAt.stop_after, StopsAt.stop = 7, staticmethod(stop_at_once)
     with pytest.raises(StopError):
         train(tmp_path, step)
-    newest, previous = sorted(ArtifactStore(tmp_path).checkpoints(step.key).iterdir(), reverse=True)
+    newest, previous = sorted(Home.open(tmp_path).store.checkpoints(step.key).iterdir(), reverse=True)
     flip_a_bit(newest)
     output = io.StringIO()
     assert train(tmp_path, step, reporter=Reporter(output)) == undisturbed("adam")
@@ -204,7 +204,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_finite_checkpoint(place: Path,
     step = stage_step(place, tmp_path, optimizer={"name": "sgd", "learning_rate": 1e30})
     with pytest.raises(TrainingError, match=r"not finite|loss is"):
         train(tmp_path, step, every=1)
-    kept = list(ArtifactStore(tmp_path).checkpoints(step.key).glob("*.npz"))
+    kept = list(Home.open(tmp_path).store.checkpoints(step.key).glob("*.npz"))
     assert kept, "the test needs a finite step"
     for path in kept:
         with np.load(path) as arrays:

@@ -15,6 +15,7 @@ from thaw.pipeline_config.errors import RecipeError, TrainingError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.training.model import build_classifier, weights_sha256
 from thaw.tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
@@ -37,11 +38,11 @@ def train_one(
     recipe = small_recipe(place / "data", **changes)
     records = build_records(place / home, recipe)
     ref = build_here(place / home, steps.stage_one_step(recipe, place / home, records), TrainWork, train_stage)
-    return ArtifactStore(place / home), ref, recipe, records
+    return Home.open(place / home).store, ref, recipe, records
 
 
 def facts_of(store: ArtifactStore, ref: ArtifactRef) -> StageFacts:
-    return read_stage(store.open(ref))
+    return read_stage(store.verified(ref))
 
 
 def one_stage(**settings: Any) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def test_stage_two_starts_from_the_weights_that_stage_one_kept(place: Path) -> N
     store, one, recipe, records = train_one(place, stage_two=settings)
     two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
     assert facts_of(store, two).before.val_loss == pytest.approx(facts_of(store, one).val_loss, rel=1e-5)
-    before, after = (load_classifier(store.open(ref)).weights for ref in (one, two))
+    before, after = (load_classifier(store.verified(ref)).weights for ref in (one, two))
     moved = [new.path for old, new in zip(before, after, strict=True) if not np.array_equal(old, new)]
     assert sorted(moved) == ["logits/bias", "logits/kernel"]
 
@@ -89,7 +90,7 @@ def test_stage_two_works_at_another_resolution(place: Path) -> None:
     store, one, recipe, records = train_one(place)
     two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
     assert facts_of(store, two).resolution == 24
-    assert load_classifier(store.open(two)).input_shape == (None, 24, 24, 3)
+    assert load_classifier(store.verified(two)).input_shape == (None, 24, 24, 3)
 
 
 def test_a_stage_of_no_epochs_keeps_and_measures_what_it_starts_from(place: Path) -> None:
@@ -114,7 +115,7 @@ def test_the_heads_batch_norm_learns_in_stage_one_and_is_frozen_in_stage_two(pla
         model.get_layer("head_batch_norm").get_weights()
         for model in (
             build_classifier(recipe.model, classes=2, resolution=16, pretrained=False),
-            *(load_classifier(store.open(ref)) for ref in (one, two)),
+            *(load_classifier(store.verified(ref)) for ref in (one, two)),
         )
     )
     assert not any(np.array_equal(old, new) for old, new in zip(fresh, first, strict=True))
@@ -123,7 +124,7 @@ def test_the_heads_batch_norm_learns_in_stage_one_and_is_frozen_in_stage_two(pla
 
 def test_the_loaded_model_has_the_recorded_weights_and_gives_probabilities(place: Path) -> None:
     store, ref, _, _ = train_one(place)
-    model = load_classifier(store.open(ref))
+    model = load_classifier(store.verified(ref))
     assert weights_sha256(model.get_weights()) == facts_of(store, ref).weights_sha256
     probabilities = model.predict(np.full((3, 16, 16, 3), 128, np.float32), verbose=0)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
@@ -164,7 +165,7 @@ def test_a_stage_of_another_precision_leaves_a_model_that_computes_in_float32(pl
     settings = one_stage(epochs=4, optimizer={"name": "sgd", "learning_rate": 0.001})
     store, ref, _, _ = train_one(place, stage_one=settings, precision=precision)
     plain_store, plain, _, _ = train_one(place, stage_one=settings)
-    model, plain_model = load_classifier(store.open(ref)), load_classifier(plain_store.open(plain))
+    model, plain_model = load_classifier(store.verified(ref)), load_classifier(plain_store.verified(plain))
     assert model.to_json() == plain_model.to_json()
     assert {variable.dtype for variable in model.weights} == {"float32"}
     assert facts_of(store, ref).weights_sha256 == weights_sha256(model.get_weights())
@@ -192,7 +193,7 @@ def test_a_first_loss_far_above_guessing_warns_of_learning_rate_and_momentum(
         request = TrainWork(home=place / "home", folder=folder, step=step, checkpoints=place / f"checkpoints_{word}")
         return train_stage(request, Reporter(output))
 
-    ArtifactStore(place / f"home_{word}").build(step, work)
+    Home.open(place / f"home_{word}").store.build(step, work)
     warnings = [line["warning"] for line in map(json.loads, output.getvalue().splitlines()) if "warning" in line]
     if word is None:
         assert warnings == []
@@ -232,6 +233,6 @@ def test_a_weight_for_a_class_that_is_not_there_is_refused() -> None:
 
 def test_stage_json_counts_what_learned(place: Path) -> None:
     store, ref, _, _ = train_one(place, stage_one=one_stage(train="head"))
-    document = json.loads((store.open(ref) / "stage.json").read_text())
+    document = json.loads((store.verified(ref) / "stage.json").read_text())
     assert document["trainable_tensors"] == 2
     assert document["trainable_parameters"] == 128 * 2 + 2

@@ -12,8 +12,8 @@ from thaw.pipeline_config.dataset_schema import ArchiveSource, DirectorySource, 
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.atomic import writing
 from thaw.tasks.artifacts.file_digests import FileDigests
-from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.artifacts.step import Made, Step
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources.base import RawExample
 from thaw.tasks.ingest.sources.directory import DirectoryImages
 from thaw.tasks.process import Reporter
@@ -46,7 +46,7 @@ class ArchiveStep(Step):
 class ArchiveImages:
     """Images in the class folders of an archive."""
 
-    def __init__(self, config: ArchiveSource, home: Path) -> None:
+    def __init__(self, config: ArchiveSource, home: Home) -> None:
         """Prepare the source; nothing is downloaded yet.
 
         Args:
@@ -69,8 +69,8 @@ class ArchiveImages:
             ArtifactError: The home folder cannot be written.
         """
         step = ArchiveStep(sha256=self.config.sha256)
-        store = ArtifactStore(self._home, report.warn)
-        ref = store.build(step, functools.partial(self._unpack, report=report))
+        store = self._home.store.telling(report.warn)
+        ref = store.build(step, lambda folder: Made.timed(lambda: self._unpack(folder, report)))
         store.mark_used(step.key)
         with writing(self._part):
             self._part.unlink(missing_ok=True)
@@ -120,7 +120,7 @@ class ArchiveImages:
 
     @property
     def _part(self) -> Path:
-        return self._home / "downloads" / f"{self.config.sha256}.part"
+        return self._home.path / "downloads" / f"{self.config.sha256}.part"
 
     @property
     def _fetched(self) -> DirectoryImages:

@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn
 from thaw.pipeline_config.dataset_schema import CsvSource, SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources.base import SPLIT_NAMES, RawExample, content_word, one_line, read_regular_file
 from thaw.tasks.process import Reporter
 
@@ -32,7 +33,7 @@ class _Columns(NamedTuple):
 class CsvImages:
     """Images that a table names. Paths are relative to the table's folder, and may not leave it."""
 
-    def __init__(self, config: CsvSource, home: Path) -> None:
+    def __init__(self, config: CsvSource, home: Home) -> None:
         """Prepare the source; the table is not looked at yet.
 
         Args:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from thaw.pipeline_config.dataset_schema import DigitsSource, SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources.base import RawExample
 from thaw.tasks.process import Reporter
 
@@ -28,7 +29,7 @@ _ENCODING = "8-bit grey PNG, not compressed, 1"  # part of the digest: another w
 class DigitsImages:
     """1,797 grey images of 8 × 8 pixels in ten classes, all in one split."""
 
-    def __init__(self, config: DigitsSource, home: Path) -> None:
+    def __init__(self, config: DigitsSource, home: Home) -> None:
         """Prepare the source.
 
         Args:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from thaw.pipeline_config.dataset_schema import DirectorySource, SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources.base import SPLIT_NAMES, RawExample, content_word, read_regular_file
 from thaw.tasks.process import Reporter
 
@@ -33,7 +34,7 @@ class DirectoryImages:
     in the order of their names.
     """
 
-    def __init__(self, config: DirectorySource, home: Path) -> None:
+    def __init__(self, config: DirectorySource, home: Home) -> None:
         """Prepare the source; the folder is not looked at yet.
 
         Args:

@@ -6,12 +6,12 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from thaw.pipeline_config.dataset_schema import ParquetSource, SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources.base import SPLIT_NAMES, RawExample
 from thaw.tasks.ingest.sources.image_spool import ImageSpool
 from thaw.tasks.ingest.sources.table_files import TableFile, digest_files, find_files
@@ -43,7 +43,7 @@ class ParquetImages:
     any order copies each row group that is needed, once, to a temporary file in the home folder.
     """
 
-    def __init__(self, config: ParquetSource, home: Path) -> None:
+    def __init__(self, config: ParquetSource, home: Home) -> None:
         """Prepare the source; nothing is looked at yet.
 
         Args:
@@ -51,7 +51,7 @@ class ParquetImages:
             home: Has room for the images that are read again.
         """
         self._config = config
-        self._spool = ImageSpool(home)
+        self._spool = ImageSpool(home.path)
 
     def fetch(self, report: Reporter) -> None:
         """Do nothing: files that are elsewhere are read as streams."""

@@ -18,8 +18,8 @@ from thaw.pipeline_config.errors import DatasetError
 from thaw.pipeline_config.strict import nearest
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.artifacts.manifest import digest_of
-from thaw.tasks.artifacts.step import Step, library_version
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.artifacts.step import Made, Step, library_version
+from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources.base import RawExample
 from thaw.tasks.process import Reporter
 
@@ -59,7 +59,7 @@ class TfdsImages:
     prepared in the home folder, and is known by its name, its version and the library's.
     """
 
-    def __init__(self, config: TfdsSource, home: Path) -> None:
+    def __init__(self, config: TfdsSource, home: Home) -> None:
         """Prepare the source; nothing is looked at yet.
 
         Args:
@@ -84,8 +84,8 @@ class TfdsImages:
         """
         if self._data_dir is None:
             step = TfdsStep(name=self._config.name, version=self._config.version)
-            store = ArtifactStore(self._home, report.warn)
-            ref = store.build(step, functools.partial(self._prepare, report=report))
+            store = self._home.store.telling(report.warn)
+            ref = store.build(step, lambda folder: Made.timed(lambda: self._prepare(folder, report)))
             store.mark_used(step.key)
             shutil.rmtree(self._downloads, ignore_errors=True)  # what cannot be removed now goes with `thaw gc`
             folder = store.folder(ref) / _FILES / self._config.name / self._config.version
@@ -156,7 +156,7 @@ class TfdsImages:
     @property
     def _downloads(self) -> Path:
         name = "-".join(("tfds", *self._config.name.split("/"), self._config.version))
-        return self._home / "downloads" / name
+        return self._home.path / "downloads" / name
 
     @property
     def _fetched(self) -> "PreparedDataset":

@@ -14,14 +14,6 @@ def cached_training_batches(
 ) -> tf.data.Dataset:
     """Make the batches of a stage as `training_batches` does, from views in place of images.
 
-    Args:
-        reader: The stage's features.
-        stage: Says how many epochs, and how large a batch.
-        seed: The recipe's seed.
-        salt: `stage_salt` of the stage.
-        first_epoch: The epoch to begin in, from 1.
-        first_step: Batches of that epoch to leave out; the following ones are the same as if nothing were left out.
-
     Returns:
         A dataset of (features float32 (batch, …), labels int32 (batch,)). Epoch e shows view (e - 1) modulo the number
         of views.
@@ -47,10 +39,6 @@ def cached_training_batches(
 
 def cached_validation_batches(reader: FeatureReader, *, batch_size: int) -> tf.data.Dataset:
     """Make one pass over the validation split, in the order of its records.
-
-    Args:
-        reader: The stage's features.
-        batch_size: Images a batch; the last batch holds what is left.
 
     Returns:
         A dataset of (features float32 (batch, …), labels int32 (batch,), indices int64 (batch,)).

@@ -1,9 +1,9 @@
 """The files of a features artifact: one `.npy` file per view and one for validation, written and read row by row.
 
-    features.json                      what is there, and why the rest is not
+    features.json       what is there, and why the rest is not
     labels-train.npy, labels-validation.npy
-    <stage>-view-<n>.npy               row i belongs to the i-th record of the train split
-    <stage>-validation.npy             row i belongs to the i-th record of the validation split
+    view-<n>.npy        row i belongs to the i-th record of the train split
+    validation.npy      row i belongs to the i-th record of the validation split
 
 Rows are read at their places, and not through a map of the file: what is mapped counts as memory of the process, so
 that would grow with the data.
@@ -19,12 +19,14 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field
 
 from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.store import write_json
 
 DOCUMENT_NAME = "features.json"
+VALIDATION_NAME = "validation.npy"
 
 # Numpy has no bfloat16, whose numbers are the upper halves of float32's: it is kept as bits.
 RowType = Literal["float32", "float16", "bfloat16"]
@@ -35,22 +37,13 @@ _STORED: dict[RowType, np.dtype[Any]] = {
 }
 
 
-class TapFeatures(BaseModel):
-    """What was decided for one stage, and what there is of it.
+class FeaturesDocument(Document):
+    """The contents of `features.json`: what was decided, and what there is."""
 
-    Attributes:
-        views: Number of views of the training images; 0 where nothing is kept.
-        shape: Of a row.
-        type: Of its numbers.
-        decision: One line for the log.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    views: int
-    shape: list[int]
-    type: RowType
-    decision: str
+    views: int = Field(description="of the training images; 0 where nothing is kept")
+    shape: list[int] = Field(description="of a row")
+    type: RowType = Field(description="of its numbers")
+    decision: str = Field(description="one line for the log")
 
     @property
     def row_bytes(self) -> int:
@@ -58,93 +51,35 @@ class TapFeatures(BaseModel):
         return math.prod(self.shape) * _STORED[self.type].itemsize
 
     def bytes_of(self, training: int, validation: int) -> int:
-        """Compute what all files take.
-
-        Args:
-            training: Training images.
-            validation: Validation images.
-
-        Returns:
-            Bytes of their rows.
-        """
+        """Compute what the rows of so many images take."""
         return (self.views * training + validation) * self.row_bytes if self.views else 0
 
 
-class FeaturesDocument(BaseModel):
-    """The contents of `features.json`.
-
-    Attributes:
-        taps: By the stage's name.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    taps: dict[str, TapFeatures]
-
-
-def view_name(stage: str, view: int) -> str:
-    """Name the file with a view of the training images.
-
-    Args:
-        stage: The stage's name.
-        view: From 0.
-
-    Returns:
-        The file's name.
-    """
-    return f"{stage}-view-{view}.npy"
-
-
-def validation_name(stage: str) -> str:
-    """Name the file with the validation images.
-
-    Args:
-        stage: The stage's name.
-
-    Returns:
-        The file's name.
-    """
-    return f"{stage}-validation.npy"
+def view_name(view: int) -> str:
+    """Name the file with a view of the training images, from 0."""
+    return f"view-{view}.npy"
 
 
 def labels_name(split: str) -> str:
-    """Name the file with the labels of a split, in the order of its rows: int32 (examples,).
-
-    Args:
-        split: "train" or "validation".
-
-    Returns:
-        The file's name.
-    """
+    """Name the file with the labels of a split, in the order of its rows: int32 (examples,)."""
     return f"labels-{split}.npy"
 
 
 def write_document(folder: Path, document: FeaturesDocument) -> None:
-    """Write `features.json`.
-
-    Args:
-        folder: The artifact's folder.
-        document: What it says.
-    """
+    """Write `features.json`."""
     write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
 
 
 def read_document(folder: Path) -> FeaturesDocument:
-    """Read `features.json`.
-
-    Args:
-        folder: A features artifact, checked.
-
-    Returns:
-        What it says.
+    """Read `features.json` of a features artifact that has been checked.
 
     Raises:
         ArtifactError: It is not what this version of thaw writes.
     """
     path = folder / DOCUMENT_NAME
     try:
-        return FeaturesDocument.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        return FeaturesDocument.from_json(path.read_bytes(), path)
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is no description of features. Run again to rebuild it.") from error
 
 
@@ -152,14 +87,7 @@ class RowsWriter:
     """Writes one `.npy` file row by row, so that it need not be in memory, and so that a full disk is an error."""
 
     def __init__(self, path: Path, rows: int, shape: Sequence[int], row_type: RowType) -> None:
-        """Begin the file.
-
-        Args:
-            path: The file.
-            rows: How many rows will be written.
-            shape: Of a row.
-            row_type: Of its numbers.
-        """
+        """Begin the file, which will have so many rows of that shape and type."""
         self._type = row_type
         self._file = path.open("wb")
         self._file.write(_header(rows, shape, row_type))
@@ -173,11 +101,7 @@ class RowsWriter:
         self._file.close()
 
     def write(self, rows: NDArray[np.float32]) -> None:
-        """Write the next rows.
-
-        Args:
-            rows: float32 (rows, …), finite and in the type's range.
-        """
+        """Write the next rows: float32 (rows, …), finite and in the type's range."""
         self._file.write(encode(rows, self._type).tobytes())
 
 
@@ -185,13 +109,7 @@ class RowsReader:
     """Reads rows of one `.npy` file by index, from any thread."""
 
     def __init__(self, path: Path, rows: int, shape: Sequence[int], row_type: RowType) -> None:
-        """Open the file.
-
-        Args:
-            path: Written by `RowsWriter`, with the same arguments.
-            rows: How many rows it has.
-            shape: Of a row.
-            row_type: Of its numbers.
+        """Open a file that `RowsWriter` has written with the same arguments.
 
         Raises:
             ArtifactError: It cannot be opened, or holds something else.
@@ -212,13 +130,7 @@ class RowsReader:
         os.close(self._descriptor)
 
     def read(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
-        """Read some rows, in any order.
-
-        Args:
-            indices: From 0.
-
-        Returns:
-            A new array (len(indices), …) of the type in which they are stored.
+        """Read some rows, in any order: a new array (len(indices), …) of the type in which they are stored.
 
         Raises:
             ArtifactError: The file ends too early.
@@ -234,15 +146,7 @@ class RowsReader:
 
 
 def encode(rows: NDArray[np.float32], row_type: RowType) -> NDArray[Any]:
-    """Bring numbers to the form in which they are kept.
-
-    Args:
-        rows: float32, finite and in the type's range.
-        row_type: The type.
-
-    Returns:
-        The same numbers, rounded to the nearest.
-    """
+    """Round float32 numbers, finite and in the type's range, to the nearest in which they are kept."""
     if row_type != "bfloat16":
         return rows.astype(_STORED[row_type])
     bits = np.ascontiguousarray(rows, np.float32).view(np.uint32)
@@ -253,25 +157,20 @@ def encode(rows: NDArray[np.float32], row_type: RowType) -> NDArray[Any]:
 class FeatureReader:
     """What one stage reads of a features artifact. Close it when nothing reads any more."""
 
-    def __init__(self, folder: Path, stage: str) -> None:
-        """Open the files of a stage.
-
-        Args:
-            folder: A features artifact, checked, in which something is kept for the stage.
-            stage: The stage's name.
+    def __init__(self, folder: Path) -> None:
+        """Open the files of a features artifact, checked, in which something is kept.
 
         Raises:
             ArtifactError: The files and the document do not agree.
         """
-        tap = read_document(folder).taps[stage]
-        self.views, self.shape, self.type, self.decision = tap.views, tuple(tap.shape), tap.type, tap.decision
+        kept = read_document(folder)
+        self.views, self.shape, self.type, self.decision = kept.views, tuple(kept.shape), kept.type, kept.decision
         self.labels: NDArray[np.int32] = np.load(folder / labels_name("train"))
         self.validation_labels: NDArray[np.int32] = np.load(folder / labels_name("validation"))
         self._readers = [
-            RowsReader(folder / view_name(stage, view), len(self.labels), tap.shape, tap.type)
-            for view in range(tap.views)
+            RowsReader(folder / view_name(view), len(self.labels), kept.shape, kept.type) for view in range(kept.views)
         ]
-        self._validation = RowsReader(folder / validation_name(stage), len(self.validation_labels), tap.shape, tap.type)
+        self._validation = RowsReader(folder / VALIDATION_NAME, len(self.validation_labels), kept.shape, kept.type)
 
     def __enter__(self) -> Self:
         return self
@@ -283,26 +182,11 @@ class FeatureReader:
             reader.close()
 
     def read(self, view: int, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Read a view of some training images.
-
-        Args:
-            view: From 0.
-            indices: Of the images.
-
-        Returns:
-            A row for each, as it is stored.
-        """
+        """Read a view, from 0, of some training images: a row for each, as it is stored."""
         return self._readers[view].read(indices)
 
     def read_validation(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some validation images.
-
-        Args:
-            indices: Of the images.
-
-        Returns:
-            A row for each, as it is stored.
-        """
+        """Read some validation images: a row for each, as it is stored."""
         return self._validation.read(indices)
 
 

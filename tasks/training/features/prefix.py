@@ -8,69 +8,46 @@ import keras
 import tensorflow as tf
 
 from thaw.tasks.training.devices import share
-from thaw.tasks.training.features.step import Tap
+from thaw.tasks.training.features.step import FeaturesStep
 from thaw.tasks.training.model import POOLING_NAME, backbone_of
 from thaw.tasks.training.thawing import backbone_input_of, last_frozen_output
 
 
 @dataclass(frozen=True)
-class Frozen:
-    """The last frozen output for one tap.
+class FrozenOutput:
+    """The last output of a backbone, in its own graph, that what a stage thaws does not influence."""
 
-    Attributes:
-        tap: The tap.
-        output: In the backbone's own graph.
-        multiplications: That lead to it, for one image.
-        others: Those after it.
-    """
-
-    tap: Tap
-    output: keras.KerasTensor
-    multiplications: int
-    others: int
-
-    @property
-    def is_pooled(self) -> bool:
-        """Whether nothing of the backbone is thawed, so that its pooled output is what is kept."""
-        return self.tap.train == "head"
+    name: str  # of the stage
+    tensor: keras.KerasTensor
+    is_pooled: bool  # nothing of the backbone is thawed, so that its pooled output is what is kept
+    multiplications: int  # that lead to it, for one image
+    others: int  # those after it
 
     @property
     def shape(self) -> list[int]:
         """Of what is kept of one image."""
-        return [self.output.shape[-1]] if self.is_pooled else list(self.output.shape[1:])
+        return [self.tensor.shape[-1]] if self.is_pooled else list(self.tensor.shape[1:])
 
 
-def find_frozen(model: keras.Model, tap: Tap, backbone_name: str) -> Frozen | None:
-    """Find where the frozen layers of a stage end.
+def find_frozen_output(model: keras.Model, step: FeaturesStep) -> FrozenOutput | None:
+    """Find where the frozen layers of a stage end, in the classifier that it starts from.
 
-    Args:
-        model: The classifier that the stage starts from.
-        tap: Says what the stage thaws.
-        backbone_name: A key of `BACKBONES`.
-
-    Returns:
-        The place; None where no single tensor comes before all that is thawed.
+    None where no single tensor comes before all that is thawed.
 
     Raises:
         RecipeError: `train` names a layer or a number of blocks that the backbone does not have.
     """
     backbone = backbone_of(model)
-    output = last_frozen_output(backbone, tap.train, backbone_name)
+    output = last_frozen_output(backbone, step.train, step.model.backbone)
     if output is None:
         return None
     before = count_multiplications(keras.Model(backbone.input, output).layers)
-    return Frozen(tap, output, before, count_multiplications(backbone.layers) - before)
+    others = count_multiplications(backbone.layers) - before
+    return FrozenOutput(step.name, output, step.train == "head", before, others)
 
 
 def count_multiplications(layers: Sequence[keras.Layer]) -> int:
-    """Count what layers multiply for one image: the numbers of their kernels, at each position of their output.
-
-    Args:
-        layers: Of a backbone.
-
-    Returns:
-        The count.
-    """
+    """Count what layers multiply for one image: the numbers of their kernels, at each position of their output."""
     return sum(
         math.prod(weight.shape) * math.prod(layer.output.shape[1:-1])
         for layer in layers
@@ -79,20 +56,14 @@ def count_multiplications(layers: Sequence[keras.Layer]) -> int:
     )
 
 
-def join(model: keras.Model, frozen: Sequence[Frozen]) -> keras.Model:
-    """Make one model of all that is frozen; layers that several taps share are run once.
+def join(model: keras.Model, frozen: Sequence[FrozenOutput]) -> keras.Model:
+    """Make one model of all that is frozen in a classifier; layers that several outputs share are run once.
 
-    Args:
-        model: The classifier.
-        frozen: Where its frozen layers end, for each tap.
-
-    Returns:
-        From images, as the classifier takes them, to an output for each tap, by the stage's name.
+    From images, as the classifier takes them, to outputs by the stage's name.
     """
     backbone, pooling = backbone_of(model), model.get_layer(POOLING_NAME)
-    by_stage = {each.tap.stage: each.output for each in frozen}
-    outputs = keras.Model(backbone.input, by_stage)(backbone_input_of(model))
-    pooled = {each.tap.stage: pooling(outputs[each.tap.stage]) for each in frozen if each.is_pooled}
+    outputs = keras.Model(backbone.input, {each.name: each.tensor for each in frozen})(backbone_input_of(model))
+    pooled = {each.name: pooling(outputs[each.name]) for each in frozen if each.is_pooled}
     return keras.Model(model.input, outputs | pooled)
 
 
@@ -100,11 +71,7 @@ class Compute:
     """Runs a model in inference, on all replicas of a strategy. The outputs are those of one device."""
 
     def __init__(self, model: keras.Model) -> None:
-        """Compile it, in the scope of the strategy in force.
-
-        Args:
-            model: From images to outputs by name.
-        """
+        """Compile a model from images to outputs by name, in the scope of the strategy in force."""
         strategy = tf.distribute.get_strategy()
         values = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
 
@@ -130,13 +97,6 @@ class Compute:
         self._compute = compute
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Compute the outputs for a batch.
-
-        Args:
-            images: float32 (batch, height, width, 3), range [0, 255].
-
-        Returns:
-            float32 (batch, …) by the output's name.
-        """
+        """Compute the outputs of a batch of images, float32 in [0, 255]: float32 (batch, …) by the output's name."""
         outputs: dict[str, tf.Tensor] = self._compute(images)
         return outputs

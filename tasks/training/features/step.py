@@ -1,66 +1,45 @@
 """The request for features, and what its key is made of. No TensorFlow."""
 
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.augment_schema import Augmentation
 from thaw.pipeline_config.schema import Devices, ModelConfig, Precision
 from thaw.pipeline_config.stage_schema import Train
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.process import Work
 from thaw.tasks.training.step import TrainStep
 
 FEATURES_KIND = "features"
 
 
-class Tap(BaseModel):
-    """Where the outputs for one stage are taken.
+class FeaturesFacts(Facts):
+    """What was decided for a stage, and whether the disk had room for it."""
 
-    Attributes:
-        stage: The stage's name.
-        train: What it thaws; what is kept is the last output before that.
-        views: How many views of each training image; at least 1.
-        forced: Whether the recipe asks for these views, whatever they cost.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    stage: str
-    train: Train
-    views: int
-    forced: bool
+    has_room: bool
+    decision: str
+    bytes: int
 
 
 class FeaturesStep(Step):
-    """Make a features artifact: `features.json`, and per tap `<stage>-view-<n>.npy` and `<stage>-validation.npy`.
+    """Make a features artifact: what a stage's frozen layers put out for some views of each image, row by row.
 
-    The request follows from that of the stage (`features_of`). Where stage two begins with the same frozen layers as
-    stage one, on the same views, one request has a tap for each: the layers that both share are then run once.
-
-    Attributes:
-        name: The stage from which the first weights and the draws are: that of the first tap.
-        records: The records artifact.
-        model: As in the stage's request.
-        weights_sha256: As in the stage's request.
-        start: As in the stage's request.
-        seed: The recipe's seed.
-        deterministic: The recipe's `deterministic`.
-        precision: The recipe's `precision`.
-        devices: The recipe's `devices`.
-        resolution: The stage's, in pixels; None for the backbone's own.
-        augment: The stage's, resolved.
-        taps: One for each stage that is to use it.
+    The request follows from that of the stage (`features_of`). `draws` names the stage whose seed the weights and the
+    views come from. Where stage two begins with the frozen layers of stage one, on the same pictures, these are stage
+    one's: then one pass over the images makes both artifacts, and each is the same as if it were made alone.
     """
 
     kind: ClassVar[str] = FEATURES_KIND
     work: ClassVar[str] = "thaw.tasks.training.features.work:compute_features"
+    facts: ClassVar[type[Facts]] = FeaturesFacts
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
     shares_process: ClassVar[bool] = True
 
-    name: str
+    name: str = Field(description="of the stage that learns from them")
+    draws: str
     records: ArtifactRef
     model: ModelConfig
     weights_sha256: str | None
@@ -71,41 +50,52 @@ class FeaturesStep(Step):
     devices: Devices
     resolution: int | None
     augment: list[Augmentation]
-    taps: list[Tap]
+    train: Train = Field(description="what the stage thaws; what is kept is the last output before that")
+    views: int = Field(ge=1, description="of each training image")
+    forced: bool = Field(description="whether the recipe asks for these views, whatever they cost")
+    also: "FeaturesStep | None" = Field(default=None, description="stage two's, which the same pass can make")
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields, but the digest of a weights file in place of its path."""
+        """All fields, but the digest of a weights file in place of its path, and what has no influence on the rows."""
         document = super().depends_on()
         if self.weights_sha256 is not None:
             document["model"]["weights"] = None
         for name in ("dropout", "head_batch_norm"):  # they come after the pooled features
             del document["model"][name]
-        document["taps"] = {tap.pop("stage"): tap for tap in document["taps"]}  # so that a plan names the stage
+        del document["also"]
         return document
 
-    def lasts(self, facts: dict[str, Any]) -> bool:
+    def is_cacheable(self, facts: Facts) -> bool:
         """Whether the disk had room; if it had none, another time it may have."""
-        return bool(facts["room"])
+        return not isinstance(facts, FeaturesFacts) or facts.has_room
+
+
+class FeaturesTarget(BaseModel):
+    """One of the artifacts that a pass makes, and the folder to fill."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: FeaturesStep
+    folder: Path
 
 
 class FeaturesWork(Work):
-    """What the child process gets."""
+    """What the child process gets; `also` is what else it makes in the same pass."""
 
     step: FeaturesStep
+    also: list[FeaturesTarget] = Field(default_factory=list)
+
+    @property
+    def targets(self) -> list[FeaturesTarget]:
+        """All that the pass makes."""
+        return [FeaturesTarget(step=self.step, folder=self.folder), *self.also]
 
 
-def features_of(stage: TrainStep, taps: Sequence[Tap]) -> FeaturesStep:
-    """Ask for what a stage's frozen layers put out.
-
-    Args:
-        stage: The stage's request.
-        taps: For that stage, and perhaps for one after it.
-
-    Returns:
-        The request.
-    """
+def features_of(stage: TrainStep, draws: str, views: int) -> FeaturesStep:
+    """Ask for what a stage's frozen layers put out."""
     return FeaturesStep(
         name=stage.name,
+        draws=draws,
         records=stage.records,
         model=stage.model,
         weights_sha256=stage.weights_sha256,
@@ -116,5 +106,7 @@ def features_of(stage: TrainStep, taps: Sequence[Tap]) -> FeaturesStep:
         devices=stage.devices,
         resolution=stage.stage.resolution,
         augment=stage.stage.augment or [],
-        taps=list(taps),
+        train=stage.stage.train,
+        views=views,
+        forced=stage.stage.feature_views != "auto",
     )

@@ -2,10 +2,9 @@
 
 import contextlib
 import shutil
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from thaw.pipeline_config.errors import TrainingError
 from thaw.tasks.artifacts.atomic import writing
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
@@ -22,17 +20,16 @@ from thaw.tasks.training.devices import computing_in
 from thaw.tasks.training.features.choice import Cost, pays
 from thaw.tasks.training.features.files import (
     DOCUMENT_NAME,
+    VALIDATION_NAME,
     FeaturesDocument,
     RowsWriter,
     RowType,
-    TapFeatures,
     labels_name,
-    validation_name,
     view_name,
     write_document,
 )
-from thaw.tasks.training.features.prefix import Compute, Frozen, find_frozen, join
-from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork, Tap
+from thaw.tasks.training.features.prefix import Compute, FrozenOutput, find_frozen_output, join
+from thaw.tasks.training.features.step import FeaturesFacts, FeaturesStep, FeaturesTarget, FeaturesWork
 from thaw.tasks.training.images import find_center_crop
 from thaw.tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, prepared_ahead, stage_salt
 from thaw.tasks.training.start import build_start, prepare_process
@@ -43,31 +40,37 @@ _ROOM_TO_LEAVE = 500_000_000  # bytes: the run goes on to write stages and a rel
 
 
 class _TooLargeError(Exception):
-    """A number does not fit into float16."""
-
-    def __init__(self, stage: str) -> None:
-        super().__init__(stage)
-        self.stage = stage
+    """A number does not fit into float16; holds the stage's name."""
 
 
-def compute_features(work: FeaturesWork, reporter: Reporter) -> dict[str, Any]:
-    """Decide for each tap whether keeping the frozen layers' outputs pays, and if so, write them.
+@dataclass
+class _Target:
+    """A features artifact that is to be made.
 
-    Args:
-        work: The request, the home folder and the folder to fill.
-        reporter: Takes progress and log lines.
+    Attributes:
+        step: The request.
+        folder: To be filled.
+        frozen: Where the stage's frozen layers end; None where nothing can be kept.
+        document: What is decided.
+    """
 
-    Returns:
-        Facts: whether there was room, what was decided, the bytes, and the seconds that it took.
+    step: FeaturesStep
+    folder: Path
+    frozen: FrozenOutput | None
+    document: FeaturesDocument
+
+
+def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFacts]:
+    """Decide for each stage whether keeping the frozen layers' outputs pays, and if so, write them, in one pass.
 
     Raises:
         RecipeError: A stage asks for something that the backbone does not have.
         TrainingError: The frozen layers put out a number that is not finite.
         ArtifactError: An input fails its check, or a file cannot be written.
     """
-    started, step, store = time.monotonic(), work.step, ArtifactStore(work.home)
-    strategy = prepare_process(step)
-    records = store.open(step.records)
+    step, store = work.step, work.home.store
+    strategy = prepare_process(step, step.draws)
+    records = store.verified(step.records)
     with (
         SplitReader(records, "train") as train,
         SplitReader(records, "validation") as validation,
@@ -76,49 +79,51 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> dict[str, Any]:
     ):
         resolution = step.resolution or BACKBONES[step.model.backbone].resolution
         model = build_start(step, store, classes=len(train.classes), resolution=resolution)
-        found = {tap.stage: find_frozen(model, tap, step.model.backbone) for tap in step.taps}
-        decided = {tap.stage: _decide(tap, found[tap.stage], train.examples) for tap in step.taps}
-        kept = [frozen for frozen in found.values() if frozen is not None and decided[frozen.tap.stage].views]
-        needed = sum(tap.bytes_of(train.examples, validation.examples) for tap in decided.values())
+        targets = [_decide(each, find_frozen_output(model, each.step), train.examples) for each in work.targets]
+        needed = [each.document.bytes_of(train.examples, validation.examples) for each in targets]
+        kept = [each for each in targets if each.document.views]
         free = shutil.disk_usage(work.folder).free
-        if has_room := not kept or free >= needed + _ROOM_TO_LEAVE:
-            for tap in decided.values():
-                reporter.log(tap.decision)
+        if has_room := not kept or free >= sum(needed) + _ROOM_TO_LEAVE:
+            for target in targets:
+                reporter.log(target.document.decision)
             if kept:
-                writer = _Writer(work, resolution, train, validation, kept, reporter)
-                decided |= writer.write(Compute(join(model, kept)), decided)
+                outputs = [each.frozen for each in kept if each.frozen is not None]
+                _Pass(step, resolution, train, validation, kept, reporter).write(Compute(join(model, outputs)))
         else:
-            reporter.warn(_word_for_lack_of_room(step, needed, free))
-            decided = {}
-    with writing(work.folder / DOCUMENT_NAME):
-        write_document(work.folder, FeaturesDocument(taps=decided))
-    return {
-        "room": has_room,
-        "decisions": {stage: tap.decision for stage, tap in decided.items()},
-        "bytes": needed if has_room else 0,
-        "seconds": time.monotonic() - started,
-    }
+            reporter.warn(_word_for_lack_of_room(targets, sum(needed), free))
+            for target in targets:
+                target.document = target.document.model_copy(update={"views": 0})
+    for target in targets:
+        with writing(target.folder / DOCUMENT_NAME):
+            write_document(target.folder, target.document)
+    return [
+        FeaturesFacts(has_room=has_room, decision=target.document.decision, bytes=size if has_room else 0)
+        for target, size in zip(targets, needed, strict=True)
+    ]
 
 
-def _decide(tap: Tap, frozen: Frozen | None, images: int) -> TapFeatures:
+def _decide(target: FeaturesTarget, frozen: FrozenOutput | None, images: int) -> _Target:
+    step = target.step
     if frozen is None:
-        decision = f"{tap.stage}: nothing is kept: no single tensor comes before the thawed layers."
-        return TapFeatures(views=0, shape=[], type="float32", decision=decision)
+        decision = f"{step.name}: nothing is kept: no single tensor comes before the thawed layers."
+        return _Target(
+            step, target.folder, None, FeaturesDocument(views=0, shape=[], type="float32", decision=decision)
+        )
     # Pooled features are few, so they are kept as they are; what lies before the pooling is many times as much.
     row_type: RowType = "float32" if frozen.is_pooled else "float16"
-    wanted = TapFeatures(views=tap.views, shape=frozen.shape, type=row_type, decision="")
-    cost = Cost(images, tap.views, wanted.row_bytes, frozen.multiplications, frozen.others)
-    if tap.forced:
-        decision, views = f"{tap.stage}: frozen outputs are kept, as feature_views asks: {cost.words}.", tap.views
+    wanted = FeaturesDocument(views=step.views, shape=frozen.shape, type=row_type, decision="")
+    cost = Cost(images, step.views, wanted.row_bytes, frozen.multiplications, frozen.others)
+    if step.forced:
+        decision, views = f"{step.name}: frozen outputs are kept, as feature_views asks: {cost.words}.", step.views
     elif pays(cost):
-        decision, views = f"{tap.stage}: frozen outputs are kept: {cost.words}.", tap.views
+        decision, views = f"{step.name}: frozen outputs are kept: {cost.words}.", step.views
     else:
-        decision, views = f"{tap.stage}: nothing is kept, it would not pay: {cost.words}.", 0
-    return wanted.model_copy(update={"views": views, "decision": decision})
+        decision, views = f"{step.name}: nothing is kept, it would not pay: {cost.words}.", 0
+    return _Target(step, target.folder, frozen, wanted.model_copy(update={"views": views, "decision": decision}))
 
 
-def _word_for_lack_of_room(step: FeaturesStep, needed: int, free: int) -> str:
-    stages = " and ".join(tap.stage for tap in step.taps)
+def _word_for_lack_of_room(targets: Sequence[_Target], needed: int, free: int) -> str:
+    stages = " and ".join(target.step.name for target in targets)
     return (
         f"{stages}: the frozen layers' outputs take {needed / 1e6:.0f} MB, and {_ROOM_TO_LEAVE / 1e6:.0f} MB should "
         f"stay free; the disk has {free / 1e6:.0f} MB. Training goes on without them, more slowly. Make room, or set "
@@ -127,55 +132,51 @@ def _word_for_lack_of_room(step: FeaturesStep, needed: int, free: int) -> str:
 
 
 @dataclass(frozen=True)
-class _Writer:
-    """Runs all images through the frozen layers, and writes what comes out."""
+class _Pass:
+    """Runs all images through the frozen layers, and writes what comes out for each target."""
 
-    work: FeaturesWork
+    step: FeaturesStep
     resolution: int
     train: SplitReader
     validation: SplitReader
-    frozen: Sequence[Frozen]
+    targets: Sequence[_Target]
     reporter: Reporter
 
-    def write(self, compute: Compute, decided: dict[str, TapFeatures]) -> dict[str, TapFeatures]:
-        """Write all files but the document.
-
-        Args:
-            compute: From images to the outputs, by the stage's name.
-            decided: By the stage's name.
-
-        Returns:
-            What was written of each tap: with bfloat16 where float16 would overflow.
-        """
-        taps = {each.tap.stage: decided[each.tap.stage] for each in self.frozen}
+    def write(self, compute: Compute) -> None:
+        """Write all files but the documents, which then say of what type the numbers are."""
         while True:
             try:
-                self._write_all(compute, taps)
+                self._write_all(compute)
             except _TooLargeError as error:
                 # From the beginning, so that what is kept does not depend on where the large number stands.
-                self.reporter.log(f"{error.stage}: float16 is too small for what is kept; it is kept as bfloat16.")
-                taps[error.stage] = taps[error.stage].model_copy(update={"type": "bfloat16"})
+                self.reporter.log(f"{error}: float16 is too small for what is kept; it is kept as bfloat16.")
+                for target in self.targets:
+                    if target.step.name == str(error):
+                        target.document = target.document.model_copy(update={"type": "bfloat16"})
             else:
-                return taps
+                return
 
-    def _write_all(self, compute: Compute, taps: dict[str, TapFeatures]) -> None:
-        views = max(tap.views for tap in taps.values())
+    def _write_all(self, compute: Compute) -> None:
+        views = max(target.document.views for target in self.targets)
         total = self.train.examples * views + self.validation.examples
         progress = ProgressCounter(self.reporter, total, "views through the frozen layers")
-        self._write_split("train", self._training_views(views), compute, taps, views, progress)
-        crop = find_center_crop(self.work.step.augment)
+        self._write_split("train", self._training_views(views), compute, views, progress)
         batches = evaluation_batches(
-            self.validation, resolution=self.resolution, center_crop=crop, batch_size=IMAGES_AT_A_TIME
+            self.validation,
+            resolution=self.resolution,
+            center_crop=find_center_crop(self.step.augment),
+            batch_size=IMAGES_AT_A_TIME,
         )
-        self._write_split("validation", ((i, y) for i, y, _ in batches), compute, taps, 1, progress)
+        self._write_split("validation", ((i, y) for i, y, _ in batches), compute, 1, progress)
 
     def _training_views(self, views: int) -> tf.data.Dataset:
         """Give (images float32 (images · views, height, width, 3), labels), an image's views in a row."""
-        step, reader = self.work.step, self.train
+        step, reader = self.step, self.train
 
         def example(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             encoded, label, _ = reader.tensor_example(index)
-            seeds = [epoch_seed(step.seed, stage_salt(step.name), tf.constant(view, tf.int64)) for view in range(views)]
+            salt = stage_salt(step.draws)
+            seeds = [epoch_seed(step.seed, salt, tf.constant(view, tf.int64)) for view in range(views)]
             return augmented(encoded, index, seeds, self.resolution, step.augment), label
 
         def flatten(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -190,35 +191,35 @@ class _Writer:
         split: str,
         batches: Iterable[tuple[tf.Tensor, tf.Tensor]],
         compute: Compute,
-        taps: dict[str, TapFeatures],
         views: int,
         progress: ProgressCounter,
     ) -> None:
-        examples = self.train.examples if split == "train" else self.validation.examples
-        folder, labels = self.work.folder, []
-        with writing(folder), contextlib.ExitStack() as stack:
+        examples, labels = self.train.examples if split == "train" else self.validation.examples, []
+        with writing(self.targets[0].folder), contextlib.ExitStack() as stack:
             files = {
-                stage: [
-                    stack.enter_context(RowsWriter(folder / name, examples, tap.shape, tap.type))
-                    for name in self._names(split, stage, tap)
+                target.step.name: [
+                    stack.enter_context(
+                        RowsWriter(target.folder / name, examples, target.document.shape, target.document.type)
+                    )
+                    for name in _names(split, target.document.views)
                 ]
-                for stage, tap in taps.items()
+                for target in self.targets
             }
             for images, batch_labels in batches:
-                for stage, output in compute(images).items():
-                    tap = taps[stage]
-                    rows = _checked(output.numpy(), stage, tap.type).reshape(-1, views, *tap.shape)
-                    for view, file in enumerate(files[stage]):
+                outputs = compute(images)
+                for target in self.targets:
+                    name, document = target.step.name, target.document
+                    rows = _checked(outputs[name].numpy(), name, document.type).reshape(-1, views, *document.shape)
+                    for view, file in enumerate(files[name]):
                         file.write(rows[:, view])
                 labels += batch_labels.numpy().tolist()
                 progress.advance(len(images))
-            np.save(folder / labels_name(split), np.asarray(labels, np.int32), allow_pickle=False)
+            for target in self.targets:
+                np.save(target.folder / labels_name(split), np.asarray(labels, np.int32), allow_pickle=False)
 
-    @staticmethod
-    def _names(split: str, stage: str, tap: TapFeatures) -> list[str]:
-        if split == "validation":
-            return [validation_name(stage)]
-        return [view_name(stage, view) for view in range(tap.views)]
+
+def _names(split: str, views: int) -> list[str]:
+    return [VALIDATION_NAME] if split == "validation" else [view_name(view) for view in range(views)]
 
 
 def _checked(rows: NDArray[np.float32], stage: str, row_type: RowType) -> NDArray[np.float32]:

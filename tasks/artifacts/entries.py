@@ -12,14 +12,9 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def entries(folder: Path, pattern: str) -> Iterator[Path]:
-    """List what is named by a digest.
+    """List, in alphabetical order, what in a folder is named by a digest, up to the first dot that does not begin it.
 
-    Args:
-        folder: A folder, which need not exist.
-        pattern: Which of its entries, as for `Path.glob`.
-
-    Yields:
-        Paths whose name, up to the first dot that does not begin it, is a digest; in alphabetical order.
+    The folder need not exist; the pattern is one of `Path.glob`.
     """
     for path in sorted(folder.glob(pattern)):
         if _DIGEST.fullmatch(path.name.lstrip(".").partition(".")[0]):

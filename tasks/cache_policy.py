@@ -1,7 +1,6 @@
 """Prefect's view of the cache: a task is Cached exactly if the store has its artifact, checked file by file."""
 
 from datetime import UTC
-from pathlib import Path
 from typing import Any
 
 from prefect.cache_policies import CachePolicy
@@ -10,15 +9,16 @@ from prefect.logging import get_run_logger
 from prefect.results import get_result_store
 from prefect.types import DateTime
 
-from thaw.tasks.artifacts.step import Step
-from thaw.tasks.artifacts.store import ArtifactStore
-from thaw.tasks.progress import Event, publish
+from thaw.pipeline_config.errors import ThawError
+from thaw.tasks.home import Home
+from thaw.tasks.pending_step import PendingStep
+from thaw.tasks.progress import Event, emit
 
 _LONG_AGO = DateTime(1970, 1, 1, tzinfo=UTC)  # before every clock, also one that jumps
 
 
 class ArtifactCachePolicy(CachePolicy):
-    """Takes the key from the task's `step`, and makes Prefect's own record of a result agree with the store.
+    """Takes the key from the task's pending step, and makes Prefect's own record of a result agree with the store.
 
     Prefect's record survives the files that it names (and may be lost while they are there), so the store decides:
     where it has the artifact, the record is written; where it does not, a record that is still there is made to expire.
@@ -32,30 +32,27 @@ class ArtifactCachePolicy(CachePolicy):
         flow_parameters: dict[str, Any],
         **kwargs: Any,
     ) -> str | None:
-        """Compute the key of a task whose parameters are named `step` and `home`.
+        """Compute the key of a task whose parameters are named `pending`, `home` and `execution`.
 
-        Args:
-            task_ctx: The task, and the log of its run.
-            inputs: The task's arguments.
-            flow_parameters: Not used.
-            **kwargs: Not used.
-
-        Returns:
-            The step's key. If it cannot be computed, Prefect logs that and runs the task, which computes the key again,
-            and fails.
+        None, by which Prefect runs the task, where that fails: the task asks again, fails of it, and may be retried.
         """
-        step: Step = inputs["step"]
-        home: Path = inputs["home"]
-        key = step.key
+        del flow_parameters, kwargs
+        pending: PendingStep = inputs["pending"]
+        home: Home = inputs["home"]
 
         def warn(text: str) -> None:
             get_run_logger(task_ctx).warning(text)
-            publish(Event(task_ctx.task.name, "warning", text))
+            emit(Event(task_ctx.task.name, "warning", text))
 
-        ref = ArtifactStore(home, warn).find(key)
+        try:
+            step = pending.step
+        except ThawError:
+            return None
+        home = home.telling(warn)
+        ref = home.store.look_up(step.key)
         records = get_result_store()
-        if ref is not None and step.in_place(home, ref):
-            records.write(ref, key=key)
-        elif records.exists(key):
-            records.write(None, key=key, expiration=_LONG_AGO)
-        return key
+        if ref is not None and step.took_effect(home, ref):
+            records.write(ref, key=step.key)
+        elif records.exists(step.key):
+            records.write(None, key=step.key, expiration=_LONG_AGO)
+        return step.key

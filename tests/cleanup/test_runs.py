@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cleanup import homes
-from thaw.flows.result import remember
-from thaw.tasks.cleanup.run_records import next_sequence, read_run_records
+from thaw.tasks.home import Home
+from thaw.tasks.runs import read_run_records, remember
 
 
 def sequences(home: Path) -> list[int]:
@@ -22,14 +22,13 @@ def test_runs_are_numbered_whatever_the_clock_says(tmp_path, monkeypatch):
         monkeypatch.setattr(time, "time", lambda now=now: now)
         homes.run(tmp_path, "digits", f"run {number}", 0.5)
     assert sequences(tmp_path) == [1, 2, 3, 4]
-    assert next_sequence(tmp_path) == 5
 
 
 def test_two_runs_at_once_get_two_numbers(tmp_path):
     first = homes.run(tmp_path, "digits", "a", 0.5)
     result = homes.result_of(tmp_path, first)
     keys = [homes.key_named(str(number)) for number in range(12)]
-    threads = [threading.Thread(target=remember, args=(tmp_path, key, result)) for key in keys]
+    threads = [threading.Thread(target=remember, args=(Home.open(tmp_path), key, result)) for key in keys]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -43,7 +42,7 @@ def test_a_damaged_result_is_passed_over(tmp_path, content):
     assert homes.result_of(tmp_path, run).release.id == run.release
     (tmp_path / "runs" / f"{run.last_key}.json").write_text(content)
     assert not run.is_up_to_date(tmp_path)
-    assert next_sequence(tmp_path) == 1
+    assert sequences(tmp_path) == []
 
 
 def test_a_result_that_was_remembered_without_a_number_counts_as_the_first(tmp_path):

@@ -1,0 +1,173 @@
+"""The run, declared once: its tasks, what each is asked, and from what it is made. No Prefect.
+
+Running, planning, refreshing and comparing go through these nodes in this order, and the names of tasks are theirs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from thaw.flows import requests
+from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.strict import nearest
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Step
+from thaw.tasks.home import Home
+
+
+@dataclass(frozen=True)
+class Node:
+    """A task of a run.
+
+    Attributes:
+        name: Of the task.
+        task: "package:task", its door below `thaw.tasks`, which imports Prefect.
+        ask: Makes its request of the recipe, the home and what its inputs have made.
+        inputs: Names of the nodes whose artifacts it is made from.
+        serves: The node that alone needs what this one makes, and only while it is made itself.
+        may_serve: By the recipe alone, whether it might, where it is not known yet what it would be asked.
+        looks_outside: Whether its request depends on more than the recipe and its inputs: on the images, or on which
+            release is the champion.
+        prepare: What a run does before it makes the request, and a plan does not.
+    """
+
+    name: str
+    task: str
+    ask: Callable[..., Step | None]
+    inputs: tuple[str, ...] = ()
+    serves: str | None = None
+    may_serve: Callable[[Recipe], bool] | None = None
+    looks_outside: bool = False
+    prepare: Callable[[Home], None] | None = None
+
+
+_TRAINED = ("records", "stage_one", "stage_two")
+
+PREPARATION = (
+    # Read every image once, check it, and decide which split it belongs to.
+    Node("ingest", "ingest:ingest", requests.ingest, looks_outside=True),
+    # Write the images as TFRecord shards.
+    Node("records", "records:write_records", requests.records, ("ingest",)),
+)
+TRAINING = (
+    # Train the head, or at low resolution. What the frozen layers put out is computed once, where that pays.
+    Node(
+        "features_one",
+        "training:compute_features_one",
+        requests.features_one,
+        ("records",),
+        serves="stage_one",
+        may_serve=requests.may_want_features_one,
+    ),
+    Node("stage_one", "training:train_stage_one", requests.stage_one, ("records", "features_one")),
+    # Thaw, and go on from there.
+    Node(
+        "features_two",
+        "training:compute_features_two",
+        requests.features_two,
+        ("records", "stage_one"),
+        serves="stage_two",
+        may_serve=requests.may_want_features_two,
+    ),
+    Node("stage_two", "training:train_stage_two", requests.stage_two, ("records", "stage_one", "features_two")),
+)
+GRAPH = (
+    *PREPARATION,
+    *TRAINING,
+    # Judge the model on the test split, compare it with the champion, and publish it if it is better.
+    Node("evaluate", "evaluation:evaluate", requests.evaluate, _TRAINED),
+    Node(
+        "verdict",
+        "evaluation:compare_with_champion",
+        requests.verdict,
+        ("evaluate",),
+        looks_outside=True,
+        prepare=requests.mend_releases,
+    ),
+    Node("publish", "publishing:publish_release", requests.publish, ("ingest", *_TRAINED, "evaluate", "verdict")),
+)
+# What `thaw compare` runs for each recipe and seed, besides the preparation: nothing is published.
+EXPERIMENT = (*TRAINING, Node("stage_answers", "evaluation:answer_for_stages", requests.stage_answers, _TRAINED))
+
+_NODES = {node.name: node for node in GRAPH}
+
+if TYPE_CHECKING:
+    TaskName = str
+else:  # a list to choose from in the Prefect UI
+    TaskName = Literal[tuple(node.name for node in GRAPH)]
+
+
+def with_all_after(names: Iterable[str]) -> frozenset[TaskName]:
+    """Add to some tasks all that depend on them.
+
+    Raises:
+        RequestError: There is no such task.
+    """
+    known = list(_NODES)
+    found = set(names)
+    for name in found.difference(known):
+        hint = nearest(name, known)
+        raise RequestError(
+            f"There is no task {name!r}. Expected one of: {', '.join(known)}." + (f" Nearest: {hint}." if hint else "")
+        )
+    for node in GRAPH:
+        if found.intersection(node.inputs):
+            found.add(node.name)
+    return frozenset(found)
+
+
+class Walk(ABC):
+    """Goes through nodes in their order, and hands on what each has made.
+
+    Attributes:
+        made: What each node has made: its artifact, or its request if it serves another; None where there is none.
+    """
+
+    def __init__(self, recipe: Recipe, home: Home, refresh: Collection[str] = ()) -> None:
+        """Begin; what is to be refreshed is made again, although it is there."""
+        self.recipe, self.home, self.refresh = recipe, home, refresh
+        self.made: dict[str, Any] = {}
+
+    def go(self, nodes: Sequence[Node]) -> None:
+        """Go through some nodes, those that they are made from before them."""
+        for node in nodes:
+            self.made[node.name] = self.visit(node) if node.serves is None else self._serve(node, _NODES[node.serves])
+
+    def request(self, node: Node, **instead: Any) -> Step | None:
+        """Make a node's request of what its inputs have made."""
+        inputs = {name: self.made[name] for name in node.inputs if name not in instead}
+        return node.ask(self.recipe, self.home, **inputs, **instead)
+
+    def _serve(self, node: Node, consumer: Node) -> Step | None:
+        if not self.knows(node):
+            self.leave_open(node)
+            return None
+        step = self.request(node)
+        if step is None:
+            return None
+        wanted = self.request(consumer, **{node.name: step})
+        # A stage that is there needs no features, which are large, and may have been removed.
+        if wanted is not None and (consumer.name in self.refresh or self.home.find(wanted)[0] is None):
+            there, _ = self.home.find(step)
+            if there is None or node.name in self.refresh:
+                return self.provide(node, step)
+            self.home.store.mark_used(step.key)
+        return step
+
+    def knows(self, node: Node) -> bool:
+        """Say whether all that a node's request is made of is there. What serves it may be missing."""
+        return all(self.made[name] is not None for name in node.inputs if _NODES[name].serves is None)
+
+    def leave_open(self, node: Node) -> None:
+        """Go on past a node that serves another, and of which it is not known what it would be asked."""
+        del node
+
+    @abstractmethod
+    def visit(self, node: Node) -> ArtifactRef | None:
+        """Make what a node makes, or say what would be made."""
+
+    @abstractmethod
+    def provide(self, node: Node, step: Step) -> Step | None:
+        """Make what serves another node; None if that cannot be done now, and the other has to do without."""

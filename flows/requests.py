@@ -1,0 +1,166 @@
+"""From a recipe, and what the tasks before have made, to the request of each task. No Prefect: a plan needs no server.
+
+Parameters that come after the home are named after the tasks whose artifacts they are; a stage gets the request of its
+features, and not their artifact, because it needs that only while it trains.
+"""
+
+from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep
+from thaw.tasks.evaluation.step import EvaluateStep
+from thaw.tasks.evaluation.verdict import VerdictStep
+from thaw.tasks.home import Home
+from thaw.tasks.ingest.sources import content_digest
+from thaw.tasks.ingest.step import IngestStep
+from thaw.tasks.publishing.portable_recipe import portable_recipe
+from thaw.tasks.publishing.publish import find_opponent
+from thaw.tasks.publishing.step import PublishStep
+from thaw.tasks.records.step import RecordsFacts, RecordsStep
+from thaw.tasks.training.features.choice import possible_views, views_of
+from thaw.tasks.training.features.step import FeaturesStep, features_of
+from thaw.tasks.training.step import TrainStep, weights_digest
+
+
+def ingest(recipe: Recipe, home: Home) -> IngestStep:
+    """Ask for the dataset. Reads the source, because its content is part of the key."""
+    dataset = recipe.dataset
+    return IngestStep(
+        dataset=dataset.model_copy(update={"seed": None}),  # one seed, wherever it stands, is one dataset
+        seed=recipe.seed if dataset.seed is None else dataset.seed,
+        content=content_digest(dataset.source, home),
+    )
+
+
+def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
+    """Ask for the dataset's images as TFRecord shards."""
+    del home
+    return RecordsStep(dataset=ingest, source=recipe.dataset.source, records=recipe.records)
+
+
+def features_one(recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesStep | None:
+    """Ask for what stage one's frozen layers put out, if it pays; where it serves, the same pass makes stage two's."""
+    alone = _features(home, _stage_one(recipe, home, records))
+    also = features_two(recipe, home, records, None) if one_pass_does(recipe) else None
+    return alone if alone is None else alone.model_copy(update={"also": also})
+
+
+def stage_one(recipe: Recipe, home: Home, records: ArtifactRef, features_one: FeaturesStep | None) -> TrainStep:
+    """Ask for the first stage: from the recipe's weights, on what its frozen layers put out if that is there."""
+    return _learning_from(features_one, _stage_one(recipe, home, records))
+
+
+def features_two(
+    recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef | None
+) -> FeaturesStep | None:
+    """Ask for what stage two's frozen layers put out, if it pays."""
+    stage = _stage(recipe, "stage_two", recipe.resolved.stage_two, records)
+    if one_pass_does(recipe):  # they are those of stage one's start, and look at the same pictures
+        first = _stage_one(recipe, home, records)
+        start = {"model": first.model, "weights_sha256": first.weights_sha256}
+        return _features(home, stage.model_copy(update=start), draws=first.name)
+    return _features(home, stage.model_copy(update={"start": stage_one}))
+
+
+def stage_two(
+    recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, features_two: FeaturesStep | None
+) -> TrainStep:
+    """Ask for the second stage: from the first one's kept weights, in the same way."""
+    del home
+    stage = _stage(recipe, "stage_two", recipe.resolved.stage_two, records)
+    return _learning_from(features_two, stage.model_copy(update={"start": stage_one}))
+
+
+def evaluate(
+    recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
+) -> EvaluateStep:
+    """Ask for the judgement of the second stage's model on the test split."""
+    del home
+    resolved = recipe.resolved
+    return EvaluateStep(
+        recipe_name=recipe.name,
+        records=records,
+        stage_one=stage_one,
+        stage_two=stage_two,
+        stage_one_settings=resolved.stage_one,
+        stage_two_settings=resolved.stage_two,
+        evaluate=recipe.evaluate,
+        seed=recipe.seed,
+    )
+
+
+def stage_answers(
+    recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
+) -> StageAnswersStep:
+    """Ask for what both stages' weights answer on the test split."""
+    del home
+    batch_size = recipe.evaluate.batch_size
+    return StageAnswersStep(records=records, stage_one=stage_one, stage_two=stage_two, batch_size=batch_size)
+
+
+def mend_releases(home: Home) -> None:
+    """Complete a change of a champion that was interrupted, and mend what is damaged of it."""
+    home.registry.mend()
+
+
+def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef) -> VerdictStep:
+    """Ask whether the new model is better than the recipe's champion, as it is now."""
+    return VerdictStep(evaluation=evaluate, opponent=find_opponent(home, recipe.name, evaluate))
+
+
+def publish(recipe: Recipe, home: Home, **made: ArtifactRef) -> PublishStep:
+    """Ask for the release."""
+    del home
+    names = {"ingest": "dataset", "evaluate": "evaluation"}
+    written = portable_recipe(recipe, resolved=False)
+    return PublishStep(
+        recipe=recipe.resolved, written=written, **{names.get(name, name): ref for name, ref in made.items()}
+    )
+
+
+def may_want_features_one(recipe: Recipe) -> bool:
+    """Say whether stage one's frozen layers might be run in advance, by its settings alone."""
+    return possible_views(recipe.resolved.stage_one) > 0
+
+
+def may_want_features_two(recipe: Recipe) -> bool:
+    """Say the same of stage two, where not the same pass makes the features of both."""
+    return possible_views(recipe.resolved.stage_two) > 0 and not one_pass_does(recipe)
+
+
+def one_pass_does(recipe: Recipe) -> bool:
+    """Say whether one pass over the images makes the features of both stages.
+
+    It does if stage one leaves the backbone as it was, and both stages learn from views of the same pictures.
+    """
+    one, two = recipe.resolved.stage_one, recipe.resolved.stage_two
+    same_pictures = (one.resolution, one.augment) == (two.resolution, two.augment)
+    return one.train == "head" and same_pictures and min(possible_views(one), possible_views(two)) > 0
+
+
+def _stage(recipe: Recipe, name: str, stage: StageConfig, records: ArtifactRef) -> TrainStep:
+    return TrainStep(
+        name=name,
+        records=records,
+        model=recipe.model.model_copy(update={"weights": None}),  # where stage one's came from makes no difference
+        stage=stage,
+        seed=recipe.seed,
+        deterministic=recipe.deterministic,
+        precision=recipe.precision,
+        devices=recipe.devices,
+    )
+
+
+def _stage_one(recipe: Recipe, home: Home, records: ArtifactRef) -> TrainStep:
+    start = {"model": recipe.model, "weights_sha256": weights_digest(recipe.model, home.digests)}
+    return _stage(recipe, "stage_one", recipe.resolved.stage_one, records).model_copy(update=start)
+
+
+def _learning_from(features: FeaturesStep | None, stage: TrainStep) -> TrainStep:
+    return stage if features is None else stage.model_copy(update={"features_key": features.key})
+
+
+def _features(home: Home, stage: TrainStep, draws: str | None = None) -> FeaturesStep | None:
+    images = home.store.facts(stage.records, RecordsFacts).examples["train"]
+    views = views_of(stage.stage, stage.model.backbone, images)
+    return features_of(stage, draws or stage.name, views) if views else None

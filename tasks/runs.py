@@ -1,0 +1,133 @@
+"""Runs that are over: the document that `thaw run --json` prints, and its copies in `<home>/runs`. No Prefect.
+
+A copy is named after the key of the run's last step, which depends on all the others.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from thaw.tasks.artifacts.age import disk_usage, mark_used
+from thaw.tasks.artifacts.atomic import make_folder, write_atomically
+from thaw.tasks.artifacts.document import Document
+from thaw.tasks.artifacts.entries import entries
+from thaw.tasks.home import Home
+
+RUNS_NAME = "runs"
+
+
+class TaskReport(BaseModel):
+    """One task of a run."""
+
+    name: str
+    state: str = Field(description="Prefect's state type, in lower case")
+    cached: bool
+    seconds: float = Field(description="wall time, with retries")
+    digest: str = Field(description="of the artifact")
+
+
+class StageReport(BaseModel):
+    """One stage of a run."""
+
+    name: str
+    epochs: int = Field(description="that were run")
+    kept_epoch: int = Field(description="whose weights are kept; 0 is the state before the first step")
+    val_accuracy_before: float
+    val_accuracy: float = Field(description="of the kept weights")
+    weights_sha256: str
+
+
+class ReleaseReport(BaseModel):
+    """The release of a run."""
+
+    id: str
+    path: Path
+    champion: bool = Field(description="whether it is the one in use now")
+
+
+class RunResult(Document):
+    """The result of a run."""
+
+    run: str = Field(description="Prefect's id of the flow run")
+    recipe: str
+    seconds: float = Field(description="wall time of the flow")
+    tasks: list[TaskReport] = Field(description="in the order in which they ran")
+    stages: list[StageReport]
+    metrics: dict[str, dict[str, Any]] = Field(description="by split, as in metrics.json, the short ones")
+    verdict: str
+    release: ReleaseReport
+    ui_url: str | None = Field(description="of the run in the Prefect UI; null where the server ended with the run")
+
+
+class RememberedRun(RunResult):
+    """The contents of `runs/<key>.json`."""
+
+    sequence: int = 0  # which of two releases was made last, whatever the clock says
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A file in `runs`: its content, None where it is damaged, and when it was made or last found to be up to date."""
+
+    path: Path
+    content: RememberedRun | None
+    modified: float
+
+    @property
+    def key(self) -> str:
+        """The key of the run's last step, which made the release artifact."""
+        return self.path.stem
+
+    @functools.cached_property
+    def release(self) -> str | None:
+        """The id of the release that it made; None where the file is damaged."""
+        return None if self.content is None else self.content.release.id
+
+
+def remember(home: Home, key: str, result: RunResult) -> None:
+    """Keep a run's result, for a later run that finds nothing to do.
+
+    Raises:
+        ArtifactError: The home folder cannot be written.
+    """
+    path = _path(home.path, key)
+    make_folder(path.parent)
+    with home.store.lock(RUNS_NAME):  # two runs that end at once have numbers of their own
+        known = (record.content.sequence for record in read_run_records(home.path) if record.content is not None)
+        content = RememberedRun(**dict(result), sequence=max(known, default=0) + 1)
+        write_atomically(path, content.model_dump_json(indent=1).encode())
+
+
+def recall(home: Home, key: str) -> RunResult | None:
+    """Find the result of the run that made what is up to date now, and note that it was asked for.
+
+    It says what is true now of the release. None where it was not kept or is damaged.
+    """
+    path = _path(home.path, key)
+    content = _read(path)
+    if content is None:
+        return None
+    mark_used(path)  # thaw gc keeps what a recent run refers to
+    release = home.registry.get(content.release.id)
+    report = ReleaseReport(id=release.id, path=release.path, champion=release.is_champion)
+    return RunResult(**{name: getattr(content, name) for name in RunResult.model_fields} | {"release": report})
+
+
+def read_run_records(home: Path) -> list[RunRecord]:
+    """Read all remembered runs, in the order of their keys."""
+    paths = entries(home / RUNS_NAME, "[!.]*.json")
+    return [RunRecord(path, _read(path), disk_usage(path).modified) for path in paths]
+
+
+def _read(path: Path) -> RememberedRun | None:
+    try:
+        return RememberedRun.from_json(path.read_bytes(), path)
+    except (OSError, ValueError):
+        return None
+
+
+def _path(home: Path, key: str) -> Path:
+    return home / RUNS_NAME / f"{key}.json"
