@@ -19,6 +19,9 @@ UV_INSTALL  := $(UV) pip install -q --python $(BIN)/python --compile-bytecode
 PIP_INSTALL := $(BIN)/pip install -q --use-pep517 --disable-pip-version-check
 INSTALL     := $(if $(UV),$(UV_INSTALL),$(PIP_INSTALL))
 
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+COMMIT  = $(shell git rev-parse HEAD)
+
 OPTIONS_cached_rerun   := --check
 OPTIONS_input_pipeline := --check $(if $(BENCH_DATA),--data "$(BENCH_DATA)")
 OPTIONS_scale          := $(OPTIONS_input_pipeline) $(if $(BENCH_WEIGHTS),--weights "$(BENCH_WEIGHTS)")
@@ -31,10 +34,10 @@ SUITED  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test test-slow bench browser lock clean
+.PHONY: help setup run check test test-slow test-sample bench browser lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## make .venv from requirements.lock (PYTHON=python3.12 chooses another Python)
 
@@ -48,10 +51,13 @@ check: setup ## style, types, and who may import whom
 	$(BIN)/lint-imports --no-logo
 
 test: check browser ## check, then the fast tests
-	$(BIN)/python -m pytest -m "not slow" --numprocesses $(WORKERS) --dist worksteal $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: setup browser ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow $(ARGS)
+test-slow: setup browser ## the tests that take minutes; says at the end how long each file took
+	$(PYTEST) -m slow $(ARGS)
+
+test-sample: setup browser ## some of the slow ones, for 15 minutes, chosen by the commit (COMMIT=…: by another)
+	$(PYTEST) -m slow --sample "$(COMMIT)" $(ARGS)
 
 # One after the other, and all of them, also where one fails or is not within its bounds.
 bench: setup ## measurements with bounds, on a quiet machine (BENCH_DATA=DIR BENCH_WEIGHTS=FILE BENCH="scale …" ARGS=…)

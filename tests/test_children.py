@@ -210,7 +210,7 @@ def test_what_libraries_print_does_not_disturb_the_conversation():
 @pytest.mark.parametrize("function", ["sleep_with_a_worker", "save_slowly_when_asked_to_leave"])
 def test_death_of_the_parent_ends_the_child_and_its_own_children(tmp_path, function):
     program = f"from tests.child_functions import be_a_parent; be_a_parent({str(tmp_path)!r}, {function!r})"
-    parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    parent = subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)})
     pids = read_pids(tmp_path / "pids")
     assert len(pids) == 2
     assert all(_lives(pid) for pid in pids)

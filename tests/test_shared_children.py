@@ -1,5 +1,6 @@
 """Steps of a run share a process for as long as each of them succeeds and leaves it as it found it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -27,10 +28,9 @@ def run(name, *, shared=True, deadline=30.0, listener=lambda *_: None, **request
 
 
 def own_children():
-    # Of this test: the server for the tests of flows is a child of the same process.
-    return {
-        child.pid for child in psutil.Process().children() if "thaw.tasks.step_process" in " ".join(child.cmdline())
-    }
+    # Of this test: the server for the tests of flows is a child of the same process. A dead one has no command line.
+    alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return {child.pid for child in alive if "thaw.tasks.step_process" in " ".join(child.cmdline())}
 
 
 def test_steps_of_a_run_share_a_process_that_ends_with_the_run():
@@ -157,7 +157,9 @@ def test_the_peak_of_a_step_is_not_that_of_the_step_before():
 
 
 def test_where_the_peak_cannot_be_reset_it_is_left_out(monkeypatch):
-    program = "import tasks.step_process as p, pathlib, sys; p._CLEAR_REFS = pathlib.Path('/no/such/file'); p.main([])"
+    program = (
+        "import thaw.tasks.step_process as p, pathlib, sys; p._CLEAR_REFS = pathlib.Path('/no/such/file'); p.main([])"
+    )
     monkeypatch.setattr(children, "_COMMAND", ("-c", program))
     with sharing_children():
         first, second = run("echo"), run("echo")
@@ -247,7 +249,7 @@ def test_workers_of_a_run_have_a_process_each():
 
 def test_death_of_the_parent_ends_a_child_that_waits(tmp_path):
     program = f"from tests.child_functions import be_a_parent_that_waits; be_a_parent_that_waits({str(tmp_path)!r})"
-    parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    parent = subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)})
     pids = read_pids(tmp_path / "pids")
     parent.send_signal(signal.SIGKILL)
     parent.wait(10)

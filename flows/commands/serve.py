@@ -32,7 +32,7 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
         )
     set_prefect_defaults(folder)
 
-    from prefect import serve
+    from prefect import serve  # reads Prefect's settings, also a `prefect.toml` here
 
     from thaw.flows.deployments import deployment
 
@@ -40,4 +40,6 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
     for recipe in recipes:
         when = f"by schedule {recipe.schedule.cron} ({recipe.schedule.timezone})" if recipe.schedule else "on demand"
         console.print(f"thaw: serving retrain/{recipe.name}, {when}", soft_wrap=True)
+    # Prefect looks for modules first where a run works: here may be a user's own `thaw.py` or `keras.py`, at home not.
+    os.chdir(folder)
     serve(*(deployment(recipe, folder) for recipe in recipes))

@@ -14,7 +14,7 @@ HEAVY = ("prefect", "tensorflow", "keras", "sqlalchemy", "numpy", "pyarrow", "PI
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["releases", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     script = (
-        "import sys\nfrom flows.cli import app\n"
+        "import sys\nfrom thaw.flows.cli import app\n"
         f"try:\n    app({arguments!r})\nexcept SystemExit as end:\n    assert end.code == 0\n"
         f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
     )
@@ -24,7 +24,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_a_flow_process_does_not_import_tensorflow() -> None:
     script = (
-        "import sys\nimport flows.retrain, flows.deployments, flows.predict\n"
+        "import sys\nimport thaw.flows.retrain, thaw.flows.deployments, thaw.flows.predict\n"
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -33,7 +33,7 @@ def test_a_flow_process_does_not_import_tensorflow() -> None:
 
 def test_a_plan_needs_neither_prefect_nor_tensorflow() -> None:
     script = (
-        "import sys\nimport flows.commands.plan, flows.commands.run\n"
+        "import sys\nimport thaw.flows.commands.plan, thaw.flows.commands.run\n"
         "print([name for name in ('prefect', 'tensorflow', 'keras', 'sklearn') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -105,7 +105,7 @@ def test_a_run_that_goes_on_and_a_wrong_age_are_one_line_and_an_exit_code(home):
 
 def test_a_clean_up_needs_nothing_heavy() -> None:
     script = (
-        "import sys\nimport flows.commands.gc\n"
+        "import sys\nimport thaw.flows.commands.gc\n"
         "print([name for name in ('prefect', 'tensorflow', 'keras', 'sklearn', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

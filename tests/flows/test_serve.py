@@ -22,6 +22,17 @@ def wait_for(what: Any, seconds: float) -> Any:
     return pytest.fail("it did not happen in time")
 
 
+def last_state(thaw: Thaw, run: str) -> str:
+    """Wait for the end of a run."""
+
+    def state() -> str:
+        (found,) = thaw.api("flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        kind: str = found["state_type"]
+        return kind if kind in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else ""
+
+    return str(wait_for(state, 240))
+
+
 def test_serve_without_a_server_says_how_to_start_one(thaw: Thaw, tmp_path: Path) -> None:
     environment = {name: value for name, value in thaw.environment.items() if name != "PREFECT_API_URL"}
     done = Thaw(environment, tmp_path)("serve", "digits")
@@ -52,13 +63,7 @@ def test_a_served_recipe_has_its_schedule_and_runs_on_demand(thaw: Thaw, tmp_pat
         # Prefect plans three runs ahead by default; that it does is not a matter of course (see pyproject.toml).
         assert len(wait_for(lambda: thaw.api("flow_runs/filter", by_schedule), 90)) >= 3
         run = thaw.api(f"deployments/{deployment['id']}/create_flow_run", {})
-
-        def state() -> str:
-            (found,) = thaw.api("flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
-            kind: str = found["state_type"]
-            return kind if kind in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else ""
-
-        assert wait_for(state, 240) == "COMPLETED"
+        assert last_state(thaw, run["id"]) == "COMPLETED"
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=60)

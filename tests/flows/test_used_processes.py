@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.child_functions import Words
 from tests.support import WalkHere, small_recipe, store_of, write_pictures
+from tests.test_shared_children import own_children
 from thaw.flows.graph import GRAPH, Node
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef, file_sha256
@@ -52,7 +52,7 @@ class Walker(WalkHere):
         work = self.request_of(step, folder, **request)
         shared = self.builds.shared and step.shares_process
         made = run_in_child(step.work, work, deadline_seconds=300, listener=lambda *_: None, shared=shared)
-        self.builds.left[self.recipe.name, node.name] = {child.pid for child in psutil.Process().children()}
+        self.builds.left[self.recipe.name, node.name] = own_children()
         return made.parted()
 
 

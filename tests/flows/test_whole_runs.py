@@ -21,7 +21,7 @@ import tensorflow as tf
 folder, *paths = map(pathlib.Path, sys.argv[1:])
 signature = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
 answer = signature(image_bytes=tf.constant([path.read_bytes() for path in paths]))
-assert "tasks" not in sys.modules
+assert "thaw" not in sys.modules
 print(json.dumps(answer["probability"].numpy().tolist()))
 """
 

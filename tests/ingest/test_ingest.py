@@ -137,7 +137,7 @@ def test_progress_ends_at_the_whole(tmp_path):
 
 def test_ingest_never_imports_tensorflow():
     program = (
-        "import sys, tasks.ingest.work; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'pandas')))"
+        "import sys, thaw.tasks.ingest.work; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'pandas')))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0

@@ -113,8 +113,8 @@ def test_the_seed_changes_the_splits():
 def test_splits_are_the_same_in_every_process_and_every_version():
     program = (
         "import hashlib\n"
-        "from pipeline_config.dataset_schema import SplitsConfig\n"
-        "from tasks.ingest.splits import assign_split, plan_splits\n"
+        "from thaw.pipeline_config.dataset_schema import SplitsConfig\n"
+        "from thaw.tasks.ingest.splits import assign_split, plan_splits\n"
         "plan = plan_splits(SplitsConfig(), {'train'})\n"
         "ids = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(24)]\n"
         "print(''.join(assign_split(plan, 'train', i, 7)[1] for i in ids))\n"
