@@ -95,10 +95,14 @@ class EvaluateConfig(Strict):
     )
 
 
+# What writes and reads each is in `tasks/publishing/formats`, with TensorFlow.
+FormatName = Literal["keras", "saved_model"]
+
+
 class PublishConfig(Strict):
     """What a release holds, and what makes it the champion."""
 
-    formats: list[Literal["keras", "saved_model"]] = Field(default=["keras", "saved_model"], min_length=1)
+    formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1)
     require: Literal["better"] = Field(default="better", description="a release becomes champion only if it is better")
 
 

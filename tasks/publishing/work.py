@@ -3,28 +3,27 @@
 import json
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from thaw.pipeline_config.dataset_schema import SPLITS
-from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef, read_manifest
 from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.ingest.dataset import SUMMARY
 from thaw.tasks.process import Reporter
-from thaw.tasks.publishing.export import export_keras, export_saved_model
+from thaw.tasks.publishing.formats.base import Format, ModelContext
+from thaw.tasks.publishing.formats.members import chosen
 from thaw.tasks.publishing.model_card import CardFacts, write_card
 from thaw.tasks.publishing.portable_recipe import recipe_yaml
 from thaw.tasks.publishing.step import PublishStep, PublishWork
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.release import (
     CARD_NAME,
-    KERAS_NAME,
     LABELS_NAME,
     RECIPE_NAME,
     RELEASE_NAME,
-    SAVED_MODEL_NAME,
     ModelInput,
     Release,
     release_id,
@@ -61,7 +60,8 @@ def write_release(work: PublishWork, report: Reporter) -> dict[str, Any]:
     release = _describe(step, store, stages[-1], evaluation, verdict)
 
     report.progress(0.1, "writing the model")
-    _export(store.folder(step.stage_two), folder, release, step.recipe)
+    formats = chosen(step.recipe.publish.formats)
+    _export(store.folder(step.stage_two), folder, formats, ModelContext(release.classes, release.input))
     report.progress(0.8, "writing the model card")
     for name in _EVALUATION_FILES:
         shutil.copyfile(evaluation / name, folder / name)
@@ -75,6 +75,7 @@ def write_release(work: PublishWork, report: Reporter) -> dict[str, Any]:
         metrics=json.loads((evaluation / METRICS_NAME).read_bytes())["test"],
         counts={split: summary["counts"][split] for split in SPLITS},
         stages=[stage.model_dump(mode="json") for stage in stages],
+        formats=formats,
     )
     (folder / CARD_NAME).write_text(write_card(facts), encoding="utf-8")
     (folder / RECIPE_NAME).write_text(recipe_yaml(step.recipe), encoding="utf-8")
@@ -85,12 +86,12 @@ def write_release(work: PublishWork, report: Reporter) -> dict[str, Any]:
     return {"id": release.id, "verdict": release.verdict}
 
 
-def _export(stage: Path, folder: Path, release: Release, recipe: Recipe) -> None:
+def _export(stage: Path, folder: Path, formats: Sequence[Format], context: ModelContext) -> None:
+    for member in formats:
+        member.check_needs()
     model = load_classifier(stage)
-    if "keras" in recipe.publish.formats:
-        export_keras(model, folder / KERAS_NAME)
-    if "saved_model" in recipe.publish.formats:
-        export_saved_model(model, folder / SAVED_MODEL_NAME, release.classes, release.input)
+    for member in formats:
+        member.export(model, folder, context)
 
 
 def _describe(

@@ -12,8 +12,6 @@ from thaw.tasks.releases.checksums import read_checksums, verify_file
 from thaw.tasks.releases.verdict import VERDICT_NAME, Opponent, Outcome, TestMetrics, Verdict
 
 RELEASE_NAME = "release.json"
-KERAS_NAME = "model.keras"
-SAVED_MODEL_NAME = "saved_model"
 LABELS_NAME = "labels.txt"
 CARD_NAME = "README.md"
 RECIPE_NAME = "recipe.yaml"
