@@ -149,10 +149,14 @@ class ExecutionConfig(Strict):
     )
 
 
+RECIPE_NAME = r"[a-z][a-z0-9_]*"
+RecipeName = Annotated[str, Field(pattern=f"^{RECIPE_NAME}$", max_length=60)]
+
+
 class Recipe(Strict):
     """Everything that a run depends on besides the data themselves."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+    name: RecipeName
     seed: int = Field(default=0, ge=0, lt=2**31)
     deterministic: bool = Field(default=True, description="the same weights from every run, also on a GPU")
     precision: Precision = Field(default="float32", description="in which training computes; weights are float32")

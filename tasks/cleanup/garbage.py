@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from thaw.tasks.artifacts.age import measure
 from thaw.tasks.cleanup.entries import entries
 from thaw.tasks.cleanup.inventory import Inventory
-from thaw.tasks.cleanup.kept import Kept, Limits, recipe_of
+from thaw.tasks.cleanup.kept import Kept, Limits
 from thaw.tasks.cleanup.run_records import RUNS_NAME
 from thaw.tasks.releases.registry import Registry
+from thaw.tasks.releases.release import recipe_of
 from thaw.tasks.training.features.step import FEATURES_KIND
 
 TRASH_NAME = "trash"

@@ -36,17 +36,7 @@ class VerdictWork(Work):
 
 
 def write_verdict(work: VerdictWork) -> dict[str, Any]:
-    """Write the verdict on a new model.
-
-    Args:
-        work: The request.
-
-    Returns:
-        The verdict, a JSON document.
-
-    Raises:
-        ArtifactError: The evaluation is damaged, or the verdict cannot be written.
-    """
+    """Write the verdict on a new model, and return it; raises ArtifactError where a file is damaged or not writable."""
     folder = ArtifactStore(work.home).open(work.step.evaluation)
     verdict = decide(read_test_metrics(folder), work.step.opponent).model_dump(mode="json")
     with writing(work.folder / VERDICT_NAME):
@@ -55,15 +45,7 @@ def write_verdict(work: VerdictWork) -> dict[str, Any]:
 
 
 def decide(candidate: TestMetrics, champion: Opponent | None) -> Verdict:
-    """Apply the rule: a model is better if its accuracy on the test split is higher.
-
-    Args:
-        candidate: The new model's metrics.
-        champion: What it is compared with.
-
-    Returns:
-        The verdict.
-    """
+    """Apply the rule: a model is better than the champion if its accuracy on the test split is higher."""
     outcome: Outcome
     if champion is None:
         outcome, reason = "first", f"Test accuracy {_words(candidate)}; there is no champion to compare with."

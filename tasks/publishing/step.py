@@ -40,13 +40,15 @@ class PublishStep(Step):
     verdict: ArtifactRef
 
     def in_place(self, home: Path, ref: ArtifactRef) -> bool:
-        """Say whether the release is there and whole, and became the champion if its verdict says so."""
-        facts, registry = ArtifactStore(home).facts(ref), Registry(home)
+        """Say whether the release is there and whole, and became the champion if it is due to."""
+        registry, release = Registry(home), ArtifactStore(home).facts(ref)["id"]
         try:
-            registry.verify(facts["id"])
+            registry.verify(release)
+            info = registry.get(release)
+            standing = registry.standing(info)
         except (RequestError, PublishError):
             return False
-        return facts["verdict"] == "not better" or registry.was_champion(facts["id"])
+        return standing == "settled" or (standing == "new" and info.verdict == "not better")
 
     def depends_on(self) -> dict[str, Any]:
         """All fields; of the recipe, what does not belong to the machine or to the schedule."""

@@ -4,11 +4,13 @@ import json
 import platform
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from thaw.pipeline_config.dataset_schema import SPLITS
-from thaw.tasks.artifacts.manifest import ArtifactRef, read_manifest
+from thaw.tasks.artifacts.document import thaw_version
+from thaw.tasks.artifacts.manifest import ArtifactRef, list_files, read_manifest
 from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.ingest.dataset import SUMMARY
@@ -22,14 +24,14 @@ from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.release import (
     CARD_NAME,
     LABELS_NAME,
-    RECIPE_NAME,
+    RECIPE_FILE_NAME,
     RELEASE_NAME,
     ModelInput,
     Release,
     release_id,
 )
 from thaw.tasks.releases.verdict import METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
-from thaw.tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
+from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
 _EVALUATION_FILES = (METRICS_NAME, "predictions.parquet", "history.parquet", "report.html")
 _EVALUATION_FOLDERS = ("pictures",)
@@ -37,79 +39,84 @@ _LIBRARIES = ("keras", "numpy", "pillow", "prefect", "pyarrow", "scikit-learn", 
 
 
 def write_release(work: PublishWork, report: Reporter) -> dict[str, Any]:
-    """Write a release: the model in every format, the evaluation, the model card, and the signature.
+    """Write a release, named after its content: the evaluation, the card, the model in every format, the signature.
 
-    The bytes of a model file differ from time to time, because its format holds times. The release's id does not.
-
-    Args:
-        work: The request.
-        report: Gets the progress.
-
-    Returns:
-        The release's id and its verdict.
-
-    Raises:
-        ArtifactError: An input is damaged.
+    Returns its id and its verdict. Raises ArtifactError where an input is damaged, RequestError where what a format
+    needs is not installed.
     """
     store, step, folder = ArtifactStore(work.home), work.step, work.folder
-    evaluation = store.open(step.evaluation)
-    verdict_folder = store.open(step.verdict)
-    stages = [read_stage(store.open(ref)) for ref in (step.stage_one, step.stage_two)]
-    summary = json.loads((store.open(step.dataset) / SUMMARY).read_bytes())
-    verdict = Verdict.model_validate_json((verdict_folder / VERDICT_NAME).read_bytes())
-    release = _describe(step, store, stages[-1], evaluation, verdict)
-
-    report.progress(0.1, "writing the model")
     formats = chosen(step.recipe.publish.formats)
-    _export(store.folder(step.stage_two), folder, formats, ModelContext(release.classes, release.input))
-    report.progress(0.8, "writing the model card")
-    for name in _EVALUATION_FILES:
-        shutil.copyfile(evaluation / name, folder / name)
-    for name in _EVALUATION_FOLDERS:
-        shutil.copytree(evaluation / name, folder / name, copy_function=shutil.copyfile)
-    shutil.copyfile(verdict_folder / VERDICT_NAME, folder / VERDICT_NAME)
-    facts = CardFacts(
-        release=release,
-        recipe=step.recipe,
-        verdict=verdict,
-        metrics=json.loads((evaluation / METRICS_NAME).read_bytes())["test"],
-        counts={split: summary["counts"][split] for split in SPLITS},
-        stages=[stage.model_dump(mode="json") for stage in stages],
-        formats=formats,
-    )
-    (folder / CARD_NAME).write_text(write_card(facts), encoding="utf-8")
-    (folder / RECIPE_NAME).write_text(recipe_yaml(step.recipe), encoding="utf-8")
-    (folder / LABELS_NAME).write_text("".join(f"{name}\n" for name in release.classes), encoding="utf-8")
+    for member in formats:
+        member.check_needs()
+    report.progress(0.1, "writing the model card")
+    _copy_results(store, step, folder)
+    (folder / RECIPE_FILE_NAME).write_text(recipe_yaml(step.recipe), encoding="utf-8")
+    facts = _gather(store, step, folder, formats)
+    labels = "".join(f"{name}\n" for name in facts.release.classes)
+    (folder / LABELS_NAME).write_text(labels, encoding="utf-8")
+    release = _named(facts, folder, step.key)
+    (folder / CARD_NAME).write_text(write_card(replace(facts, release=release)), encoding="utf-8")
     write_json(folder / RELEASE_NAME, release.model_dump(mode="json"))
+    report.progress(0.2, "writing the model")
+    model = load_classifier(store.folder(step.stage_two))
+    for member in formats:
+        member.export(model, folder, ModelContext(release.classes, release.input))
     write_checksums(folder)
     report.progress(1.0, release.id)
     return {"id": release.id, "verdict": release.verdict}
 
 
-def _export(stage: Path, folder: Path, formats: Sequence[Format], context: ModelContext) -> None:
-    for member in formats:
-        member.check_needs()
-    model = load_classifier(stage)
-    for member in formats:
-        member.export(model, folder, context)
+def _copy_results(store: ArtifactStore, step: PublishStep, folder: Path) -> None:
+    evaluation = store.open(step.evaluation)
+    for name in _EVALUATION_FILES:
+        shutil.copyfile(evaluation / name, folder / name)
+    for name in _EVALUATION_FOLDERS:
+        shutil.copytree(evaluation / name, folder / name, copy_function=shutil.copyfile)
+    shutil.copyfile(store.open(step.verdict) / VERDICT_NAME, folder / VERDICT_NAME)
 
 
-def _describe(
-    step: PublishStep, store: ArtifactStore, stage_two: StageFacts, evaluation: Path, verdict: Verdict
-) -> Release:
-    return Release(
-        id=release_id(step.recipe.name, step.evaluation, step.stage_two, step.recipe.publish),
+def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequence[Format]) -> CardFacts:
+    """Read what the card and `release.json` say; the release's id is yet to be found."""
+    stages = [read_stage(store.open(ref)) for ref in (step.stage_one, step.stage_two)]
+    counts = json.loads((store.open(step.dataset) / SUMMARY).read_bytes())["counts"]
+    verdict = Verdict.from_json((folder / VERDICT_NAME).read_bytes(), VERDICT_NAME)
+    release = Release(
+        id=release_id(step.recipe.name, None),
         recipe=step.recipe.name,
         verdict=verdict.verdict,
         compared_with=verdict.champion.release if verdict.champion else None,
         evaluation=step.evaluation.digest,
-        classes=stage_two.classes,
-        input=ModelInput(resolution=stage_two.resolution, center_crop=stage_two.center_crop),
-        test=read_test_metrics(evaluation),
+        classes=stages[-1].classes,
+        input=ModelInput(resolution=stages[-1].resolution, center_crop=stages[-1].center_crop),
+        test=read_test_metrics(folder),
         made_from=_made_from(step, store),
         libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
-        thaw=library_version("thaw"),
+        thaw=thaw_version(),
     )
+    return CardFacts(
+        release=release,
+        recipe=step.recipe,
+        verdict=verdict,
+        metrics=json.loads((folder / METRICS_NAME).read_bytes())["test"],
+        counts={split: counts[split] for split in SPLITS},
+        stages=[stage.model_dump(mode="json") for stage in stages],
+        formats=formats,
+    )
+
+
+def _named(facts: CardFacts, folder: Path, key: str) -> Release:
+    """Name the release after all that its files say, so that no two releases of one name ever differ.
+
+    The files that hold the name count as they are without it. The models' bytes hold times: for them stands the step's
+    key, which follows their stage, the formats, the code that writes them and its libraries.
+    """
+    content = {
+        "models": key,
+        "files": {name: entry.sha256 for name, entry in list_files(folder).items()},
+        RELEASE_NAME: facts.release.model_dump(mode="json"),
+        CARD_NAME: write_card(facts),
+    }
+    return facts.release.model_copy(update={"id": release_id(facts.recipe.name, content)})
 
 
 def _made_from(step: PublishStep, store: ArtifactStore) -> dict[str, dict[str, str]]:
