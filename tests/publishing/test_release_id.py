@@ -12,6 +12,7 @@ from tests.publishing.conftest import make_release, tiny_step
 from thaw.tasks.artifacts import step as step_module
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.publishing import model_card, portable_recipe, work
+from thaw.tasks.publishing.model_card_template import TEMPLATE
 from thaw.tasks.publishing.publish import find_opponent, publish
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.releases.registry import Registry
@@ -19,6 +20,7 @@ from thaw.tasks.releases.release import read_release
 from thaw.tasks.releases.verdict import Opponent
 
 KERAS_ONLY = "publish.formats=[keras]"  # the quick one
+MENDED_CARD = TEMPLATE.replace("## Limits", "## Its limits")
 OTHER = Opponent(release="tiny-000000000000", examples=30, accuracy=0.8, accuracy_ci=(0.7, 0.9))
 
 
@@ -31,7 +33,7 @@ def template(tmp_path_factory) -> tuple[Path, str]:
 
 
 @pytest.fixture
-def home(template, tmp_path) -> Path:
+def home(template, tmp_path: Path) -> Path:
     shutil.copytree(template[0], tmp_path / "home")
     return tmp_path / "home"
 
@@ -80,7 +82,7 @@ def test_whatever_the_recipe_of_a_release_says_is_part_of_its_id(home, template,
 
 
 CHANGES = {
-    "the card's text": (model_card, "TEMPLATE", model_card.TEMPLATE.replace("## Limits", "## Its limits")),
+    "the card's text": (model_card, "TEMPLATE", MENDED_CARD),
     "how a recipe is written": (portable_recipe, "write_yaml", json.dumps),
     "the library that is stated": (work, "library_version", lambda name: "1.2.3"),
     "thaw's version": (work, "thaw_version", lambda: "9.9.9"),
@@ -114,7 +116,7 @@ def test_a_change_of_the_code_that_writes_the_model_gives_a_new_id(home, templat
 
 
 def test_a_mended_card_reaches_the_release_that_is_in_use(home, template, monkeypatch):
-    monkeypatch.setattr(model_card, "TEMPLATE", model_card.TEMPLATE.replace("## Limits", "## Its limits"))
+    monkeypatch.setattr(model_card, "TEMPLATE", MENDED_CARD)
     evaluation = tiny_step(home, home, KERAS_ONLY).evaluation
     step, folder = again(home, opponent=find_opponent(home, "tiny", evaluation))
     ref = ArtifactStore(home).build(step, lambda _: pytest.fail("it is there"))
@@ -127,7 +129,7 @@ def test_a_mended_card_reaches_the_release_that_is_in_use(home, template, monkey
 
 
 def test_a_run_that_was_killed_between_the_files_and_the_pointer_is_not_done(home, monkeypatch):
-    monkeypatch.setattr(model_card, "TEMPLATE", model_card.TEMPLATE.replace("## Limits", "## Its limits"))
+    monkeypatch.setattr(model_card, "TEMPLATE", MENDED_CARD)
     step, folder = again(home)
     ref = ArtifactStore(home).build(step, lambda _: pytest.fail("it is there"))
     shutil.copytree(folder, home / "releases" / read_release(folder).id, ignore=lambda *_: ["manifest.json"])
