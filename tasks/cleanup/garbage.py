@@ -61,15 +61,6 @@ def find_garbage(inventory: Inventory, registry: Registry, kept: Kept, limits: L
 
     A process that removes it may be killed after each. So a release goes before the runs that made it, and a key record
     before the artifact that it leads to: what is left never promises something that is gone.
-
-    Args:
-        inventory: What there is.
-        registry: The releases.
-        kept: What stays.
-        limits: What was asked to stay.
-
-    Returns:
-        What can go.
     """
     home = inventory.home
     return [

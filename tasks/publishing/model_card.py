@@ -49,14 +49,7 @@ class CardFacts:
 
 
 def write_card(facts: CardFacts) -> str:
-    """Write the model card.
-
-    Args:
-        facts: What it says.
-
-    Returns:
-        Markdown, opened by the metadata block.
-    """
+    """Write the model card: Markdown, opened by the metadata block."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     environment.filters["md"] = _plain
     recipe, release = facts.recipe, facts.release
@@ -71,7 +64,7 @@ def write_card(facts: CardFacts) -> str:
         top_5=facts.metrics.get("top_5_accuracy"),
         per_class=facts.metrics["per_class"],
         formats=facts.formats,
-        context=ModelContext(release.classes, release.input),
+        context=ModelContext.of(release),
         backbone=recipe.model.backbone,
         start=_start(recipe.model.weights),
         dropout=recipe.model.dropout,

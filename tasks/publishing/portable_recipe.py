@@ -12,11 +12,7 @@ WEIGHTS_PLACEHOLDER = "backbone.weights.h5"
 def portable_recipe(recipe: Recipe) -> dict[str, Any]:
     """Leave out of a recipe what has no influence on its result: when and how it is run, and where files are.
 
-    Args:
-        recipe: The recipe, resolved.
-
-    Returns:
-        A JSON document that is a valid recipe.
+    What is left is a valid recipe.
     """
     document = recipe.model_dump(mode="json", by_alias=True, exclude={"schedule", "execution"})
     document["dataset"]["source"] |= recipe.dataset.source.of_this_machine()
@@ -26,14 +22,7 @@ def portable_recipe(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_yaml(recipe: Recipe) -> str:
-    """Write a recipe as a file that `thaw run` takes.
-
-    Args:
-        recipe: The recipe, resolved.
-
-    Returns:
-        YAML, opened by a comment that says how to run it.
-    """
+    """Write a recipe as a file that `thaw run` takes, opened by a comment that says how."""
     document = portable_recipe(recipe)
     options = " --data DIR" if recipe.dataset.source.of_this_machine() else ""
     options += " --weights FILE" if document["model"]["weights"] == WEIGHTS_PLACEHOLDER else ""

@@ -33,7 +33,7 @@ def predict(work: PredictWork, report: Reporter) -> dict[str, Any]:
     """
     verify_checksums(work.release)
     release = read_release(work.release)
-    score = load_first(work.release, ModelContext(release.classes, release.input))
+    score = load_first(work.release, ModelContext.of(release))
     predictions: list[dict[str, Any]] = []
     for start in range(0, len(work.paths), _BATCH_SIZE):
         paths = work.paths[start : start + _BATCH_SIZE]

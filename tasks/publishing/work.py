@@ -58,9 +58,9 @@ def write_release(work: PublishWork, report: Reporter) -> dict[str, Any]:
     (folder / CARD_NAME).write_text(write_card(replace(facts, release=release)), encoding="utf-8")
     write_json(folder / RELEASE_NAME, release.model_dump(mode="json"))
     report.progress(0.2, "writing the model")
-    model = load_classifier(store.folder(step.stage_two))
+    model, context = load_classifier(store.folder(step.stage_two)), ModelContext.of(release)
     for member in formats:
-        member.export(model, folder, ModelContext(release.classes, release.input))
+        member.export(model, folder, context)
     write_checksums(folder)
     report.progress(1.0, release.id)
     return {"id": release.id, "verdict": release.verdict}

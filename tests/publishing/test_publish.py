@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from tests.publishing.helpers import champion_id, damage, evaluation_of, id_of, judge, run
+from thaw.flows.predict import predict
 from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.publishing.publish import find_opponent, publish
@@ -215,7 +216,12 @@ def test_a_copy_of_a_release_is_none(tmp_path):
     shutil.copytree(info.path, copy)
     damage(info.path / "model.keras")
     registry = Registry(tmp_path)
-    for refused in (registry.get, registry.verify, lambda name: registry.promote(name, "it is whole")):
+    for refused in (
+        registry.get,
+        registry.verify,
+        lambda name: registry.promote(name, "it is whole"),
+        lambda name: predict(tmp_path, [], name),
+    ):
         with pytest.raises(PublishError, match=f"copy holds release {info.id}: .* Rename it to {info.id}, or remove"):
             refused("copy")
     with pytest.raises(PublishError, match=r"model\.keras was altered"):

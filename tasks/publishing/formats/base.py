@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thaw.pipeline_config.errors import RequestError
-from thaw.tasks.releases.release import ModelInput
+from thaw.tasks.releases.release import ModelInput, Release
 
 # From the contents of image files to float32 probabilities (batch, classes).
 Scorer = Callable[[Sequence[bytes]], NDArray[np.float32]]
@@ -23,6 +23,11 @@ class ModelContext:
 
     classes: Sequence[str]
     input: ModelInput
+
+    @classmethod
+    def of(cls, release: Release) -> Self:
+        """What a release says of its model."""
+        return cls(release.classes, release.input)
 
 
 class Format(ABC):
