@@ -17,7 +17,7 @@ def publish(home: Path, ref: ArtifactRef) -> ReleaseInfo:
 
     Doing it again changes nothing: a whole folder is kept, a damaged one is rebuilt, and a model that was the champion
     once does not become it again, because whatever replaced it did so on purpose. The champion's own model with other
-    files, such as a mended model card, takes the champion's place.
+    files, such as a mended model card, takes the champion's place: the latest run's files are in use.
 
     Raises:
         ArtifactError: The artifact is damaged.

@@ -213,20 +213,24 @@ class Registry:
         """Say whether a run's release may still become the champion by itself.
 
         Returns:
-            "settled" for one that is, or ever was, a champion, and for one whose model was until something replaced it
-            on purpose; "written anew" for one whose model is the champion's, in other files; else "new".
+            "settled" for the champion, and for one that was it, or its model, until something replaced it on purpose;
+            "written anew" for one whose model is the champion's, in other files; else "new".
 
         Raises:
             PublishError: The champion is missing or damaged.
         """
         history = self._history()
-        if history.was_champion(release.id):
+        changes = history.changes(release.recipe)
+        if self._champion_id(history, release.recipe) == release.id:
             return "settled"
+        if history.was_champion(release.id):
+            # Where its files gave way to another run's, and not to a person's choice, the latest run's are in use.
+            last = [entry for entry in changes[-1:] if entry.action == "publish"]
+            return "written anew" if release.evaluation in map(self._evaluation_of, last) else "settled"
         champion = self.champion(release.recipe)
         if champion is not None and champion.evaluation == release.evaluation:
             return "written anew"
-        evaluations = (self._evaluation_of(entry) for entry in history.changes(release.recipe))
-        return "settled" if release.evaluation in evaluations else "new"
+        return "settled" if release.evaluation in map(self._evaluation_of, changes) else "new"
 
     def _evaluation_of(self, entry: LogEntry) -> str | None:
         if entry.evaluation is None:  # an old line

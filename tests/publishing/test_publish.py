@@ -187,6 +187,15 @@ def test_files_written_anew_once_are_not_again_after_a_rollback_to_the_old_ones(
     assert champion_id(tmp_path, "digits") == old.id
 
 
+def test_the_latest_runs_files_of_the_same_model_are_in_use(tmp_path):
+    for edition in ("", "a mended card", "", "a mended card"):
+        info = run(tmp_path, "digits", "a", 0.8, edition)
+        assert (info.id, info.is_champion) == (id_of("digits", "a", edition), True)
+    assert len(Registry(tmp_path).log()) == 4
+    assert run(tmp_path, "digits", "a", 0.8, "a mended card").is_champion
+    assert len(Registry(tmp_path).log()) == 4
+
+
 @pytest.mark.parametrize("forget", [lambda home, release: None, lambda home, release: shutil.rmtree(release.path)])
 def test_a_model_that_was_rolled_back_stays_so_in_other_files(tmp_path, forget):
     old = run(tmp_path, "digits", "a", 0.8)
