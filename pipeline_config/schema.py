@@ -95,10 +95,14 @@ class EvaluateConfig(Strict):
     )
 
 
+# What writes and reads each is in `tasks/publishing/formats`, with TensorFlow.
+FormatName = Literal["keras", "saved_model"]
+
+
 class PublishConfig(Strict):
     """What a release holds, and what makes it the champion."""
 
-    formats: list[Literal["keras", "saved_model"]] = Field(default=["keras", "saved_model"], min_length=1)
+    formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1)
     require: Literal["better"] = Field(default="better", description="a release becomes champion only if it is better")
 
 
@@ -145,6 +149,10 @@ class ExecutionConfig(Strict):
     )
 
 
+RECIPE_NAME = r"[a-z][a-z0-9_]*"
+RecipeName = Annotated[str, Field(pattern=f"^{RECIPE_NAME}$", max_length=60)]
+
+
 class Recipe(Strict):
     """Everything that a run depends on besides the data themselves, as it was written.
 
@@ -152,7 +160,7 @@ class Recipe(Strict):
     what its words say.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+    name: RecipeName
     seed: int = Field(default=0, ge=0, lt=2**31)
     deterministic: bool = Field(default=True, description="the same weights from every run, also on a GPU")
     precision: Precision = Field(default="float32", description="in which training computes; weights are float32")

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from thaw.tasks.artifacts.age import disk_usage
 from thaw.tasks.artifacts.entries import entries
 from thaw.tasks.cleanup.inventory import Inventory
-from thaw.tasks.cleanup.kept import Kept, Limits, recipe_of
+from thaw.tasks.cleanup.kept import Kept, Limits
 from thaw.tasks.releases.registry import Registry
+from thaw.tasks.releases.release import recipe_of
 from thaw.tasks.runs import RUNS_NAME
 from thaw.tasks.training.features.step import FEATURES_KIND
 
@@ -60,15 +61,6 @@ def find_garbage(inventory: Inventory, registry: Registry, kept: Kept, limits: L
 
     A process that removes it may be killed after each. So a release goes before the runs that made it, and a key record
     before the artifact that it leads to: what is left never promises something that is gone.
-
-    Args:
-        inventory: What there is.
-        registry: The releases.
-        kept: What stays.
-        limits: What was asked to stay.
-
-    Returns:
-        What can go.
     """
     home = inventory.home
     return [

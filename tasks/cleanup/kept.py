@@ -1,6 +1,5 @@
 """What must stay in a home folder: champions, the last releases, recent work, and all that they refer to."""
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +9,9 @@ from thaw.tasks.artifacts.age import disk_usage
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.cleanup.inventory import Inventory
 from thaw.tasks.releases.registry import Registry
-from thaw.tasks.releases.release import read_release
+from thaw.tasks.releases.release import read_in_place, recipe_of
 from thaw.tasks.runs import RunRecord
 from thaw.tasks.training.features.step import FEATURES_KIND
-
-_RELEASE_ID = re.compile(r"(?P<recipe>.+)-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -50,31 +47,10 @@ class Kept:
 def find_kept(inventory: Inventory, registry: Registry, limits: Limits) -> Kept:
     """Find what must stay.
 
-    Args:
-        inventory: What there is.
-        registry: The releases.
-        limits: What is asked to stay.
-
-    Returns:
-        What stays.
-
     Raises:
         PublishError: It cannot be said which release is a champion.
     """
     return _Search(inventory, registry, limits).run()
-
-
-def recipe_of(release: str) -> str | None:
-    """Take the recipe's name from a release's id.
-
-    Args:
-        release: The name of a folder.
-
-    Returns:
-        The recipe's name; None for a folder that thaw did not make.
-    """
-    match = _RELEASE_ID.fullmatch(release)
-    return match["recipe"] if match else None
 
 
 class _Search:
@@ -84,6 +60,7 @@ class _Search:
         self._inventory, self._registry, self._limits = inventory, registry, limits
         self._keep_all_artifacts = False
         self._kept = Kept()
+        self._misnamed = registry.misnamed()
 
     def run(self) -> Kept:
         artifacts = self._inventory.artifacts
@@ -95,6 +72,11 @@ class _Search:
             roots |= self._of_run(run) if run.path in self._kept.runs else set()
         for release in sorted(self._kept.releases):
             roots |= self._of_release(release)
+        for name, release in self._misnamed.items():
+            self._kept.releases.add(name)
+            self._kept.warnings.append(
+                f"{self._registry.releases / name} holds {release} under another name: it stays."
+            )
         # Features are large, and whatever was made from them stands by itself: only their age keeps them.
         self._follow({ref for ref in roots if ref.kind != FEATURES_KIND or ref in young})
         if self._keep_all_artifacts:
@@ -120,7 +102,8 @@ class _Search:
                 sequences[release] = max(sequences[release], run.content.sequence)
         by_recipe: dict[str | None, list[str]] = defaultdict(list)
         for release in sorted(self._registry.ids(), key=lambda release: (sequences[release], release)):
-            by_recipe[recipe_of(release)].append(release)
+            if release not in self._misnamed:
+                by_recipe[recipe_of(release)].append(release)
         count = self._limits.keep_releases
         return {release for releases in by_recipe.values() for release in (releases[-count:] if count else [])}
 
@@ -139,8 +122,10 @@ class _Search:
     def _of_release(self, release: str) -> set[ArtifactRef]:
         artifacts = self._inventory.by_release.get(release, set())
         folder = self._registry.releases / release
+        if release in self._misnamed:
+            return artifacts
         try:
-            described = read_release(folder)
+            described = read_in_place(folder)
         except PublishError:
             # Its artifact, or the run that made it, says the same.
             if folder.exists() and not artifacts and not any(run.release == release for run in self._inventory.runs):

@@ -1,24 +1,32 @@
-"""Is there enough of every class in every split to train, validate and test on?"""
+"""Can the classes be told apart and written down, and is there enough of each in every split?"""
 
+import unicodedata
 from collections.abc import Sequence
 
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.dataset import Counts
 
+_NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, ends of lines and of paragraphs
 _LISTED_CLASSES = 5
 _REMEDY = "Add images, or raise the fractions in dataset.splits."
 
 
 def check_classes(classes: Sequence[str]) -> None:
-    """Refuse a source in which there is nothing to tell apart.
+    """Refuse a source in which there is nothing to tell apart, or a class whose name is more than a line of text.
 
-    Args:
-        classes: The class names.
+    Names go into `labels.txt`, a line each, so that none may hold what some program takes for the end of a line.
 
     Raises:
-        DatasetError: There are fewer than two.
+        DatasetError: There are fewer than two classes, or a name holds a control character or a line separator.
     """
+    for name in classes:
+        held = next((character for character in name if unicodedata.category(character) in _NO_TEXT), None)
+        if held is not None:
+            raise DatasetError(
+                f"The class name {name!a} holds the character U+{ord(held):04X}. Expected one line of text, without "
+                "control characters. Rename the class."
+            )
     if len(classes) < 2:
         received = f"{len(classes)} ({', '.join(classes)})" if classes else "none"
         raise DatasetError(f"A classifier needs at least 2 classes. Received: {received}. Add a folder per class.")
@@ -27,11 +35,8 @@ def check_classes(classes: Sequence[str]) -> None:
 def check_counts(counts: Counts) -> list[str]:
     """Refuse splits that cannot be trained or judged on.
 
-    Args:
-        counts: Images per split and class; every split and every class is there, with 0 if need be.
-
-    Returns:
-        Warnings about classes that one of the held-out splits lacks.
+    Every split and every class is in the counts, with 0 if need be. Returns warnings about classes that one of the
+    held-out splits lacks.
 
     Raises:
         DatasetError: A split is empty, a class has no training images, or only training images.

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig
+from thaw.tasks.publishing.formats.base import Format, ModelContext
 from thaw.tasks.publishing.model_card_template import TEMPLATE
 from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import Verdict
@@ -35,6 +36,7 @@ class CardFacts:
         metrics: The test split's part of `metrics.json`.
         counts: Numbers of images by split, then by class name.
         stages: The contents of both stages' `stage.json`, in order.
+        formats: Those that the release holds, in the order in which they are to be shown.
     """
 
     release: Release
@@ -43,17 +45,11 @@ class CardFacts:
     metrics: Mapping[str, Any]
     counts: Mapping[str, Mapping[str, int]]
     stages: Sequence[Mapping[str, Any]]
+    formats: Sequence[Format]
 
 
 def write_card(facts: CardFacts) -> str:
-    """Write the model card.
-
-    Args:
-        facts: What it says.
-
-    Returns:
-        Markdown, opened by the metadata block.
-    """
+    """Write the model card: Markdown, opened by the metadata block."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     environment.filters["md"] = _plain
     recipe, release = facts.recipe, facts.release
@@ -67,7 +63,8 @@ def write_card(facts: CardFacts) -> str:
         loss=facts.metrics["loss"],
         top_5=facts.metrics.get("top_5_accuracy"),
         per_class=facts.metrics["per_class"],
-        formats=recipe.publish.formats,
+        formats=facts.formats,
+        context=ModelContext.of(release),
         backbone=recipe.model.backbone,
         start=_start(recipe.model.weights),
         dropout=recipe.model.dropout,

@@ -52,46 +52,15 @@ matters.
 - The interval covers the chance in the choice of test images, not a difference between them and the images to come.
 - Releases of one recipe are compared on the test images, so the accuracy of the best of many is a little too high.
 - A probability is not the share of right answers unless the calibration in `report.html` shows it.
-{% if "saved_model" in formats -%}
-- The SavedModel reads JPEG, PNG, BMP and GIF (its first frame). It does not apply the orientation that a camera notes
-  in EXIF, and expects grey or RGB; `thaw predict` sees to that, and to WebP, before it asks the model.
-{% endif %}
+{% for format in formats -%}
+{{ format.limits(context) | safe }}
+{%- endfor %}
 ## How to use it
 
 Run in this folder, with an image file named `photo.jpg`.
-{% if "saved_model" in formats %}
-With TensorFlow alone; decoding and resizing are inside:
-
-```python
-import tensorflow as tf
-
-model = tf.saved_model.load("saved_model")
-classify = model.signatures["serving_default"]
-answer = classify(image_bytes=tf.constant([tf.io.read_file("photo.jpg").numpy()]))
-print(answer["class_name"].numpy()[0].decode(), answer["probability"].numpy()[0].max())
-```
-{% endif %}
-{%- if "keras" in formats %}
-With Keras, for example to train it further. The model takes float32 RGB images of {{ release.input.resolution }} × \
-{{ release.input.resolution }} pixels, 0 to 255:
-
-```python
-import keras
-import tensorflow as tf
-
-model = keras.saving.load_model("model.keras")
-labels = open("labels.txt", encoding="utf-8").read().splitlines()
-image = tf.io.decode_jpeg(tf.io.read_file("photo.jpg"), channels=3, dct_method="INTEGER_ACCURATE")
-{% if release.input.center_crop is not none -%}
-side = max(1, round(min(image.shape[:2]) * {{ release.input.center_crop }}))
-top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
-image = image[top : top + side, left : left + side]
-{% endif -%}
-image = tf.image.resize(image, [{{ release.input.resolution }}, {{ release.input.resolution }}])
-probability = model(image[None], training=False).numpy()[0]
-print(labels[probability.argmax()], probability.max())
-```
-{% endif %}
+{% for format in formats %}
+{{ format.usage(context) | safe }}
+{%- endfor %}
 `sha256sum -c SHA256SUMS` checks that no file was altered.
 
 ## How it was trained

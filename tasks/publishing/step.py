@@ -42,13 +42,15 @@ class PublishStep(Step):
     verdict: ArtifactRef
 
     def took_effect(self, home: Home, ref: ArtifactRef) -> bool:
-        """Say whether the release is there and whole, and became the champion if its verdict says so."""
-        facts = home.store.facts(ref, ReleaseFacts)
+        """Say whether the release is there and whole, and became the champion if it is due to."""
+        registry, release = home.registry, home.store.facts(ref, ReleaseFacts).id
         try:
-            home.registry.verify(facts.id)
+            registry.verify(release)
+            info = registry.get(release)
+            standing = registry.standing(info)
         except (RequestError, PublishError):
             return False
-        return facts.verdict == "not better" or home.registry.was_champion(facts.id)
+        return standing == "settled" or (standing == "new" and info.verdict == "not better")
 
     def depends_on(self) -> dict[str, Any]:
         """All fields; of the recipe, what does not belong to the machine or to the schedule."""

@@ -3,35 +3,35 @@
 import json
 import platform
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from thaw.pipeline_config.dataset_schema import SPLITS
-from thaw.pipeline_config.schema import Recipe
-from thaw.tasks.artifacts.manifest import ArtifactRef, read_manifest
+from thaw.tasks.artifacts.document import thaw_version
+from thaw.tasks.artifacts.manifest import ArtifactRef, list_files, read_manifest
 from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.ingest.dataset import SUMMARY
 from thaw.tasks.process import Reporter
-from thaw.tasks.publishing.export import export_keras, export_saved_model
+from thaw.tasks.publishing.formats.base import Format, ModelContext
+from thaw.tasks.publishing.formats.members import chosen
 from thaw.tasks.publishing.model_card import CardFacts, write_card
 from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from thaw.tasks.publishing.step import PublishStep, PublishWork, ReleaseFacts
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.release import (
     CARD_NAME,
-    KERAS_NAME,
     LABELS_NAME,
-    RECIPE_NAME,
+    RECIPE_FILE_NAME,
     RELEASE_NAME,
-    RESOLVED_RECIPE_NAME,
-    SAVED_MODEL_NAME,
+    RESOLVED_RECIPE_FILE_NAME,
     ModelInput,
     Release,
     release_id,
 )
 from thaw.tasks.releases.verdict import METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
 from thaw.tasks.training.stage_artifact import load_classifier, read_stage
-from thaw.tasks.training.stage_facts import StageFacts
 
 _EVALUATION_FILES = (METRICS_NAME, "predictions.parquet", "history.parquet", "report.html")
 _EVALUATION_FOLDERS = ("pictures",)
@@ -39,83 +39,94 @@ _LIBRARIES = ("keras", "numpy", "pillow", "prefect", "pyarrow", "scikit-learn", 
 
 
 def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
-    """Write a release: the model in every format, the evaluation, the model card, and the signature.
+    """Write a release, named after its content: the evaluation, the card, the model in every format, the signature.
 
-    The bytes of a model file differ from time to time, because its format holds times. The release's id does not.
-
-    Args:
-        work: The request.
-        report: Gets the progress.
-
-    Returns:
-        The release's id and its verdict.
-
-    Raises:
-        ArtifactError: An input is damaged.
+    Raises ArtifactError where an input is damaged, RequestError where what a format
+    needs is not installed.
     """
     store, step, folder = work.home.store, work.step, work.folder
-    evaluation = store.verified(step.evaluation)
-    verdict_folder = store.verified(step.verdict)
-    stages = [read_stage(store.verified(ref)) for ref in (step.stage_one, step.stage_two)]
-    summary = json.loads((store.verified(step.dataset) / SUMMARY).read_bytes())
-    verdict = Verdict.model_validate_json((verdict_folder / VERDICT_NAME).read_bytes())
-    release = _describe(step, store, stages[-1], evaluation, verdict)
-
-    report.progress(0.1, "writing the model")
-    _export(store.folder(step.stage_two), folder, release, step.recipe)
-    report.progress(0.8, "writing the model card")
-    for name in _EVALUATION_FILES:
-        shutil.copyfile(evaluation / name, folder / name)
-    for name in _EVALUATION_FOLDERS:
-        shutil.copytree(evaluation / name, folder / name, copy_function=shutil.copyfile)
-    shutil.copyfile(verdict_folder / VERDICT_NAME, folder / VERDICT_NAME)
-    facts = CardFacts(
-        release=release,
-        recipe=step.recipe,
-        verdict=verdict,
-        metrics=json.loads((evaluation / METRICS_NAME).read_bytes())["test"],
-        counts={split: summary["counts"][split] for split in SPLITS},
-        stages=[stage.model_dump(mode="json") for stage in stages],
-    )
-    (folder / CARD_NAME).write_text(write_card(facts), encoding="utf-8")
-    resolved = portable_recipe(step.recipe, resolved=True)
-    for name, words, document in (
-        (RECIPE_NAME, "as it was written", step.written),
-        (RESOLVED_RECIPE_NAME, "with every default filled in", resolved),
-    ):
-        text = recipe_yaml(document, name, words, step.recipe.dataset.source)
-        (folder / name).write_text(text, encoding="utf-8")
-    (folder / LABELS_NAME).write_text("".join(f"{name}\n" for name in release.classes), encoding="utf-8")
+    formats = chosen(step.recipe.publish.formats)
+    for member in formats:
+        member.check_needs()
+    report.progress(0.1, "writing the model card")
+    _copy_results(store, step, folder)
+    _write_recipes(step, folder)
+    facts = _gather(store, step, folder, formats)
+    labels = "".join(f"{name}\n" for name in facts.release.classes)
+    (folder / LABELS_NAME).write_text(labels, encoding="utf-8")
+    release = _named(facts, folder, step.key)
+    (folder / CARD_NAME).write_text(write_card(replace(facts, release=release)), encoding="utf-8")
     write_json(folder / RELEASE_NAME, release.model_dump(mode="json"))
+    report.progress(0.2, "writing the model")
+    model, context = load_classifier(store.folder(step.stage_two)), ModelContext.of(release)
+    for member in formats:
+        member.export(model, folder, context)
     write_checksums(folder)
     report.progress(1.0, release.id)
     return ReleaseFacts(id=release.id, verdict=release.verdict)
 
 
-def _export(stage: Path, folder: Path, release: Release, recipe: Recipe) -> None:
-    model = load_classifier(stage)
-    if "keras" in recipe.publish.formats:
-        export_keras(model, folder / KERAS_NAME)
-    if "saved_model" in recipe.publish.formats:
-        export_saved_model(model, folder / SAVED_MODEL_NAME, release.classes, release.input)
+def _write_recipes(step: PublishStep, folder: Path) -> None:
+    resolved = portable_recipe(step.recipe, resolved=True)
+    for name, words, document in (
+        (RECIPE_FILE_NAME, "as it was written", step.written),
+        (RESOLVED_RECIPE_FILE_NAME, "with every default filled in", resolved),
+    ):
+        text = recipe_yaml(document, name, words, step.recipe.dataset.source)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
-def _describe(
-    step: PublishStep, store: ArtifactStore, stage_two: StageFacts, evaluation: Path, verdict: Verdict
-) -> Release:
-    return Release(
-        id=release_id(step.recipe.name, step.evaluation, step.stage_two, step.recipe.publish),
+def _copy_results(store: ArtifactStore, step: PublishStep, folder: Path) -> None:
+    evaluation = store.verified(step.evaluation)
+    for name in _EVALUATION_FILES:
+        shutil.copyfile(evaluation / name, folder / name)
+    for name in _EVALUATION_FOLDERS:
+        shutil.copytree(evaluation / name, folder / name, copy_function=shutil.copyfile)
+    shutil.copyfile(store.verified(step.verdict) / VERDICT_NAME, folder / VERDICT_NAME)
+
+
+def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequence[Format]) -> CardFacts:
+    """Read what the card and `release.json` say; the release's id is yet to be found."""
+    stages = [read_stage(store.verified(ref)) for ref in (step.stage_one, step.stage_two)]
+    counts = json.loads((store.verified(step.dataset) / SUMMARY).read_bytes())["counts"]
+    verdict = Verdict.from_json((folder / VERDICT_NAME).read_bytes(), VERDICT_NAME)
+    release = Release(
+        id=release_id(step.recipe.name, None),
         recipe=step.recipe.name,
         verdict=verdict.verdict,
         compared_with=verdict.champion.release if verdict.champion else None,
         evaluation=step.evaluation.digest,
-        classes=stage_two.classes,
-        input=ModelInput(resolution=stage_two.resolution, center_crop=stage_two.center_crop),
-        test=read_test_metrics(evaluation),
+        classes=stages[-1].classes,
+        input=ModelInput(resolution=stages[-1].resolution, center_crop=stages[-1].center_crop),
+        test=read_test_metrics(folder),
         made_from=_made_from(step, store),
         libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
-        thaw=library_version("thaw"),
+        thaw=thaw_version(),
     )
+    return CardFacts(
+        release=release,
+        recipe=step.recipe,
+        verdict=verdict,
+        metrics=json.loads((folder / METRICS_NAME).read_bytes())["test"],
+        counts={split: counts[split] for split in SPLITS},
+        stages=[stage.model_dump(mode="json") for stage in stages],
+        formats=formats,
+    )
+
+
+def _named(facts: CardFacts, folder: Path, key: str) -> Release:
+    """Name the release after all that its files say, so that no two releases of one name ever differ.
+
+    The files that hold the name count as they are without it. The models' bytes hold times: for them stands the step's
+    key, which follows their stage, the formats, the code that writes them and its libraries.
+    """
+    content = {
+        "models": key,
+        "files": {name: entry.sha256 for name, entry in list_files(folder).items()},
+        RELEASE_NAME: facts.release.model_dump(mode="json"),
+        CARD_NAME: write_card(facts),
+    }
+    return facts.release.model_copy(update={"id": release_id(facts.recipe.name, content)})
 
 
 def _made_from(step: PublishStep, store: ArtifactStore) -> dict[str, dict[str, str]]:

@@ -12,23 +12,13 @@ _REMEDY = "Run the recipe again to rebuild the release, or use another one."
 
 
 def write_checksums(folder: Path) -> None:
-    """Sign off a folder: digest every file in it.
-
-    Args:
-        folder: A folder in which every other file is final.
-    """
+    """Sign off a folder in which every other file is final."""
     lines = [f"{file_sha256(folder / name)}  {name}\n" for name in _files(folder)]
     (folder / CHECKSUMS_NAME).write_text("".join(lines), encoding="utf-8")
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
-    """Read a folder's signature.
-
-    Args:
-        folder: A release's folder.
-
-    Returns:
-        SHA-256 by relative path, with forward slashes.
+    """Read a folder's signature: SHA-256 by relative path, with forward slashes.
 
     Raises:
         PublishError: The file is missing or damaged.
@@ -54,9 +44,6 @@ def verify_checksums(folder: Path) -> None:
 
     Hidden files are passed over, because file managers leave such behind wherever one looks.
 
-    Args:
-        folder: The release's folder.
-
     Raises:
         PublishError: A file is missing, altered or not part of the release; the message names it.
     """
@@ -69,12 +56,7 @@ def verify_checksums(folder: Path) -> None:
 
 
 def verify_file(folder: Path, name: str, sums: dict[str, str]) -> None:
-    """Compare one file of a release with its signature.
-
-    Args:
-        folder: The release's folder.
-        name: Relative path.
-        sums: From `read_checksums`.
+    """Compare one file of a release, named by its relative path, with its signature.
 
     Raises:
         PublishError: The file is missing, unsigned or altered.

@@ -13,7 +13,7 @@ from thaw.tasks.artifacts.atomic import move_into_place, rename
 from thaw.tasks.artifacts.manifest import MANIFEST_NAME, ArtifactRef
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.releases.checksums import CHECKSUMS_NAME, verify_checksums
-from thaw.tasks.releases.release import read_release
+from thaw.tasks.releases.release import read_in_place, read_release
 
 RELEASES_NAME = "releases"
 RELEASE_KIND = "release"
@@ -22,26 +22,15 @@ _TEMPORARY_PREFIX = ".tmp-"
 
 
 def is_visible(folder: Path) -> bool:
-    """Say whether a folder is a release: it has its final name and is signed off.
-
-    Args:
-        folder: A folder, which need not exist.
-
-    Returns:
-        Whether it counts.
-    """
+    """Say whether a folder, which need not exist, is a release: it is not hidden, and signed off."""
     return not folder.name.startswith(".") and (folder / CHECKSUMS_NAME).is_file()
 
 
 def install(home: Path, artifact: Path, release: str) -> None:
     """Put a release into its place, unless it is there already and whole. The caller holds the lock.
 
-    A damaged folder of that name is kept in `quarantine/releases/`.
-
-    Args:
-        home: The home folder.
-        artifact: Folder of the release artifact, checked.
-        release: The release's id.
+    `artifact` is the folder of its artifact, checked. A damaged folder of that name, or one that holds another release,
+    is kept in `quarantine/releases/`.
 
     Raises:
         PublishError: The home folder cannot be written. What was there before is still there, or in quarantine.
@@ -49,6 +38,7 @@ def install(home: Path, artifact: Path, release: str) -> None:
     destination = home / RELEASES_NAME / release
     if is_visible(destination):
         try:
+            read_in_place(destination)
             verify_checksums(destination)
             return
         except PublishError:
@@ -67,25 +57,13 @@ def install(home: Path, artifact: Path, release: str) -> None:
 
 
 def clear_temporaries(home: Path) -> None:
-    """Remove what killed processes left half copied. The caller holds the lock, so nobody uses it.
-
-    Args:
-        home: The home folder.
-    """
+    """Remove what killed processes left half copied. The caller holds the lock, so nobody uses it."""
     for folder in (home / RELEASES_NAME).glob(f"{_TEMPORARY_PREFIX}*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_artifact(store: ArtifactStore, release: str) -> Path | None:
-    """Look for the artifact that a release was copied from.
-
-    Args:
-        store: The artifacts.
-        release: The release's id.
-
-    Returns:
-        Its folder, checked; None if there is none, or none that is whole.
-    """
+    """Look for the artifact that a release was copied from: its folder, checked; None if none is there and whole."""
     for folder in sorted((store.home / "artifacts" / RELEASE_KIND).glob("*")):
         try:
             if read_release(folder).id == release:

@@ -1,6 +1,6 @@
 """Which release is the champion of each recipe, and every change of it. No TensorFlow.
 
-    champions/<recipe>.json   {"release": id, "sequence": n}, replaced atomically
+    champions/<recipe>.json   {"release": id, "sequence": n, …}, replaced atomically
     log.jsonl                 one line for each change, in the order of `sequence`; the clock orders nothing
 
 A change is written to the log first, and synced; that is the moment at which it happens. Then the pointer follows. So:
@@ -12,29 +12,58 @@ A change is written to the log first, and synced; that is the moment at which it
   with a message that says that the change is recorded;
 - a pointer that is lost or damaged is restored from the log; where the log's last lines are lost or damaged, the
   pointer's sequence is the higher one, and the pointer holds. Damaged lines are passed over and stay where they are.
+  A line or pointer with a name that no recipe or release can have is damaged;
+- a line or pointer that a later version of thaw wrote is not passed over: nothing is done without knowing what it says.
 
 A champion is only ever a release whose folder is complete, because the folder is in place before the line is written.
 """
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from thaw.pipeline_config.errors import ArtifactError, PublishError
+from thaw.pipeline_config.schema import RECIPE_NAME, RecipeName
 from thaw.tasks.artifacts.atomic import sync, write_atomically
+from thaw.tasks.artifacts.document import Document
+from thaw.tasks.releases.release import ReleaseId, recipe_of
 
 LOG_NAME = "log.jsonl"
 CHAMPIONS_NAME = "champions"
 
 Action = Literal["publish", "promote", "rollback"]
-Document = TypeVar("Document", bound=BaseModel)
+
+_WITHOUT_FORM = {"thaw": "0.1.0"}  # the one version whose lines and pointers do not say their form, or their version
+
+_Document = TypeVar("_Document", bound=Document)
 
 
-class LogEntry(BaseModel):
+class Pointer(Document):
+    """The contents of `champions/<recipe>.json`.
+
+    Attributes:
+        release: Id of the champion.
+        sequence: The change that made it the champion.
+        thaw: Version of thaw that made the change.
+    """
+
+    release: ReleaseId
+    sequence: int = Field(ge=1)
+    thaw: str
+
+    @classmethod
+    def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:
+        """Form 0 lacks thaw's version."""
+        del form
+        return _WITHOUT_FORM | document
+
+
+class LogEntry(Document):
     """One line of `log.jsonl`: the champion of a recipe changed.
 
     Attributes:
@@ -43,33 +72,38 @@ class LogEntry(BaseModel):
         action: What was asked for.
         recipe: Whose champion.
         release: The champion from now on.
+        evaluation: Digest of its evaluation, by which one knows the same model in another release; None in old lines.
         previous: The champion until now, if there was one.
         reason: Why.
+        thaw: Version of thaw that made the change.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     sequence: int = Field(ge=1)
     time: str
     action: Action
-    recipe: str
-    release: str
-    previous: str | None
+    recipe: RecipeName
+    release: ReleaseId
+    evaluation: str | None
+    previous: ReleaseId | None
     reason: str
+    thaw: str
 
+    @model_validator(mode="after")
+    def _check_recipe(self) -> Self:
+        if recipe_of(self.release) != self.recipe:
+            raise ValueError(f"{self.release} is no release of {self.recipe}")
+        return self
 
-class Pointer(BaseModel):
-    """The contents of `champions/<recipe>.json`.
+    @classmethod
+    def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:
+        """Form 0 lacks the evaluation, and thaw's version."""
+        del form
+        return _WITHOUT_FORM | {"evaluation": None} | document
 
-    Attributes:
-        release: Id of the champion.
-        sequence: The change that made it the champion.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    release: str
-    sequence: int = Field(ge=1)
+    @property
+    def pointer(self) -> Pointer:
+        """The pointer that follows the change."""
+        return Pointer(release=self.release, sequence=self.sequence, thaw=self.thaw)
 
 
 class History(BaseModel):
@@ -80,14 +114,16 @@ class History(BaseModel):
         damaged_lines: Numbers of those that cannot, from 1; a torn last line is not among them.
         pointers: By recipe.
         damaged_pointers: Recipes whose pointer cannot be read.
+        stray_pointers: Names of files among the pointers that are named after no recipe.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    entries: list[LogEntry]
-    damaged_lines: list[int]
-    pointers: dict[str, Pointer]
-    damaged_pointers: list[str]
+    entries: list[LogEntry] = []
+    damaged_lines: list[int] = []
+    pointers: dict[str, Pointer] = {}
+    damaged_pointers: list[str] = []
+    stray_pointers: list[str] = []
 
     @property
     def recipes(self) -> list[str]:
@@ -103,17 +139,12 @@ class History(BaseModel):
     def champion(self, recipe: str, is_visible: Callable[[str], bool]) -> Pointer | None:
         """Say which release is the champion, by the log and the pointer, whichever is ahead.
 
-        Args:
-            recipe: Whose champion.
-            is_visible: Whether there is a release of that id.
-
-        Returns:
-            The champion. If neither names a release that is there, the one named last. None if neither names any.
+        If neither names a release that is there, it is the one named last. None if neither names any.
 
         Raises:
             PublishError: The pointer is damaged, and the log, which would replace it, does not know the recipe.
         """
-        named = [Pointer(release=entry.release, sequence=entry.sequence) for entry in self._of(recipe)[-1:]]
+        named = [entry.pointer for entry in self.changes(recipe)[-1:]]
         named += [self.pointers[recipe]] if recipe in self.pointers else []
         if recipe in self.damaged_pointers and not named:
             raise PublishError(
@@ -124,32 +155,17 @@ class History(BaseModel):
         return next((pointer for pointer in named if is_visible(pointer.release)), named[0] if named else None)
 
     def was_champion(self, release: str) -> bool:
-        """Say whether a release is, or ever was, a champion.
-
-        Args:
-            release: Its id.
-
-        Returns:
-            Whether the log or a pointer names it.
-        """
+        """Say whether a release is, or ever was, a champion: whether the log or a pointer names it."""
         named = {entry.release for entry in self.entries} | {pointer.release for pointer in self.pointers.values()}
         return release in named
 
     def before(self, recipe: str, champion: str, is_visible: Callable[[str], bool]) -> str | None:
-        """Find the release that a rollback returns to.
+        """Find the release that a rollback returns to: the nearest one below the champion that is still there.
 
         Champions lie on a stack: publishing and promoting add to it, a rollback takes off what lies above its target.
-
-        Args:
-            recipe: Whose champion.
-            champion: The present one.
-            is_visible: Whether there is a release of that id.
-
-        Returns:
-            The nearest one below the champion that is another release, and is still there.
         """
         stack: list[str] = []
-        for entry in self._of(recipe):
+        for entry in self.changes(recipe):
             if entry.action == "rollback" and entry.release in stack:
                 while stack[-1] != entry.release:
                     stack.pop()
@@ -157,38 +173,45 @@ class History(BaseModel):
                 stack.append(entry.release)
         return next((release for release in reversed(stack) if release != champion and is_visible(release)), None)
 
-    def _of(self, recipe: str) -> list[LogEntry]:
+    def changes(self, recipe: str) -> list[LogEntry]:
+        """List the changes of one recipe's champion, in their order."""
         return sorted((entry for entry in self.entries if entry.recipe == recipe), key=lambda entry: entry.sequence)
 
 
 def read_history(releases: Path) -> History:
-    """Read the log and the pointers. What is damaged is left out, and named.
+    """Read the log and the pointers below the folder of all releases, which need not exist.
 
-    Args:
-        releases: The folder of all releases; it need not exist.
+    What is damaged is left out, and named.
 
-    Returns:
-        What they say.
+    Raises:
+        NewerVersionError: A later version of thaw wrote a line or a pointer.
+        PublishError: A file cannot be read.
     """
-    lines = _read_bytes(releases / LOG_NAME).split(b"\n")
-    parsed = [(number, _parse(LogEntry, line)) for number, line in enumerate(lines, start=1)]
-    files = sorted((releases / CHAMPIONS_NAME).glob("[!.]*.json"))
-    pointers = {path.stem: _parse(Pointer, _read_bytes(path)) for path in files}
+    log = releases / LOG_NAME
+    lines = _read_bytes(log).split(b"\n")
+    parsed = [(number, _parse(LogEntry, line, f"{log}, line {number},")) for number, line in enumerate(lines, start=1)]
+    pointers: dict[str, Pointer] = {}
+    damaged, stray = [], []
+    for path in sorted((releases / CHAMPIONS_NAME).glob("[!.]*.json")):
+        pointer = _parse(Pointer, _read_bytes(path), path)
+        if not re.fullmatch(RECIPE_NAME, path.stem):
+            stray.append(path.name)
+        elif pointer is None or recipe_of(pointer.release) != path.stem:
+            damaged.append(path.stem)
+        else:
+            pointers[path.stem] = pointer
     return History(
         entries=[entry for _, entry in parsed if entry is not None],
         # What follows the last line break is empty, or torn.
         damaged_lines=[number for number, entry in parsed[:-1] if entry is None],
-        pointers={recipe: pointer for recipe, pointer in pointers.items() if pointer is not None},
-        damaged_pointers=[recipe for recipe, pointer in pointers.items() if pointer is None],
+        pointers=pointers,
+        damaged_pointers=damaged,
+        stray_pointers=stray,
     )
 
 
 def record(releases: Path, entry: LogEntry) -> None:
     """Make a change of a champion: a line in the log, then the pointer. The caller holds the lock.
-
-    Args:
-        releases: The folder of all releases.
-        entry: The change.
 
     Raises:
         PublishError: The log or the pointer cannot be written; the message says which of the two champions holds.
@@ -201,7 +224,7 @@ def record(releases: Path, entry: LogEntry) -> None:
             f"{path} cannot be written: {error.strerror or error}. The champion of {entry.recipe} is as it was."
         ) from error
     try:
-        write_pointer(releases, entry.recipe, Pointer(release=entry.release, sequence=entry.sequence))
+        write_pointer(releases, entry.recipe, entry.pointer)
     except ArtifactError as error:
         raise PublishError(
             f"{error} The change to {entry.release} is in {LOG_NAME}; the next run completes it."
@@ -209,17 +232,8 @@ def record(releases: Path, entry: LogEntry) -> None:
 
 
 def write_pointer(releases: Path, recipe: str, pointer: Pointer) -> None:
-    """Replace a recipe's pointer.
-
-    Args:
-        releases: The folder of all releases.
-        recipe: Whose champion.
-        pointer: The champion.
-
-    Raises:
-        ArtifactError: The file cannot be written.
-    """
-    path = _pointer_path(releases, recipe)
+    """Replace a recipe's pointer; raises ArtifactError where that cannot be done."""
+    path = releases / CHAMPIONS_NAME / f"{recipe}.json"
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
@@ -231,7 +245,7 @@ def write_pointer(releases: Path, recipe: str, pointer: Pointer) -> None:
 
 def _append(path: Path, line: bytes) -> None:
     is_new = not path.exists()
-    whole = _without_torn_line(_read_bytes(path))
+    whole = _without_torn_line(_read_bytes(path), path)
     content = (b"\n" if whole and not whole.endswith(b"\n") else b"") + line + b"\n"
     with path.open("ab", buffering=0) as file:  # without a buffer, because closing one would write once more
         file.truncate(len(whole))
@@ -255,10 +269,10 @@ def _withdraw(path: Path, length: int) -> None:
         ) from error
 
 
-def _without_torn_line(content: bytes) -> bytes:
+def _without_torn_line(content: bytes, path: Path) -> bytes:
     end = content.rfind(b"\n") + 1
     # A line that lacks nothing but its line break says all, and counts.
-    return content if _parse(LogEntry, content[end:]) is not None else content[:end]
+    return content if _parse(LogEntry, content[end:], path) is not None else content[:end]
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -270,12 +284,8 @@ def _read_bytes(path: Path) -> bytes:
         raise PublishError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _parse(model: type[Document], content: bytes) -> Document | None:
+def _parse(model: type[_Document], content: bytes, name: object) -> _Document | None:
     try:
-        return model.model_validate_json(content)
-    except ValidationError:
+        return model.from_json(content, name)
+    except ValueError:
         return None
-
-
-def _pointer_path(releases: Path, recipe: str) -> Path:
-    return releases / CHAMPIONS_NAME / f"{recipe}.json"

@@ -1,22 +1,27 @@
 """The releases of a home folder: list, check, promote, roll back. No TensorFlow, no Prefect.
 
 Every change is made under the lock "releases", and begins with the completion of a change that was interrupted; see
-`thaw.tasks.releases.history`. Reading takes no lock.
+`thaw.tasks.releases.history`. Reading takes no lock. Where a later version of thaw wrote the log, a pointer or a
+release, all methods that read it raise NewerVersionError.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Literal
 
 from thaw.pipeline_config.errors import PublishError, RequestError
 from thaw.pipeline_config.strict import nearest
+from thaw.tasks.artifacts.document import thaw_version
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.releases.checksums import verify_checksums
 from thaw.tasks.releases.folders import RELEASES_NAME, clear_temporaries, find_artifact, install, is_visible
 from thaw.tasks.releases.history import Action, History, LogEntry, read_history, record, write_pointer
-from thaw.tasks.releases.release import ReleaseInfo, describe, read_release, read_verdict
+from thaw.tasks.releases.release import ReleaseInfo, read_in_place, read_release, read_verdict
 
 _LOCK_NAME = "releases"
+
+Standing = Literal["settled", "written anew", "new"]
 
 
 class Registry:
@@ -28,22 +33,14 @@ class Registry:
         self.releases = store.home / RELEASES_NAME
 
     def list(self) -> Sequence[ReleaseInfo]:
-        """List all releases that can be read.
-
-        Returns:
-            By recipe, then by id.
-        """
+        """List all releases that can be read, by recipe, then by id."""
         damaged = self.damaged()
         history = self._history()
         infos = [self._info(release, history) for release in self.ids() if release not in damaged]
         return sorted(infos, key=lambda info: (info.recipe, info.id))
 
     def ids(self) -> Sequence[str]:
-        """List the ids of all releases, also of those whose description is damaged.
-
-        Returns:
-            In alphabetical order.
-        """
+        """List the names of all releases' folders, in alphabetical order, also of those that are damaged."""
         if not self.releases.is_dir():
             return []
         return sorted(folder.name for folder in self.releases.iterdir() if is_visible(folder))
@@ -52,31 +49,35 @@ class Registry:
         """List the releases that `list` leaves out, and the lines and pointers that cannot be read.
 
         Returns:
-            What is wrong, by the release's id, or by the name of the log or the pointer.
+            What is wrong, by the folder's name, or by the name of the log or the pointer.
         """
         problems: dict[str, str] = {}
         for release in self.ids():
             try:
-                read_release(self.releases / release)
+                read_in_place(self.releases / release)
             except PublishError as error:
                 problems[release] = str(error)
         history = self._history()
         problems |= {f"log.jsonl, line {number}": "It cannot be read." for number in history.damaged_lines}
         problems |= {f"champions/{recipe}.json": "It cannot be read." for recipe in history.damaged_pointers}
-        return problems
+        return problems | {f"champions/{name}": "No recipe has this name." for name in history.stray_pointers}
+
+    def misnamed(self) -> dict[str, str]:
+        """List the folders that hold another release than their name says: the id of that, by the folder's name."""
+        found = {}
+        for name in self.ids():
+            try:
+                found[name] = read_release(self.releases / name).id
+            except PublishError:
+                continue  # a damaged one says nothing
+        return {name: release for name, release in found.items() if name != release}
 
     def get(self, release: str) -> ReleaseInfo:
-        """Look up a release.
-
-        Args:
-            release: Its id.
-
-        Returns:
-            What is shown of it.
+        """Look up a release by its id.
 
         Raises:
             RequestError: There is no such release; the message names the nearest.
-            PublishError: Its description is damaged.
+            PublishError: Its description is damaged, or it is in the folder of another release.
         """
         ids = self.ids()
         if release not in ids:
@@ -90,9 +91,6 @@ class Registry:
     def verify(self, release: str) -> None:
         """Check every file of a release.
 
-        Args:
-            release: Its id.
-
         Raises:
             RequestError: There is no such release.
             PublishError: A file is missing or altered; the message names it.
@@ -100,13 +98,7 @@ class Registry:
         verify_checksums(self.get(release).path)
 
     def champion(self, recipe: str) -> ReleaseInfo | None:
-        """Look up a recipe's champion.
-
-        Args:
-            recipe: The recipe's name.
-
-        Returns:
-            The champion; None for a recipe that never had one.
+        """Look up a recipe's champion; None for a recipe that never had one.
 
         Raises:
             PublishError: The champion is missing or damaged.
@@ -122,11 +114,7 @@ class Registry:
         return self._info(champion, history)
 
     def champions(self) -> dict[str, str]:
-        """List the champions.
-
-        Returns:
-            Ids by recipe, in alphabetical order of the recipes.
-        """
+        """List the champions' ids by recipe, in alphabetical order of the recipes."""
         history = self._history()
         named = {recipe: self._champion_id(history, recipe) for recipe in history.recipes}
         return {recipe: release for recipe, release in named.items() if release is not None}
@@ -149,22 +137,11 @@ class Registry:
         return {release for release in needed if release is not None}
 
     def log(self) -> Sequence[LogEntry]:
-        """Read every change of a champion.
-
-        Returns:
-            In the order in which they were made.
-        """
+        """Read every change of a champion, in the order in which they were made."""
         return sorted(self._history().entries, key=lambda entry: entry.sequence)
 
     def promote(self, release: str, reason: str) -> ReleaseInfo:
-        """Make a release its recipe's champion. If it is that already, nothing changes.
-
-        Args:
-            release: Its id.
-            reason: Why; it is written into the log.
-
-        Returns:
-            The release.
+        """Make a release its recipe's champion, and log why. If it is that already, nothing changes.
 
         Raises:
             RequestError: There is no such release.
@@ -175,14 +152,9 @@ class Registry:
         return self.get(release)
 
     def rollback(self, recipe: str | None, reason: str) -> ReleaseInfo:
-        """Return to the champion before the present one.
+        """Return to the champion before the present one, and log why.
 
-        Args:
-            recipe: The recipe's name; may be None where only one recipe has a champion.
-            reason: Why; it is written into the log.
-
-        Returns:
-            The champion from now on.
+        The recipe may be None where only one has a champion.
 
         Raises:
             RequestError: It is not clear which recipe is meant, or there is no champion before.
@@ -226,11 +198,6 @@ class Registry:
     def make_champion(self, action: Action, info: ReleaseInfo, reason: str) -> None:
         """Move a recipe's pointer and log it, unless it is there already. The caller is inside `locked`.
 
-        Args:
-            action: For the log.
-            info: The release.
-            reason: For the log.
-
         Raises:
             PublishError: The release is damaged, or the home folder cannot be written.
         """
@@ -245,21 +212,43 @@ class Registry:
             action=action,
             recipe=info.recipe,
             release=info.id,
+            evaluation=info.evaluation,
             previous=previous,
             reason=reason,
+            thaw=thaw_version(),
         )
         record(self.releases, entry)
 
-    def was_champion(self, release: str) -> bool:
-        """Say whether a release is, or ever was, a champion.
-
-        Args:
-            release: Its id.
+    def standing(self, release: ReleaseInfo) -> Standing:
+        """Say whether a run's release may still become the champion by itself.
 
         Returns:
-            Whether it was.
+            "settled" for the champion, and for one that was it, or its model, until something replaced it on purpose;
+            "written anew" for one whose model is the champion's, in other files; else "new".
+
+        Raises:
+            PublishError: The champion is missing or damaged.
         """
-        return self._history().was_champion(release)
+        history = self._history()
+        changes = history.changes(release.recipe)
+        if self._champion_id(history, release.recipe) == release.id:
+            return "settled"
+        if history.was_champion(release.id):
+            # Where its files gave way to another run's, and not to a person's choice, the latest run's are in use.
+            last = [entry for entry in changes[-1:] if entry.action == "publish"]
+            return "written anew" if release.evaluation in map(self._evaluation_of, last) else "settled"
+        champion = self.champion(release.recipe)
+        if champion is not None and champion.evaluation == release.evaluation:
+            return "written anew"
+        return "settled" if release.evaluation in map(self._evaluation_of, changes) else "new"
+
+    def _evaluation_of(self, entry: LogEntry) -> str | None:
+        if entry.evaluation is None:  # an old line
+            try:
+                return read_in_place(self.releases / entry.release).evaluation
+            except PublishError:  # gone or damaged: then its id, which the log keeps, is all that is known of it
+                return None
+        return entry.evaluation
 
     def _repair(self) -> None:
         clear_temporaries(self._store.home)
@@ -276,7 +265,7 @@ class Registry:
         # A champion that is missing, or cannot say what it is and what it was compared with, is copied anew, where its
         # artifact is still there.
         try:
-            read_release(self.releases / champion)
+            read_in_place(self.releases / champion)
             read_verdict(self.releases / champion)
         except PublishError:
             artifact = find_artifact(self._store, champion)
@@ -285,9 +274,13 @@ class Registry:
 
     def _info(self, release: str, history: History) -> ReleaseInfo:
         folder = self.releases / release
-        document = read_release(folder)
-        champion = self._champion_id(history, document.recipe)
-        return describe(document, folder, is_champion=champion == release)
+        document = read_in_place(folder)
+        return ReleaseInfo(
+            **document.model_dump(include={"id", "recipe", "verdict", "compared_with", "evaluation"}),
+            **document.test.model_dump(),
+            is_champion=self._champion_id(history, document.recipe) == release,
+            path=folder,
+        )
 
     def _champion_id(self, history: History, recipe: str) -> str | None:
         champion = history.champion(recipe, self._is_visible)

@@ -1,27 +1,49 @@
 """What a release says about itself: `release.json`, its id, and the short form that commands show. No TensorFlow."""
 
+import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from thaw.pipeline_config.errors import PublishError
-from thaw.pipeline_config.schema import PublishConfig
-from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
+from thaw.pipeline_config.schema import RECIPE_NAME
+from thaw.tasks.artifacts.document import Document
+from thaw.tasks.artifacts.manifest import digest_of
 from thaw.tasks.releases.checksums import read_checksums, verify_file
 from thaw.tasks.releases.verdict import VERDICT_NAME, Opponent, Outcome, TestMetrics, Verdict
 
 RELEASE_NAME = "release.json"
-KERAS_NAME = "model.keras"
-SAVED_MODEL_NAME = "saved_model"
 LABELS_NAME = "labels.txt"
 CARD_NAME = "README.md"
-RECIPE_NAME = "recipe.yaml"
-RESOLVED_RECIPE_NAME = "recipe.resolved.yaml"
-
-Document = TypeVar("Document", bound=BaseModel)
+RECIPE_FILE_NAME = "recipe.yaml"
+RESOLVED_RECIPE_FILE_NAME = "recipe.resolved.yaml"
 
 _ID_DIGITS = 12  # hexadecimal: 48 bits, so that among a million releases two collide with probability 0.002
+_ID = re.compile(rf"(?P<recipe>{RECIPE_NAME})-[0-9a-f]{{{_ID_DIGITS}}}")
+
+_Document = TypeVar("_Document", bound=Document)
+
+
+def release_id(recipe: str, content: Any) -> str:
+    """Name a release after its content, a JSON document: the recipe's name and twelve hexadecimal digits."""
+    return f"{recipe}-{digest_of(content)[:_ID_DIGITS]}"
+
+
+def recipe_of(release: str) -> str | None:
+    """Take the recipe's name from a release's id; None for what is no such id."""
+    match = _ID.fullmatch(release)
+    return match["recipe"] if match else None
+
+
+def _check_id(release: str) -> str:
+    if recipe_of(release) is None:
+        raise ValueError(f"{release!r} is not the id of a release")
+    return release
+
+
+# Ids become paths, so that one that was read is checked like one that was typed.
+ReleaseId = Annotated[str, AfterValidator(_check_id)]
 
 
 class ModelInput(BaseModel):
@@ -38,7 +60,7 @@ class ModelInput(BaseModel):
     center_crop: float | None
 
 
-class Release(BaseModel):
+class Release(Document):
     """The contents of `release.json`.
 
     Attributes:
@@ -55,9 +77,7 @@ class Release(BaseModel):
         thaw: Version of thaw.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    id: str
+    id: ReleaseId
     recipe: str
     verdict: Outcome
     compared_with: str | None
@@ -69,32 +89,25 @@ class Release(BaseModel):
     libraries: dict[str, str]
     thaw: str
 
+    @model_validator(mode="after")
+    def _check_recipe(self) -> Self:
+        if recipe_of(self.id) != self.recipe:
+            raise ValueError(f"{self.id} is no release of {self.recipe}")
+        return self
 
-class ReleaseInfo(BaseModel):
-    """A release as it is shown.
+
+class ReleaseInfo(TestMetrics):
+    """A release as it is shown: its document in short, its metrics, and what is true of it now.
 
     Attributes:
-        id: Its name.
-        recipe: The recipe's name.
-        verdict: What the comparison said when the release was made.
-        compared_with: Id of the release that it was compared with.
-        accuracy: On the test split, 0 to 1.
-        accuracy_ci: Low and high end of the accuracy's interval.
-        examples: Images in the test split.
-        evaluation: Digest of the evaluation.
         is_champion: Whether it is its recipe's champion now.
         path: Its folder.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     recipe: str
     verdict: Outcome
     compared_with: str | None
-    accuracy: float
-    accuracy_ci: tuple[float, float]
-    examples: int
     evaluation: str
     is_champion: bool
     path: Path
@@ -104,80 +117,38 @@ class ReleaseInfo(BaseModel):
         return Opponent(release=self.id, examples=self.examples, accuracy=self.accuracy, accuracy_ci=self.accuracy_ci)
 
 
-def release_id(recipe: str, evaluation: ArtifactRef, stage_two: ArtifactRef, publish: PublishConfig) -> str:
-    """Name a release by what is in it, so that the same result gets the same name, whenever it is published.
-
-    Args:
-        recipe: The recipe's name.
-        evaluation: The evaluation.
-        stage_two: The stage whose model is released.
-        publish: The recipe's `publish`.
-
-    Returns:
-        The recipe's name and twelve hexadecimal digits.
-    """
-    content: dict[str, Any] = {
-        "evaluation": evaluation.digest,
-        "stage_two": stage_two.digest,
-        "publish": publish.model_dump(mode="json"),
-    }
-    return f"{recipe}-{digest_of(content)[:_ID_DIGITS]}"
-
-
 def read_release(folder: Path) -> Release:
-    """Read what a release says about itself; of its files, only this one is checked.
-
-    Args:
-        folder: A release's folder, or that of a release artifact.
-
-    Returns:
-        The contents of `release.json`.
+    """Read what a release, or a release artifact, says about itself. Of its files, only this one is checked.
 
     Raises:
         PublishError: A file is missing or damaged.
+        NewerVersionError: A later version of thaw wrote it.
     """
     return _read(folder, RELEASE_NAME, Release)
 
 
 def read_verdict(folder: Path) -> Verdict:
-    """Read which verdict a release was made with; of its files, only this one is checked.
-
-    Args:
-        folder: A release's folder, or that of a release artifact.
-
-    Returns:
-        The contents of `verdict.json`.
-
-    Raises:
-        PublishError: A file is missing or damaged.
-    """
+    """Read which verdict a release was made with, in the same way."""
     return _read(folder, VERDICT_NAME, Verdict)
 
 
-def describe(release: Release, folder: Path, *, is_champion: bool) -> ReleaseInfo:
-    """Put a release in the form that is shown.
-
-    Args:
-        release: What it says about itself.
-        folder: Its folder.
-        is_champion: Whether it is its recipe's champion.
-
-    Returns:
-        The short form.
-    """
-    return ReleaseInfo(
-        **release.model_dump(include={"id", "recipe", "verdict", "compared_with", "evaluation"}),
-        **release.test.model_dump(include={"accuracy", "accuracy_ci", "examples"}),
-        is_champion=is_champion,
-        path=folder,
-    )
+def read_in_place(folder: Path) -> Release:
+    """Read a release where it is used; raises PublishError besides where its folder is not named by its id."""
+    release = read_release(folder)
+    if release.id != folder.name:
+        raise PublishError(
+            f"{folder} holds release {release.id}: a release counts only in the folder of its name. "
+            f"Rename it to {release.id}, or remove it."
+        )
+    return release
 
 
-def _read(folder: Path, name: str, model: type[Document]) -> Document:
+def _read(folder: Path, name: str, model: type[_Document]) -> _Document:
+    path = folder / name
     verify_file(folder, name, read_checksums(folder))
     try:
-        return model.model_validate_json((folder / name).read_bytes())
-    except (OSError, ValidationError) as error:
+        return model.from_json(path.read_bytes(), path)
+    except (OSError, ValueError) as error:
         raise PublishError(
-            f"{folder / name} does not describe a release as this version of thaw does. Run the recipe again."
+            f"{path} does not describe a release as this version of thaw does. Run the recipe again."
         ) from error

@@ -33,11 +33,7 @@ class TestMetrics(BaseModel):
 
 
 class Opponent(TestMetrics):
-    """The release that a new model is compared with.
-
-    Attributes:
-        release: Its id.
-    """
+    """The release, by its id, that a new model is compared with."""
 
     release: str
 
@@ -52,33 +48,21 @@ class Verdict(Facts):
         reason: One sentence.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     verdict: Outcome
     candidate: TestMetrics
     champion: Opponent | None
     reason: str
 
 
+class _Metrics(BaseModel):
+    test: TestMetrics
+
+
 def read_test_metrics(folder: Path) -> TestMetrics:
-    """Read an evaluation's metrics on the test split.
-
-    Args:
-        folder: Folder of an evaluation artifact or of a release.
-
-    Returns:
-        What is compared of them.
-
-    Raises:
-        ArtifactError: The file is missing or damaged.
-    """
+    """Read what is compared of an evaluation's metrics; raises ArtifactError where they are missing or damaged."""
     path = folder / METRICS_NAME
-
-    class Document(BaseModel):
-        test: TestMetrics
-
     try:
-        return Document.model_validate_json(path.read_bytes()).test
+        return _Metrics.model_validate_json(path.read_bytes()).test
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """What goes and what stays, case by case."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -295,3 +296,18 @@ def test_features_go_when_they_are_old_also_those_of_the_champion(home):
     assert young in homes.artifacts_in(home)
     homes.assert_complete(home)
     assert champion.is_up_to_date(home)
+
+
+@pytest.mark.parametrize("name", ["copy", "digits-000000000000"])
+def test_a_copy_of_a_release_stays_and_counts_as_none(home, name):
+    runs = [homes.run(home, "digits", tag, accuracy) for tag, accuracy in (("a", 0.5), ("b", 0.9), ("c", 0.1))]
+    copied = runs[0]
+    shutil.copytree(home / "releases" / copied.release, home / "releases" / name)
+    homes.run(home, "digits", "d", 0.95)
+    homes.let_time_pass(home)
+    before = homes.files_in(home)
+    collected = collect(home, keep=1)
+    assert collected.warnings == [f"{home / 'releases' / name} holds {copied.release} under another name: it stays."]
+    assert copied.release not in homes.releases_in(home)
+    assert {file for file in before if file.startswith(f"releases/{name}/")} <= homes.files_in(home)
+    assert not homes.artifacts_in(home) & ({*copied.refs.values()} - {*runs[1].refs.values()})

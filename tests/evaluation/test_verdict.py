@@ -62,6 +62,7 @@ def test_the_step_writes_what_it_compared(tmp_path):
     folder = store.verified(store.build(step, work))
     assert json.loads((folder / "verdict.json").read_text()) == facts
     assert facts == {
+        "schema_version": 1,
         "verdict": "better",
         "candidate": {"examples": 200, "accuracy": 0.95, "accuracy_ci": [0.91, 0.97]},
         "champion": {"release": "digits-0", "examples": 200, "accuracy": 0.9, "accuracy_ci": [0.0, 1.0]},

@@ -7,10 +7,14 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from tests.ingest.archives import pack, sha256
 from tests.ingest.pictures import (
     THREE_SPLITS,
     Recorder,
@@ -24,7 +28,7 @@ from tests.ingest.pictures import (
     rows,
     run_ingest,
 )
-from thaw.pipeline_config.dataset_schema import Cut, DigitsSource, SplitsConfig
+from thaw.pipeline_config.dataset_schema import ArchiveSource, CsvSource, Cut, DigitsSource, ParquetSource, SplitsConfig
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.checks import check_classes, check_counts
 from thaw.tasks.ingest.dataset import IMAGES, read_dataset
@@ -259,6 +263,65 @@ def test_fewer_than_two_classes_are_an_error(tmp_path):
         run_ingest(directory(fill(tmp_path / "data", {"cats": 10})), tmp_path / "out")
     with pytest.raises(DatasetError, match="Received: none"):
         check_classes(())
+
+
+ENDS_OF_LINES = [chr(code) for code in range(0x110000) if len(f"a{chr(code)}b".splitlines()) > 1]
+
+
+@pytest.mark.parametrize(
+    "character", [*ENDS_OF_LINES, "\t", "\x1b", "\udc80"], ids=lambda character: f"{ord(character):x}"
+)
+def test_a_class_name_that_is_no_line_of_text_is_an_error_that_names_it(character):
+    with pytest.raises(DatasetError, match=f"U\\+{ord(character):04X}") as caught:
+        check_classes(["dogs", f"ca{character}ts"])
+    assert str(caught.value).isprintable()
+    assert "'ca\\" in str(caught.value)
+
+
+@given(st.lists(st.text(min_size=1), min_size=2))
+def test_names_that_pass_come_back_from_a_file_of_lines(names):
+    try:
+        check_classes(names)
+    except DatasetError:
+        return
+    assert "".join(f"{name}\n" for name in names).encode().decode().splitlines() == names
+
+
+def test_emoji_accents_and_blanks_are_text():
+    check_classes(["👩\u200d🌾", "crème brûlée", "no\u00a0break"])
+
+
+NAME = "ca\u2028ts"
+
+
+def csv_of(folder):
+    fill(folder, {"dogs": 9})
+    listed = [
+        f"dogs/{path.name},{NAME if number else 'dogs'}" for number, path in enumerate((folder / "dogs").iterdir())
+    ]
+    (folder / "table.csv").write_text("\n".join(["path,label", *listed]), encoding="utf-8")
+    return CsvSource(kind="csv", path=str(folder / "table.csv"), path_column="path", label_column="label")
+
+
+def parquet_of(folder):
+    folder.mkdir()
+    columns = {"image": [jpeg(number) for number in range(9)], "label": [*["dogs"] * 4, *[NAME] * 5]}
+    pq.write_table(pa.table(columns), folder / "table.parquet")
+    return ParquetSource(kind="parquet", path=str(folder / "table.parquet"))
+
+
+def archive_of(folder):
+    files = {f"{name}/{number}.jpg": jpeg(number) for name in ("dogs", NAME) for number in range(9)}
+    path = pack(folder.with_suffix(".zip"), files)
+    return ArchiveSource(kind="archive", url=path.as_uri(), sha256=sha256(path))
+
+
+@pytest.mark.parametrize(
+    "source_of", [lambda at: directory(fill(at, {"dogs": 9, NAME: 9})), csv_of, parquet_of, archive_of]
+)
+def test_every_source_refuses_such_a_name(tmp_path, source_of):
+    with pytest.raises(DatasetError, match=r"The class name 'ca\\u2028ts'"):
+        run_ingest(source_of(tmp_path / "data"), tmp_path / "out")
 
 
 def test_a_class_without_training_images_is_an_error(tmp_path):

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +17,10 @@ from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.release import ReleaseInfo
+from thaw.tasks.releases.verdict import Opponent
+
+if TYPE_CHECKING:
+    from thaw.tasks.publishing.step import PublishStep
 
 CLASSES = ["Katze", "Hund 🐕", "cow"]
 RESOLUTION = 24
@@ -59,6 +63,7 @@ def write_tiny_stage(folder: Path, name: str) -> None:
     from thaw.tasks.training.stage_artifact import write_stage
     from thaw.tasks.training.stage_facts import Measurement, StageFacts
 
+    keras.utils.clear_session()  # the names of layers count up in a process
     keras.utils.set_random_seed(1)
     layers = keras.layers
     model = keras.Sequential(
@@ -90,19 +95,16 @@ def write_tiny_stage(folder: Path, name: str) -> None:
     write_stage(folder, model, [], stage)
 
 
-@pytest.fixture(scope="session")
-def tiny_home(tmp_path_factory) -> Path:
-    """A home folder with one published release."""
+def tiny_step(home: Path, data: Path, *overrides: str, opponent: Opponent | None = None) -> "PublishStep":
+    """The request for a release, and all that it is made from."""
     from thaw.tasks.publishing.portable_recipe import portable_recipe
-    from thaw.tasks.publishing.step import PublishStep, PublishWork
-    from thaw.tasks.publishing.work import write_release
+    from thaw.tasks.publishing.step import PublishStep
 
-    home: Path = tmp_path_factory.mktemp("home")
     counts = {split: dict.fromkeys(CLASSES, 10) for split in ("test", "train", "validation")}
     evaluation = build(home, "evaluation", write_evaluation, name="evaluation")
-    verdict = VerdictStep(evaluation=evaluation, opponent=None)
-    recipe = load_recipe("digits", ("name=tiny",), data=tmp_path_factory.mktemp("photos"))
-    step = PublishStep(
+    verdict = VerdictStep(evaluation=evaluation, opponent=opponent)
+    recipe = load_recipe("digits", ("name=tiny", *overrides), data=data)
+    return PublishStep(
         recipe=recipe.resolved,
         written=portable_recipe(recipe, resolved=False),
         dataset=build(
@@ -120,9 +122,24 @@ def tiny_home(tmp_path_factory) -> Path:
             verdict, lambda folder: without_cost(write_verdict(VerdictWork(home=home, folder=folder, step=verdict)))
         ),
     )
+
+
+def make_release(home: Path, step: "PublishStep") -> ArtifactRef:
+    """The release artifact, by the step's own work."""
+    from thaw.tasks.publishing.step import PublishWork
+    from thaw.tasks.publishing.work import write_release
+
     report = Reporter(io.StringIO())
-    work = lambda folder: write_release(PublishWork(home=home, folder=folder, step=step), report)  # noqa: E731
-    publish(Home.open(home), Home.open(home).store.build(step, lambda folder: without_cost(work(folder))))
+    return Home.open(home).store.build(
+        step, lambda folder: without_cost(write_release(PublishWork(home=home, folder=folder, step=step), report))
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory) -> Path:
+    """A home folder with one published release."""
+    home: Path = tmp_path_factory.mktemp("home")
+    publish(Home.open(home), make_release(home, tiny_step(home, tmp_path_factory.mktemp("photos"))))
     return home
 
 

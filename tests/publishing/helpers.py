@@ -11,7 +11,7 @@ from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import find_opponent, publish
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.release import ModelInput, Release, ReleaseInfo
+from thaw.tasks.releases.release import ModelInput, Release, ReleaseInfo, release_id
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
 
@@ -28,13 +28,14 @@ def evaluation_of(recipe: str, tag: str) -> ArtifactRef:
     return ArtifactRef(kind="evaluation", digest=digest_of([recipe, tag]))
 
 
-def id_of(recipe: str, tag: str) -> str:
-    return f"{recipe}-{evaluation_of(recipe, tag).digest[:12]}"
+def id_of(recipe: str, tag: str, edition: str = "") -> str:
+    """Of the same model there may be several editions: other files, and so another release."""
+    return release_id(recipe, [tag, edition])
 
 
-def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict) -> ArtifactRef:
+def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict, edition: str = "") -> ArtifactRef:
     release = Release(
-        id=id_of(recipe, tag),
+        id=id_of(recipe, tag, edition),
         recipe=recipe,
         verdict=verdict.verdict,
         compared_with=verdict.champion.release if verdict.champion else None,
@@ -51,6 +52,7 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict) -> Artifa
         write_json(folder / "release.json", release.model_dump(mode="json"))
         write_json(folder / "verdict.json", verdict.model_dump(mode="json"))
         (folder / "model.keras").write_bytes(f"the model {tag}".encode() * 40)
+        (folder / "README.md").write_text(f"edition {edition}")
         (folder / "saved_model" / "variables").mkdir(parents=True)
         (folder / "saved_model" / "variables" / "manifest.json").write_bytes(b"{}")
         write_checksums(folder)
@@ -60,16 +62,16 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict) -> Artifa
     return Home.open(home).store.build(TinyStep(document=document), work)
 
 
-def judge(home: Path, recipe: str, tag: str, accuracy: float) -> ArtifactRef:
+def judge(home: Path, recipe: str, tag: str, accuracy: float, edition: str = "") -> ArtifactRef:
     """Everything of a run but the publishing."""
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)))
     Home.open(home).registry.mend()
     verdict = decide(metrics, find_opponent(Home.open(home), recipe, evaluation_of(recipe, tag)))
-    return make_artifact(home, recipe, tag, verdict)
+    return make_artifact(home, recipe, tag, verdict, edition)
 
 
-def run(home: Path, recipe: str, tag: str, accuracy: float) -> ReleaseInfo:
-    return publish(Home.open(home), judge(home, recipe, tag, accuracy))
+def run(home: Path, recipe: str, tag: str, accuracy: float, edition: str = "") -> ReleaseInfo:
+    return publish(Home.open(home), judge(home, recipe, tag, accuracy, edition))
 
 
 def champion_id(home: Path, recipe: str) -> str | None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.evaluation.verdict import decide
+from thaw.tasks.publishing.formats.members import chosen
 from thaw.tasks.publishing.model_card import CardFacts, write_card
 from thaw.tasks.releases.release import ModelInput, Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
@@ -45,6 +46,7 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
         "metrics": {"confidence": 0.95, "loss": 0.05, "per_class": [{"class": name, **score} for name in classes]},
         "counts": {split: dict.fromkeys(classes, 9) for split in ("train", "validation", "test")},
         "stages": [{"name": name, **stage} for name in ("stage_one", "stage_two")],
+        "formats": chosen(recipe.publish.formats),
     }
     return CardFacts(**{**values, **changes})
 

@@ -5,12 +5,11 @@ import subprocess
 
 import pytest
 
-from tests.publishing.helpers import champion_id, damage, evaluation_of, id_of, judge, make_artifact, run
+from tests.publishing.helpers import champion_id, damage, evaluation_of, id_of, judge, run
+from thaw.flows.predict import predict
 from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import find_opponent, publish
-from thaw.tasks.releases.verdict import TestMetrics as Metrics
-from thaw.tasks.releases.verdict import Verdict
 
 
 def test_the_first_release_becomes_champion(tmp_path):
@@ -155,9 +154,109 @@ def test_a_damaged_artifact_is_not_published(tmp_path):
     assert not (tmp_path / "releases").exists()
 
 
-def test_the_same_result_with_another_verdict_is_the_same_release(tmp_path):
+# --- the same model, written anew
+
+
+def test_the_champions_model_with_other_files_takes_its_place_and_the_log_says_why(tmp_path):
+    run(tmp_path, "digits", "a", 0.8)
+    old = run(tmp_path, "digits", "b", 0.9)
+    new = run(tmp_path, "digits", "b", 0.9, "a mended card")
+    assert (new.is_champion, new.id == old.id, new.verdict) == (True, False, "better")
+    assert old.path.is_dir()
+    entry = Home.open(tmp_path).registry.log()[-1]
+    assert (entry.action, entry.release, entry.previous) == ("publish", new.id, old.id)
+    assert entry.reason == f"The same model as {old.id}, written anew."
+    assert Home.open(tmp_path).registry.rollback("digits", "the new files do not load").id == old.id
+
+
+@pytest.mark.parametrize("edition", ["", "a mended card"])
+def test_a_model_that_was_promoted_by_hand_keeps_its_place_when_it_is_written_anew(tmp_path, edition):
     run(tmp_path, "digits", "a", 0.9)
-    metrics = Metrics(examples=100, accuracy=0.9, accuracy_ci=(0.8, 0.95))
-    verdict = Verdict(verdict="not better", candidate=metrics, champion=None, reason="For another reason.")
-    info = publish(Home.open(tmp_path), make_artifact(tmp_path, "digits", "a", verdict))
-    assert (info.verdict, len(Home.open(tmp_path).registry.list())) == ("first", 1)
+    worse = run(tmp_path, "digits", "b", 0.8)
+    Home.open(tmp_path).registry.promote(worse.id, "it is fair")
+    info = run(tmp_path, "digits", "b", 0.8, edition)
+    assert (info.verdict, info.is_champion) == ("not better", True)
+
+
+def test_files_written_anew_once_are_not_again_after_a_rollback_to_the_old_ones(tmp_path):
+    old = run(tmp_path, "digits", "a", 0.8)
+    run(tmp_path, "digits", "a", 0.8, "a mended card")
+    Home.open(tmp_path).registry.rollback("digits", "the new files do not load")
+    assert not run(tmp_path, "digits", "a", 0.8, "a mended card").is_champion
+    assert champion_id(tmp_path, "digits") == old.id
+
+
+def test_the_latest_runs_files_of_the_same_model_are_in_use(tmp_path):
+    for edition in ("", "a mended card", "", "a mended card"):
+        info = run(tmp_path, "digits", "a", 0.8, edition)
+        assert (info.id, info.is_champion) == (id_of("digits", "a", edition), True)
+    assert len(Home.open(tmp_path).registry.log()) == 4
+    assert run(tmp_path, "digits", "a", 0.8, "a mended card").is_champion
+    assert len(Home.open(tmp_path).registry.log()) == 4
+
+
+@pytest.mark.parametrize("forget", [lambda home, release: None, lambda home, release: shutil.rmtree(release.path)])
+def test_a_model_that_was_rolled_back_stays_so_in_other_files(tmp_path, forget):
+    old = run(tmp_path, "digits", "a", 0.8)
+    bad = run(tmp_path, "digits", "b", 0.9)
+    Home.open(tmp_path).registry.rollback(None, "it is slow")
+    forget(tmp_path, bad)
+    assert not run(tmp_path, "digits", "b", 0.9, "a mended card").is_champion
+    assert champion_id(tmp_path, "digits") == old.id
+
+
+def test_a_model_that_was_rolled_back_two_champions_ago_does_not_win_against_the_one_before(tmp_path):
+    for tag, accuracy in (("a", 0.7), ("b", 0.8), ("c", 0.9)):
+        run(tmp_path, "digits", tag, accuracy)
+    for _ in range(2):
+        Home.open(tmp_path).registry.rollback("digits", "both are slow")
+    assert not run(tmp_path, "digits", "c", 0.9, "compared with a, and so of another name").is_champion
+    assert champion_id(tmp_path, "digits") == id_of("digits", "a")
+
+
+# --- folders that are not named by their release
+
+
+def test_a_copy_of_a_release_is_none(tmp_path):
+    info = run(tmp_path, "digits", "a", 0.9)
+    better = run(tmp_path, "digits", "b", 0.95)
+    copy = info.path.with_name("copy")
+    shutil.copytree(info.path, copy)
+    damage(info.path / "model.keras")
+    registry = Home.open(tmp_path).registry
+    for refused in (
+        registry.get,
+        registry.verify,
+        lambda name: registry.promote(name, "it is whole"),
+        lambda name: predict(Home.open(tmp_path), [], name),
+    ):
+        with pytest.raises(PublishError, match=f"copy holds release {info.id}: .* Rename it to {info.id}, or remove"):
+            refused("copy")
+    with pytest.raises(PublishError, match=r"model\.keras was altered"):
+        registry.promote(info.id, "it is not")
+    assert registry.champions() == {"digits": better.id}
+    assert [other.id for other in registry.list()] == sorted([info.id, better.id])
+    assert list(registry.damaged()) == ["copy"]
+
+
+def test_a_release_that_was_moved_is_missing_and_comes_back_from_its_artifact(tmp_path):
+    info = run(tmp_path, "digits", "a", 0.9)
+    moved = info.path.with_name("digits-000000000000")
+    info.path.rename(moved)
+    with pytest.raises(PublishError, match="holds release"):
+        Home.open(tmp_path).registry.promote(moved.name, "")
+    assert champion_id(tmp_path, "digits") == info.id  # the attempt has repaired it
+    assert Home.open(tmp_path).registry.misnamed() == {moved.name: info.id}
+    assert len(Home.open(tmp_path).registry.log()) == 1
+
+
+def test_another_release_in_the_champions_folder_is_set_aside(tmp_path):
+    other = run(tmp_path, "digits", "a", 0.8)
+    champion = run(tmp_path, "digits", "b", 0.9)
+    shutil.rmtree(champion.path)
+    shutil.copytree(other.path, champion.path)
+    with pytest.raises(PublishError, match=f"holds release {other.id}"):
+        Home.open(tmp_path).registry.champion("digits")
+    assert run(tmp_path, "digits", "b", 0.9) == champion
+    Home.open(tmp_path).registry.verify(champion.id)
+    assert (tmp_path / "quarantine" / "releases" / f"{champion.id}.1").is_dir()

@@ -84,12 +84,6 @@ print(json.dumps({{
     assert_answer(snippet, expected["photo.jpg"])
 
 
-def test_the_cards_keras_snippet_gives_the_same_answer(folder, expected, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    exec(compile(snippets(folder)[1], "README.md", "exec"), {})
-    assert_answer(capsys.readouterr().out, expected["photo.jpg"])
-
-
 def test_the_release_is_whole_and_says_what_it_is(release, tiny_home):
     Home.open(tiny_home).registry.verify(release.id)
     document = json.loads((release.path / "release.json").read_text())

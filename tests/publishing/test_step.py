@@ -1,15 +1,12 @@
 """What a release's key and id depend on, and the recipe that it states."""
 
-import re
-
 import pytest
 
 from thaw.pipeline_config.loading import load_recipe
-from thaw.pipeline_config.schema import PublishConfig, Recipe
+from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from thaw.tasks.publishing.step import PublishStep, PublishWork
-from thaw.tasks.releases.release import release_id
 
 NAMES = ("dataset", "records", "stage_one", "stage_two", "evaluation", "verdict")
 
@@ -67,17 +64,3 @@ def test_the_stated_recipe_can_be_run_and_names_no_folder_of_this_machine(tmp_pa
 def test_the_stated_recipe_of_digits_needs_no_options(tmp_path):
     (tmp_path / "recipe.yaml").write_text(stated(load_recipe("digits")))
     assert load_recipe(str(tmp_path / "recipe.yaml")) == load_recipe("digits")
-
-
-def test_the_id_follows_the_content_and_not_the_verdict():
-    evaluation, stage = (ArtifactRef(kind=kind, digest=kind) for kind in ("evaluation", "stage"))
-    both, keras_only = PublishConfig(), PublishConfig(formats=["keras"])
-    name = release_id("digits", evaluation, stage, both)
-    assert name == release_id("digits", evaluation, stage, PublishConfig())
-    assert re.fullmatch("digits-[0-9a-f]{12}", name)
-    others = [
-        release_id("digits", ArtifactRef(kind="evaluation", digest="x"), stage, both),
-        release_id("digits", evaluation, ArtifactRef(kind="stage", digest="x"), both),
-        release_id("digits", evaluation, stage, keras_only),
-    ]
-    assert len({name, *others}) == 4

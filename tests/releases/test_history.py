@@ -5,30 +5,50 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from tests.publishing.helpers import assert_consistent, champion_id, id_of, run
-from thaw.pipeline_config.errors import PublishError
+from thaw.pipeline_config.errors import NewerVersionError, PublishError
+from thaw.pipeline_config.schema import RecipeName
+from thaw.tasks.artifacts.document import thaw_version
+from thaw.tasks.cleanup.collect import collect_garbage
+from thaw.tasks.cleanup.kept import Limits
 from thaw.tasks.home import Home
+from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.history import History, LogEntry, Pointer, read_history, record, write_pointer
+from thaw.tasks.releases.release import recipe_of
 
 A, B = id_of("digits", "a"), id_of("digits", "b")
+CAT = id_of("cats", "a")
+FOUR = [id_of("digits", tag) for tag in "wxyz"]
 
 
 @pytest.fixture
 def home(tmp_path):
-    run(tmp_path, "digits", "a", 0.7)
-    run(tmp_path, "digits", "b", 0.8)
-    return tmp_path
+    home = tmp_path / "deep" / "down" / "home"  # so that what a path leads out of it is still in the test's own folder
+    run(home, "digits", "a", 0.7)
+    run(home, "digits", "b", 0.8)
+    return home
 
 
 def entry(sequence=3, release=A, previous=B, action="promote"):
     return LogEntry(
-        sequence=sequence, time="", action=action, recipe="digits", release=release, previous=previous, reason="why"
+        sequence=sequence,
+        time="",
+        action=action,
+        recipe="digits",
+        release=release,
+        evaluation="0",
+        previous=previous,
+        reason="why",
+        thaw=thaw_version(),
     )
 
 
 def pointer(home):
-    return json.loads((home / "releases" / "champions" / "digits.json").read_text())
+    document = json.loads((home / "releases" / "champions" / "digits.json").read_text())
+    assert (document.pop("schema_version"), document.pop("thaw")) == (Pointer.FORM, thaw_version())
+    return document
 
 
 def log_path(home):
@@ -143,26 +163,26 @@ def test_a_full_disk_in_the_middle_of_a_line_leaves_the_log_as_it_was(tmp_path, 
 
 
 def test_rolling_back_counts_only_changes_of_the_same_recipe(tmp_path):
-    record(tmp_path, entry(1, "digits-1", None))
-    other = {"recipe": "cats", "release": "cats-1", "previous": None, "sequence": 2}
+    record(tmp_path, entry(1, A, None))
+    other = {"recipe": "cats", "release": CAT, "previous": None, "sequence": 2}
     record(tmp_path, entry().model_copy(update=other))
-    record(tmp_path, entry(3, "digits-2", "digits-1"))
+    record(tmp_path, entry(3, B, A))
     history = read_history(tmp_path)
-    assert history.before("digits", "digits-2", lambda _: True) == "digits-1"
-    assert history.before("cats", "cats-1", lambda _: True) is None
+    assert history.before("digits", B, lambda _: True) == A
+    assert history.before("cats", CAT, lambda _: True) is None
 
 
 @given(
     changes=st.lists(
-        st.tuples(st.sampled_from(["publish", "promote", "rollback"]), st.sampled_from(["w", "x", "y", "z"])),
+        st.tuples(st.sampled_from(["publish", "promote", "rollback"]), st.sampled_from(FOUR)),
         max_size=12,
     ),
-    visible=st.sets(st.sampled_from(["w", "x", "y", "z"])),
+    visible=st.sets(st.sampled_from(FOUR)),
 )
 def test_a_rollback_never_leads_to_the_champion_itself_or_to_what_is_gone(changes, visible):
     entries = [entry(number, release, None, action) for number, (action, release) in enumerate(changes, start=1)]
     history = read_history_of(entries)
-    champion = changes[-1][1] if changes else "w"
+    champion = changes[-1][1] if changes else FOUR[0]
     before = history.before("digits", champion, lambda release: release in visible)
     assert before is None or (before in visible and before != champion)
     assert before in {release for _, release in changes} | {None}
@@ -170,18 +190,132 @@ def test_a_rollback_never_leads_to_the_champion_itself_or_to_what_is_gone(change
 
 @given(log=st.integers(1, 9), pointed=st.integers(1, 9))
 def test_the_later_of_log_and_pointer_names_the_champion(log, pointed):
-    history = read_history_of([entry(log, "from-log", None)], Pointer(release="from-pointer", sequence=pointed))
+    history = read_history_of([entry(log, A, None)], Pointer(release=B, sequence=pointed, thaw="0"))
     champion = history.champion("digits", lambda _: True)
-    assert champion.release == ("from-pointer" if pointed > log else "from-log")
+    assert champion.release == (B if pointed > log else A)
     assert history.next_sequence == max(log, pointed) + 1
 
 
 def read_history_of(entries, pointer=None):
     pointers = {"digits": pointer} if pointer else {}
-    return History(entries=entries, damaged_lines=[], pointers=pointers, damaged_pointers=[])
+    return History(entries=entries, pointers=pointers)
 
 
 def test_pointers_of_several_recipes_stand_side_by_side(tmp_path):
     for recipe in ("digits", "cats_dogs"):
-        write_pointer(tmp_path, recipe, Pointer(release=f"{recipe}-1", sequence=1))
+        write_pointer(tmp_path, recipe, Pointer(release=id_of(recipe, "a"), sequence=1, thaw="0"))
     assert read_history(tmp_path).recipes == ["cats_dogs", "digits"]
+
+
+# --- names are checked wherever they were read
+
+
+BAD_NAMES = {
+    "a path out of the folder": {"recipe": "../../../pwn", "release": "../../../pwn-000000000000"},
+    "a recipe's path": {"recipe": "../../../pwn"},
+    "a release's path": {"release": "../../../digits-000000000000"},
+    "no release": {"release": "digits-1"},
+    "another recipe's release": {"release": CAT},
+    "a path before": {"previous": "../digits-000000000000"},
+    "a line break": {"release": f"{A}\n"},
+}
+
+
+@pytest.mark.parametrize("names", BAD_NAMES.values(), ids=BAD_NAMES)
+def test_a_line_with_a_name_that_nothing_can_have_is_damaged(home, tmp_path, names):
+    for name in ("../../../pwn-000000000000", "../../../digits-000000000000"):
+        (home / "releases" / name).mkdir()
+        (home / "releases" / name / "SHA256SUMS").touch()
+    around = {path for path in tmp_path.rglob("*") if home not in path.parents}
+    with log_path(home).open("a") as file:
+        file.write(json.dumps(entry().model_dump() | names) + "\n")
+    registry = Home.open(home).registry
+    assert list(registry.damaged()) == ["log.jsonl, line 3"]
+    with registry.locked():
+        assert registry.champions() == {"digits": B}
+    assert registry.promote(A, "").is_champion
+    assert {path for path in tmp_path.rglob("*") if home not in path.parents} == around
+
+
+@pytest.mark.parametrize("release", ["../../../pwn-000000000000", "digits-1", CAT, ""])
+def test_a_pointer_with_a_name_that_nothing_can_have_is_damaged(home, release):
+    path = home / "releases" / "champions" / "digits.json"
+    path.write_text(json.dumps({"release": release, "sequence": 9}))
+    assert list(Home.open(home).registry.damaged()) == ["champions/digits.json"]
+    with Home.open(home).registry.locked():
+        assert pointer(home) == {"release": B, "sequence": 2}
+
+
+@pytest.mark.parametrize("name", ["digits copy", "Digits", "-digits", "digits.1"])
+def test_a_pointer_that_is_named_after_no_recipe_is_named_and_does_no_harm(home, name):
+    pointers = home / "releases" / "champions"
+    (pointers / f"{name}.json").write_bytes((pointers / "digits.json").read_bytes())
+    registry = Home.open(home).registry
+    assert registry.damaged() == {f"champions/{name}.json": "No recipe has this name."}
+    assert (registry.champions(), registry.needed()) == ({"digits": B}, {A, B})
+    assert registry.promote(A, "").is_champion
+
+
+@given(st.text(max_size=80))
+def test_a_recipe_of_any_name_that_is_allowed_can_have_releases(name):
+    try:
+        TypeAdapter(RecipeName).validate_python(name)
+    except ValidationError:
+        return
+    assert recipe_of(id_of(name, "a")) == name
+
+
+@given(st.from_regex(r"[a-z][a-z0-9_]{0,59}", fullmatch=True), st.text(max_size=80))
+def test_the_recipe_is_in_the_name_of_a_release_and_in_no_other_name(recipe, other):
+    assert recipe_of(id_of(recipe, "a")) == recipe
+    assert recipe_of(other) is None
+    assert recipe_of(id_of(recipe, "a") + "\n") is None
+
+
+# --- a later version of thaw
+
+
+def newer(document, form=7):
+    return json.dumps({**document, "schema_version": form, "thaw": "9.9.9"}) + "\n"
+
+
+def whole(path):
+    return {each.relative_to(path): each.read_bytes() for each in path.rglob("*") if each.is_file()}
+
+
+@pytest.mark.parametrize("place", ["log", "last line of the log", "pointer"])
+def test_what_a_later_version_wrote_stops_everything_and_is_not_damaged(home, place):
+    lines = log_path(home).read_text()
+    line = newer({"what": "is not known yet"})
+    if place == "pointer":
+        (home / "releases" / "champions" / "digits.json").write_text(line)
+    else:
+        log_path(home).write_text(line + lines if place == "log" else lines + line.removesuffix("\n"))
+    before = whole(home / "releases")
+    registry = Home.open(home).registry
+    for use in (
+        registry.list,
+        registry.damaged,
+        registry.champions,
+        registry.needed,
+        lambda: registry.get(A),
+        lambda: registry.promote(A, ""),
+        lambda: registry.rollback(None, ""),
+        lambda: run(home, "digits", "c", 0.99),
+        lambda: collect_garbage(Home.open(home), Limits(keep_releases=0, young_after=1e12), dry_run=False),
+    ):
+        with pytest.raises(NewerVersionError, match=r"written by thaw 9\.9\.9, in form 7") as caught:
+            use()
+        assert "\n" not in str(caught.value)
+    assert whole(home / "releases") == before
+
+
+@pytest.mark.parametrize("name", ["release.json", "verdict.json"])
+def test_a_release_of_a_later_version_is_refused_and_never_repaired(home, name):
+    path = home / "releases" / B / name
+    path.write_text(newer(json.loads(path.read_text())))
+    write_checksums(path.parent)
+    before = whole(home / "releases")
+    with pytest.raises(NewerVersionError, match=rf"{name} was written by thaw 9\.9\.9"):
+        run(home, "digits", "c", 0.99)
+    assert whole(home / "releases") == before

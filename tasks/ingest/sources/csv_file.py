@@ -147,8 +147,8 @@ class CsvImages:
                 "quote a cell that holds a comma."
             )
         label = cells[columns.label].strip()
-        if len(label.splitlines()) != 1:
-            self._wrong(number, self.config.label_column, "has two lines" if label else "is empty. Expected a label")
+        if not label:
+            self._wrong(number, self.config.label_column, "is empty. Expected a label")
         split: SplitName = "train" if columns.split is None else self._split(number, cells[columns.split].strip())
         return _Row(self._origin(number, cells[columns.path]), label, split)
 

@@ -1,0 +1,81 @@
+"""A SavedModel that takes encoded images and names their classes, for TensorFlow alone and TensorFlow Serving.
+
+Its `serving_default` takes `image_bytes`, string (batch,), the contents of JPEG, PNG, BMP or GIF files, and gives
+`class_name`, string (batch,), `class_index`, int32 (batch,), and `probability`, float32 (batch, classes).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from thaw.tasks.publishing.formats.base import Format, ModelContext, Scorer
+from thaw.tasks.publishing.formats.pixels import to_pixels
+
+_INPUT_NAME = "image_bytes"
+_ENDPOINT = "serving_default"  # the name that TensorFlow Serving, and everyone else, looks for
+
+
+class SavedModel(Format):
+    """The folder `saved_model`."""
+
+    name: ClassVar[str] = "saved_model"
+    file: ClassVar[str] = "saved_model"
+
+    def export(self, model: keras.Model, folder: Path, context: ModelContext) -> None:
+        """Write the model with decoding and resizing inside."""
+        resolution = context.input.resolution
+        names = tf.constant(list(context.classes))
+        pixels = tf.TensorSpec([resolution, resolution, 3], tf.float32)
+
+        def classify(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            images = tf.map_fn(lambda encoded: to_pixels(encoded, context), image_bytes, fn_output_signature=pixels)
+            probability = model(images, training=False)
+            index = tf.argmax(probability, axis=-1, output_type=tf.int32)
+            return {"class_name": tf.gather(names, index), "class_index": index, "probability": probability}
+
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        archive.add_endpoint(_ENDPOINT, classify, [tf.TensorSpec([None], tf.string, name=_INPUT_NAME)])
+        archive.write_out(str(folder / self.file), verbose=False)
+
+    def load(self, folder: Path, context: ModelContext) -> Scorer:
+        """Load the folder; it knows its classes and its input by itself."""
+        del context
+        loaded = tf.saved_model.load(str(folder / self.file))
+
+        def score(images: Sequence[bytes]) -> NDArray[np.float32]:
+            # Through `loaded`, which owns the variables, and must live as long as they are used.
+            answer = loaded.signatures[_ENDPOINT](**{_INPUT_NAME: tf.constant(images)})
+            probabilities: NDArray[np.float32] = answer["probability"].numpy()
+            return probabilities
+
+        return score
+
+    def usage(self, context: ModelContext) -> str:
+        """Show what `load` does, without thaw."""
+        del context
+        return f"""\
+With TensorFlow alone; decoding and resizing are inside:
+
+```python
+import tensorflow as tf
+
+model = tf.saved_model.load("{self.file}")
+classify = model.signatures["{_ENDPOINT}"]
+answer = classify({_INPUT_NAME}=tf.constant([tf.io.read_file("photo.jpg").numpy()]))
+print(answer["class_name"].numpy()[0].decode(), answer["probability"].numpy()[0].max())
+```
+"""
+
+    def limits(self, context: ModelContext) -> str:
+        """Name what it reads, and what it leaves to others."""
+        del context
+        return """\
+- The SavedModel reads JPEG, PNG, BMP and GIF (its first frame). It does not apply the orientation that a camera notes
+  in EXIF, and expects grey or RGB; `thaw predict` sees to that, and to WebP, before it asks the model.
+"""
