@@ -14,7 +14,7 @@ from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import content_digest
 from thaw.tasks.ingest.step import IngestStep
 from thaw.tasks.publishing.portable_recipe import portable_recipe
-from thaw.tasks.publishing.publish import find_opponent
+from thaw.tasks.publishing.publish import champion_to_beat
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
 from thaw.tasks.training.features.choice import possible_views, views_of
@@ -105,7 +105,7 @@ def mend_releases(home: Home) -> None:
 
 def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef) -> VerdictStep:
     """Ask whether the new model is better than the recipe's champion, as it is now."""
-    return VerdictStep(evaluation=evaluate, opponent=find_opponent(home, recipe.name, evaluate))
+    return VerdictStep(evaluation=evaluate, champion=champion_to_beat(home, recipe.name, evaluate))
 
 
 def publish(recipe: Recipe, home: Home, **made: ArtifactRef) -> PublishStep:

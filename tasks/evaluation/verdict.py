@@ -10,7 +10,7 @@ from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.process import Work
-from thaw.tasks.releases.verdict import VERDICT_NAME, Opponent, Outcome, TestMetrics, Verdict, read_test_metrics
+from thaw.tasks.releases.verdict import VERDICT_NAME, ChampionMetrics, Outcome, TestMetrics, Verdict, read_test_metrics
 
 
 class VerdictStep(Step):
@@ -22,7 +22,7 @@ class VerdictStep(Step):
     libraries: ClassVar[tuple[str, ...]] = ()
 
     evaluation: ArtifactRef
-    opponent: Opponent | None
+    champion: ChampionMetrics | None
 
 
 class VerdictWork(Work):
@@ -38,13 +38,13 @@ def write_verdict(work: VerdictWork) -> Verdict:
         ArtifactError: The evaluation is damaged, or the verdict cannot be written.
     """
     folder = work.home.store.verified(work.step.evaluation)
-    verdict = decide(read_test_metrics(folder), work.step.opponent)
+    verdict = decide(read_test_metrics(folder), work.step.champion)
     with writing(work.folder / VERDICT_NAME):
         write_json(work.folder / VERDICT_NAME, verdict.model_dump(mode="json"))
     return verdict
 
 
-def decide(candidate: TestMetrics, champion: Opponent | None) -> Verdict:
+def decide(candidate: TestMetrics, champion: ChampionMetrics | None) -> Verdict:
     """Apply the rule: a model is better if its accuracy on the test split is higher."""
     outcome: Outcome
     if champion is None:

@@ -6,7 +6,7 @@ from thaw.tasks.home import Home
 from thaw.tasks.releases.folders import install
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import ReleaseInfo, read_release, read_verdict
-from thaw.tasks.releases.verdict import Opponent
+from thaw.tasks.releases.verdict import ChampionMetrics
 
 
 def publish(home: Home, ref: ArtifactRef) -> ReleaseInfo:
@@ -32,7 +32,7 @@ def publish(home: Home, ref: ArtifactRef) -> ReleaseInfo:
     return registry.get(release)
 
 
-def find_opponent(home: Home, recipe: str, evaluation: ArtifactRef) -> Opponent | None:
+def champion_to_beat(home: Home, recipe: str, evaluation: ArtifactRef) -> ChampionMetrics | None:
     """Find what a new model is to be compared with: the recipe's champion; None for the first model of its recipe.
 
     If the champion was made from this very evaluation, it is what the champion was compared with, so that a run that is
@@ -46,7 +46,7 @@ def find_opponent(home: Home, recipe: str, evaluation: ArtifactRef) -> Opponent 
         return None
     if champion.evaluation == evaluation.digest:
         return read_verdict(champion.path).champion
-    return champion.as_opponent()
+    return champion.as_champion()
 
 
 def _why_champion(registry: Registry, release: ReleaseInfo) -> str | None:
@@ -59,5 +59,5 @@ def _why_champion(registry: Registry, release: ReleaseInfo) -> str | None:
     verdict = read_verdict(release.path)
     # Between the verdict and now another run may have published, or someone may have promoted or rolled back.
     if champion is not None and champion.id != release.compared_with:
-        verdict = decide(release, champion.as_opponent())
+        verdict = decide(release, champion.as_champion())
     return None if verdict.verdict == "not better" else verdict.reason

@@ -1,7 +1,7 @@
 """The releases of a home folder: list, check, promote, roll back. No TensorFlow, no Prefect.
 
 Every change is made under the lock "releases", and begins with the completion of a change that was interrupted; see
-`thaw.tasks.releases.history`. Reading takes no lock. Where a later version of thaw wrote the log, a pointer or a
+`thaw.tasks.releases.champion_log`. Reading takes no lock. Where a later version of thaw wrote the log, a pointer or a
 release, all methods that read it raise NewerVersionError.
 """
 
@@ -14,9 +14,9 @@ from thaw.pipeline_config.errors import PublishError, RequestError
 from thaw.pipeline_config.strict import nearest
 from thaw.tasks.artifacts.document import thaw_version
 from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.releases.champion_log import Action, ChampionLog, LogEntry, read_champion_log, record, write_pointer
 from thaw.tasks.releases.checksums import verify_checksums
 from thaw.tasks.releases.folders import RELEASES_NAME, clear_temporaries, find_artifact, install, is_visible
-from thaw.tasks.releases.history import Action, History, LogEntry, read_history, record, write_pointer
 from thaw.tasks.releases.release import ReleaseInfo, read_in_place, read_release, read_verdict
 
 _LOCK_NAME = "releases"
@@ -35,8 +35,8 @@ class Registry:
     def list(self) -> Sequence[ReleaseInfo]:
         """List all releases that can be read, by recipe, then by id."""
         damaged = self.damaged()
-        history = self._history()
-        infos = [self._info(release, history) for release in self.ids() if release not in damaged]
+        log = self._read_log()
+        infos = [self._info(release, log) for release in self.ids() if release not in damaged]
         return sorted(infos, key=lambda info: (info.recipe, info.id))
 
     def ids(self) -> Sequence[str]:
@@ -57,10 +57,10 @@ class Registry:
                 read_in_place(self.releases / release)
             except PublishError as error:
                 problems[release] = str(error)
-        history = self._history()
-        problems |= {f"log.jsonl, line {number}": "It cannot be read." for number in history.damaged_lines}
-        problems |= {f"champions/{recipe}.json": "It cannot be read." for recipe in history.damaged_pointers}
-        return problems | {f"champions/{name}": "No recipe has this name." for name in history.stray_pointers}
+        log = self._read_log()
+        problems |= {f"log.jsonl, line {number}": "It cannot be read." for number in log.damaged_lines}
+        problems |= {f"champions/{recipe}.json": "It cannot be read." for recipe in log.damaged_pointers}
+        return problems | {f"champions/{name}": "No recipe has this name." for name in log.stray_pointers}
 
     def misnamed(self) -> dict[str, str]:
         """List the folders that hold another release than their name says: the id of that, by the folder's name."""
@@ -86,7 +86,7 @@ class Registry:
                 f"There is no release {release!r} in {self.releases}."
                 + (f" Nearest: {hint}." if hint else " thaw releases list shows those that there are.")
             )
-        return self._info(release, self._history())
+        return self._info(release, self._read_log())
 
     def verify(self, release: str) -> None:
         """Check every file of a release.
@@ -103,20 +103,20 @@ class Registry:
         Raises:
             PublishError: The champion is missing or damaged.
         """
-        history = self._history()
-        champion = self._champion_id(history, recipe)
+        log = self._read_log()
+        champion = self._champion_id(log, recipe)
         if champion is None:
             return None
         if not is_visible(self.releases / champion):
             raise PublishError(
                 f"{self.releases / champion}, the champion of {recipe}, is missing. Use thaw releases promote."
             )
-        return self._info(champion, history)
+        return self._info(champion, log)
 
     def champions(self) -> dict[str, str]:
         """List the champions' ids by recipe, in alphabetical order of the recipes."""
-        history = self._history()
-        named = {recipe: self._champion_id(history, recipe) for recipe in history.recipes}
+        log = self._read_log()
+        named = {recipe: self._champion_id(log, recipe) for recipe in log.recipes}
         return {recipe: release for recipe, release in named.items() if release is not None}
 
     def needed(self) -> set[str]:
@@ -128,17 +128,17 @@ class Registry:
         Raises:
             PublishError: A pointer is damaged, and the log does not know its recipe: any release may be its champion.
         """
-        history = self._history()
+        log = self._read_log()
         needed: set[str | None] = set()
-        for recipe in {*history.recipes, *history.damaged_pointers}:
-            champion = self._champion_id(history, recipe)
+        for recipe in {*log.recipes, *log.damaged_pointers}:
+            champion = self._champion_id(log, recipe)
             if champion is not None:
-                needed |= {champion, history.before(recipe, champion, self._is_visible)}
+                needed |= {champion, log.before(recipe, champion, self._is_visible)}
         return {release for release in needed if release is not None}
 
     def log(self) -> Sequence[LogEntry]:
         """Read every change of a champion, in the order in which they were made."""
-        return sorted(self._history().entries, key=lambda entry: entry.sequence)
+        return sorted(self._read_log().entries, key=lambda entry: entry.sequence)
 
     def promote(self, release: str, reason: str) -> ReleaseInfo:
         """Make a release its recipe's champion, and log why. If it is that already, nothing changes.
@@ -166,7 +166,7 @@ class Registry:
             if recipe not in champions:
                 hint = nearest(recipe, list(champions))
                 raise RequestError(f"Recipe {recipe!r} has no champion." + (f" Nearest: {hint}." if hint else ""))
-            before = self._history().before(recipe, champions[recipe], self._is_visible)
+            before = self._read_log().before(recipe, champions[recipe], self._is_visible)
             if before is None:
                 raise RequestError(f"{recipe} had no champion before {champions[recipe]}: nothing to roll back to.")
             self.make_champion("rollback", self.get(before), reason)
@@ -202,12 +202,12 @@ class Registry:
             PublishError: The release is damaged, or the home folder cannot be written.
         """
         verify_checksums(info.path)
-        history = self._history()
-        previous = self._champion_id(history, info.recipe)
+        log = self._read_log()
+        previous = self._champion_id(log, info.recipe)
         if previous == info.id:
             return
         entry = LogEntry(
-            sequence=history.next_sequence,
+            sequence=log.next_sequence,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             action=action,
             recipe=info.recipe,
@@ -229,11 +229,11 @@ class Registry:
         Raises:
             PublishError: The champion is missing or damaged.
         """
-        history = self._history()
-        changes = history.changes(release.recipe)
-        if self._champion_id(history, release.recipe) == release.id:
+        log = self._read_log()
+        changes = log.changes(release.recipe)
+        if self._champion_id(log, release.recipe) == release.id:
             return "settled"
-        if history.was_champion(release.id):
+        if log.was_champion(release.id):
             # Where its files gave way to another run's, and not to a person's choice, the latest run's are in use.
             last = [entry for entry in changes[-1:] if entry.action == "publish"]
             return "written anew" if release.evaluation in map(self._evaluation_of, last) else "settled"
@@ -252,13 +252,13 @@ class Registry:
 
     def _repair(self) -> None:
         clear_temporaries(self._store.home)
-        history = self._history()
-        for recipe in history.recipes:
-            champion = history.champion(recipe, self._is_visible)
+        log = self._read_log()
+        for recipe in log.recipes:
+            champion = log.champion(recipe, self._is_visible)
             if champion is None:
                 continue
             self._restore(champion.release)
-            if self._is_visible(champion.release) and history.pointers.get(recipe) != champion:
+            if self._is_visible(champion.release) and log.pointers.get(recipe) != champion:
                 write_pointer(self.releases, recipe, champion)
 
     def _restore(self, champion: str) -> None:
@@ -272,18 +272,18 @@ class Registry:
             if artifact is not None:
                 install(self._store.home, artifact, champion)
 
-    def _info(self, release: str, history: History) -> ReleaseInfo:
+    def _info(self, release: str, log: ChampionLog) -> ReleaseInfo:
         folder = self.releases / release
         document = read_in_place(folder)
         return ReleaseInfo(
             **document.model_dump(include={"id", "recipe", "verdict", "compared_with", "evaluation"}),
             **document.test.model_dump(),
-            is_champion=self._champion_id(history, document.recipe) == release,
+            is_champion=self._champion_id(log, document.recipe) == release,
             path=folder,
         )
 
-    def _champion_id(self, history: History, recipe: str) -> str | None:
-        champion = history.champion(recipe, self._is_visible)
+    def _champion_id(self, log: ChampionLog, recipe: str) -> str | None:
+        champion = log.champion(recipe, self._is_visible)
         return None if champion is None else champion.release
 
     def _only(self, champions: dict[str, str]) -> str:
@@ -293,8 +293,8 @@ class Registry:
             raise RequestError(f"There is no champion in {self.releases}, so nothing to roll back.")
         raise RequestError(f"More than one recipe has a champion: {', '.join(champions)}. Name one with --recipe.")
 
-    def _history(self) -> History:
-        return read_history(self.releases)
+    def _read_log(self) -> ChampionLog:
+        return read_champion_log(self.releases)
 
     def _is_visible(self, release: str) -> bool:
         return is_visible(self.releases / release)

@@ -11,7 +11,7 @@ from thaw.pipeline_config.schema import RECIPE_NAME
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.manifest import digest_of
 from thaw.tasks.releases.checksums import read_checksums, verify_file
-from thaw.tasks.releases.verdict import VERDICT_NAME, Opponent, Outcome, TestMetrics, Verdict
+from thaw.tasks.releases.verdict import VERDICT_NAME, ChampionMetrics, Outcome, TestMetrics, Verdict
 
 RELEASE_NAME = "release.json"
 LABELS_NAME = "labels.txt"
@@ -112,9 +112,11 @@ class ReleaseInfo(TestMetrics):
     is_champion: bool
     path: Path
 
-    def as_opponent(self) -> Opponent:
-        """The release as another one's opponent."""
-        return Opponent(release=self.id, examples=self.examples, accuracy=self.accuracy, accuracy_ci=self.accuracy_ci)
+    def as_champion(self) -> ChampionMetrics:
+        """What a new model is compared with, if this release is the champion."""
+        return ChampionMetrics(
+            release=self.id, examples=self.examples, accuracy=self.accuracy, accuracy_ci=self.accuracy_ci
+        )
 
 
 def read_release(folder: Path) -> Release:

@@ -32,7 +32,7 @@ class TestMetrics(BaseModel):
     accuracy_ci: tuple[float, float]
 
 
-class Opponent(TestMetrics):
+class ChampionMetrics(TestMetrics):
     """The release, by its id, that a new model is compared with."""
 
     release: str
@@ -50,7 +50,7 @@ class Verdict(Facts):
 
     verdict: Outcome
     candidate: TestMetrics
-    champion: Opponent | None
+    champion: ChampionMetrics | None
     reason: str
 
 

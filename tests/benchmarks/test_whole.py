@@ -45,7 +45,7 @@ def test_steps_in_a_row_are_those_of_a_run_and_end_in_a_release(
         return build_here(home, step, work_class, fill)
 
     monkeypatch.setattr(steps_in_a_row, "build", build)
-    monkeypatch.setattr("thaw.flows.steps.find_opponent", lambda *_, **__: None)
+    monkeypatch.setattr("thaw.flows.steps.champion_to_beat", lambda *_, **__: None)
     names = list(steps_in_a_row.run(recipe, tmp_path / "home"))
     assert names == [name for name in steps.TASK_NAMES if name in names]
     assert {"ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"} <= set(names)

@@ -14,7 +14,7 @@ from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.cleanup.inventory import references_in
 from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.home import Home
-from thaw.tasks.publishing.publish import find_opponent, publish
+from thaw.tasks.publishing.publish import champion_to_beat, publish
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.release import ModelInput, Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
@@ -94,7 +94,7 @@ def run(home: Path, recipe: str, tag: str, accuracy: float, data: str = "photos"
     parts["evaluation"] = builder.build("evaluation", [recipe, tag], model=parts["stage_two"])
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(accuracy, accuracy))
     Home.open(home).registry.mend()
-    verdict = decide(metrics, find_opponent(Home.open(home), recipe, parts["evaluation"]))
+    verdict = decide(metrics, champion_to_beat(Home.open(home), recipe, parts["evaluation"]))
     document = verdict.model_dump(mode="json")
     parts["verdict"] = builder.build("verdict", document, evaluation=parts["evaluation"])
     release = _release(recipe, verdict, parts)

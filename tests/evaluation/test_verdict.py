@@ -11,7 +11,7 @@ from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, decide, write_verdict
 from thaw.tasks.home import Home
-from thaw.tasks.releases.verdict import Opponent, read_test_metrics
+from thaw.tasks.releases.verdict import ChampionMetrics, read_test_metrics
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 
 accuracies = st.floats(0, 1)
@@ -21,13 +21,13 @@ def metrics(accuracy):
     return Metrics(examples=200, accuracy=accuracy, accuracy_ci=(0, 1))
 
 
-def opponent(accuracy):
-    return Opponent(release="digits-0", **metrics(accuracy).model_dump())
+def champion_with(accuracy):
+    return ChampionMetrics(release="digits-0", **metrics(accuracy).model_dump())
 
 
 @given(candidate=accuracies, champion=accuracies)
 def test_only_a_higher_accuracy_is_better(candidate, champion):
-    verdict = decide(metrics(candidate), opponent(champion))
+    verdict = decide(metrics(candidate), champion_with(champion))
     assert (verdict.verdict == "better") == (candidate > champion)
     assert verdict.verdict != "first"
     assert "digits-0" in verdict.reason
@@ -35,7 +35,7 @@ def test_only_a_higher_accuracy_is_better(candidate, champion):
 
 @given(accuracy=accuracies)
 def test_two_models_are_never_both_better_than_each_other(accuracy):
-    assert decide(metrics(accuracy), opponent(accuracy)).verdict == "not better"
+    assert decide(metrics(accuracy), champion_with(accuracy)).verdict == "not better"
 
 
 def test_without_a_champion_the_verdict_is_first():
@@ -52,7 +52,7 @@ def test_the_step_writes_what_it_compared(tmp_path):
         return {}
 
     store = Home.open(tmp_path).store
-    step = VerdictStep(evaluation=store.build(TinyStep(document=document), evaluate), opponent=opponent(0.9))
+    step = VerdictStep(evaluation=store.build(TinyStep(document=document), evaluate), champion=champion_with(0.9))
     facts = {}
 
     def work(folder):
@@ -70,9 +70,11 @@ def test_the_step_writes_what_it_compared(tmp_path):
     }
 
 
-def test_the_key_follows_the_opponent(tmp_path):
+def test_the_key_follows_the_champion(tmp_path):
     ref = Home.open(tmp_path).store.build(TinyStep(document={}), lambda folder: {})
-    keys = {VerdictStep(evaluation=ref, opponent=other).key for other in (None, opponent(0.9), opponent(0.91))}
+    keys = {
+        VerdictStep(evaluation=ref, champion=other).key for other in (None, champion_with(0.9), champion_with(0.91))
+    }
     assert len(keys) == 3
 
 

@@ -17,7 +17,7 @@ from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.release import ReleaseInfo
-from thaw.tasks.releases.verdict import Opponent
+from thaw.tasks.releases.verdict import ChampionMetrics
 
 if TYPE_CHECKING:
     from thaw.tasks.publishing.step import PublishStep
@@ -95,14 +95,14 @@ def write_tiny_stage(folder: Path, name: str) -> None:
     write_stage(folder, model, [], stage)
 
 
-def tiny_step(home: Path, data: Path, *overrides: str, opponent: Opponent | None = None) -> "PublishStep":
+def tiny_step(home: Path, data: Path, *overrides: str, champion: ChampionMetrics | None = None) -> "PublishStep":
     """The request for a release, and all that it is made from."""
     from thaw.tasks.publishing.portable_recipe import portable_recipe
     from thaw.tasks.publishing.step import PublishStep
 
     counts = {split: dict.fromkeys(CLASSES, 10) for split in ("test", "train", "validation")}
     evaluation = build(home, "evaluation", write_evaluation, name="evaluation")
-    verdict = VerdictStep(evaluation=evaluation, opponent=opponent)
+    verdict = VerdictStep(evaluation=evaluation, champion=champion)
     recipe = load_recipe("digits", ("name=tiny", *overrides), data=data)
     return PublishStep(
         recipe=recipe.resolved,

@@ -9,7 +9,7 @@ from thaw.tasks.artifacts.step import Made, Step
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.home import Home
-from thaw.tasks.publishing.publish import find_opponent, publish
+from thaw.tasks.publishing.publish import champion_to_beat, publish
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.release import ModelInput, Release, ReleaseInfo, release_id
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
@@ -66,7 +66,7 @@ def judge(home: Path, recipe: str, tag: str, accuracy: float, edition: str = "")
     """Everything of a run but the publishing."""
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)))
     Home.open(home).registry.mend()
-    verdict = decide(metrics, find_opponent(Home.open(home), recipe, evaluation_of(recipe, tag)))
+    verdict = decide(metrics, champion_to_beat(Home.open(home), recipe, evaluation_of(recipe, tag)))
     return make_artifact(home, recipe, tag, verdict, edition)
 
 

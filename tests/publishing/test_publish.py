@@ -9,7 +9,7 @@ from tests.publishing.helpers import champion_id, damage, evaluation_of, id_of, 
 from thaw.flows.predict import predict
 from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.tasks.home import Home
-from thaw.tasks.publishing.publish import find_opponent, publish
+from thaw.tasks.publishing.publish import champion_to_beat, publish
 
 
 def test_the_first_release_becomes_champion(tmp_path):
@@ -74,13 +74,13 @@ def test_a_repeated_run_asks_for_the_same_verdict(tmp_path):
     ref = judge(tmp_path, "digits", "b", 0.9)
     publish(Home.open(tmp_path), ref)
     assert judge(tmp_path, "digits", "b", 0.9) == ref
-    opponents = [find_opponent(Home.open(tmp_path), "digits", evaluation_of("digits", tag)) for tag in ("b", "c")]
-    assert [other and other.release for other in opponents] == [id_of("digits", "a"), id_of("digits", "b")]
+    champions = [champion_to_beat(Home.open(tmp_path), "digits", evaluation_of("digits", tag)) for tag in ("b", "c")]
+    assert [other and other.release for other in champions] == [id_of("digits", "a"), id_of("digits", "b")]
 
 
-def test_asking_for_an_opponent_in_an_empty_home_creates_nothing(tmp_path):
+def test_asking_for_the_champion_in_an_empty_home_creates_nothing(tmp_path):
     home = tmp_path / "home"
-    assert find_opponent(Home.open(home), "digits", evaluation_of("digits", "a")) is None
+    assert champion_to_beat(Home.open(home), "digits", evaluation_of("digits", "a")) is None
     assert not home.exists()
 
 

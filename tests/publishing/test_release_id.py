@@ -13,14 +13,14 @@ from thaw.tasks.artifacts import step as step_module
 from thaw.tasks.home import Home
 from thaw.tasks.publishing import model_card, portable_recipe, work
 from thaw.tasks.publishing.model_card_template import TEMPLATE
-from thaw.tasks.publishing.publish import find_opponent, publish
+from thaw.tasks.publishing.publish import champion_to_beat, publish
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.releases.release import read_release
-from thaw.tasks.releases.verdict import Opponent
+from thaw.tasks.releases.verdict import ChampionMetrics
 
 KERAS_ONLY = "publish.formats=[keras]"  # the quick one
 MENDED_CARD = TEMPLATE.replace("## Limits", "## Its limits")
-OTHER = Opponent(release="tiny-000000000000", examples=30, accuracy=0.8, accuracy_ci=(0.7, 0.9))
+OTHER = ChampionMetrics(release="tiny-000000000000", examples=30, accuracy=0.8, accuracy_ci=(0.7, 0.9))
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def home(template, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def again(home: Path, *overrides: str, opponent: Opponent | None = None) -> tuple[PublishStep, Path]:
+def again(home: Path, *overrides: str, champion: ChampionMetrics | None = None) -> tuple[PublishStep, Path]:
     """Write the release once more, as after a change that its key follows, or with --refresh publish."""
-    step = tiny_step(home, home.parent / "elsewhere", KERAS_ONLY, *overrides, opponent=opponent)
+    step = tiny_step(home, home.parent / "elsewhere", KERAS_ONLY, *overrides, champion=champion)
     Home.open(home).store.forget(step.key)
     return step, Home.open(home).store.folder(make_release(home, step))
 
@@ -70,7 +70,7 @@ def test_no_clock_and_no_name_of_a_machine_is_in_it(home, template, monkeypatch)
 
 
 def test_another_verdict_is_said_in_the_files_and_so_is_another_release(home, template):
-    _, folder = again(home, opponent=OTHER)
+    _, folder = again(home, champion=OTHER)
     assert read_release(folder).id != template[1]
     assert "higher than the 0.8000 on 30 images of tiny-000000000000" in (folder / "README.md").read_text()
 
@@ -117,7 +117,7 @@ def test_a_change_of_the_code_that_writes_the_model_gives_a_new_id(home, templat
 def test_a_mended_card_reaches_the_release_that_is_in_use(home, template, monkeypatch):
     monkeypatch.setattr(model_card, "TEMPLATE", MENDED_CARD)
     evaluation = tiny_step(home, home, KERAS_ONLY).evaluation
-    step, folder = again(home, opponent=find_opponent(Home.open(home), "tiny", evaluation))
+    step, folder = again(home, champion=champion_to_beat(Home.open(home), "tiny", evaluation))
     ref = Home.open(home).store.build(step, lambda _: pytest.fail("it is there"))
     assert not step.took_effect(Home.open(home), ref)  # so that a run does not end as cached
     info = publish(Home.open(home), ref)

@@ -14,8 +14,8 @@ from thaw.tasks.artifacts.document import thaw_version
 from thaw.tasks.cleanup.collect import collect_garbage
 from thaw.tasks.cleanup.kept import Limits
 from thaw.tasks.home import Home
+from thaw.tasks.releases.champion_log import ChampionLog, LogEntry, Pointer, read_champion_log, record, write_pointer
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.history import History, LogEntry, Pointer, read_history, record, write_pointer
 from thaw.tasks.releases.release import recipe_of
 
 A, B = id_of("digits", "a"), id_of("digits", "b")
@@ -159,7 +159,7 @@ def test_a_full_disk_in_the_middle_of_a_line_leaves_the_log_as_it_was(tmp_path, 
             record(tmp_path, entry(2, B, A))
     assert (tmp_path / "log.jsonl").read_bytes() == before
     record(tmp_path, entry(2, B, A))
-    assert read_history(tmp_path).entries == [entry(1, A, None), entry(2, B, A)]
+    assert read_champion_log(tmp_path).entries == [entry(1, A, None), entry(2, B, A)]
 
 
 def test_rolling_back_counts_only_changes_of_the_same_recipe(tmp_path):
@@ -167,9 +167,9 @@ def test_rolling_back_counts_only_changes_of_the_same_recipe(tmp_path):
     other = {"recipe": "cats", "release": CAT, "previous": None, "sequence": 2}
     record(tmp_path, entry().model_copy(update=other))
     record(tmp_path, entry(3, B, A))
-    history = read_history(tmp_path)
-    assert history.before("digits", B, lambda _: True) == A
-    assert history.before("cats", CAT, lambda _: True) is None
+    log = read_champion_log(tmp_path)
+    assert log.before("digits", B, lambda _: True) == A
+    assert log.before("cats", CAT, lambda _: True) is None
 
 
 @given(
@@ -181,30 +181,30 @@ def test_rolling_back_counts_only_changes_of_the_same_recipe(tmp_path):
 )
 def test_a_rollback_never_leads_to_the_champion_itself_or_to_what_is_gone(changes, visible):
     entries = [entry(number, release, None, action) for number, (action, release) in enumerate(changes, start=1)]
-    history = read_history_of(entries)
+    log = log_of(entries)
     champion = changes[-1][1] if changes else FOUR[0]
-    before = history.before("digits", champion, lambda release: release in visible)
+    before = log.before("digits", champion, lambda release: release in visible)
     assert before is None or (before in visible and before != champion)
     assert before in {release for _, release in changes} | {None}
 
 
-@given(log=st.integers(1, 9), pointed=st.integers(1, 9))
-def test_the_later_of_log_and_pointer_names_the_champion(log, pointed):
-    history = read_history_of([entry(log, A, None)], Pointer(release=B, sequence=pointed, thaw="0"))
-    champion = history.champion("digits", lambda _: True)
-    assert champion.release == (B if pointed > log else A)
-    assert history.next_sequence == max(log, pointed) + 1
+@given(logged=st.integers(1, 9), pointed=st.integers(1, 9))
+def test_the_later_of_log_and_pointer_names_the_champion(logged, pointed):
+    log = log_of([entry(logged, A, None)], Pointer(release=B, sequence=pointed, thaw="0"))
+    champion = log.champion("digits", lambda _: True)
+    assert champion.release == (B if pointed > logged else A)
+    assert log.next_sequence == max(logged, pointed) + 1
 
 
-def read_history_of(entries, pointer=None):
+def log_of(entries, pointer=None):
     pointers = {"digits": pointer} if pointer else {}
-    return History(entries=entries, pointers=pointers)
+    return ChampionLog(entries=entries, pointers=pointers)
 
 
 def test_pointers_of_several_recipes_stand_side_by_side(tmp_path):
     for recipe in ("digits", "cats_dogs"):
         write_pointer(tmp_path, recipe, Pointer(release=id_of(recipe, "a"), sequence=1, thaw="0"))
-    assert read_history(tmp_path).recipes == ["cats_dogs", "digits"]
+    assert read_champion_log(tmp_path).recipes == ["cats_dogs", "digits"]
 
 
 # --- names are checked wherever they were read

@@ -106,7 +106,7 @@ class LogEntry(Document):
         return Pointer(release=self.release, sequence=self.sequence, thaw=self.thaw)
 
 
-class History(BaseModel):
+class ChampionLog(BaseModel):
     """The log and the pointers, as they were read at one moment.
 
     Attributes:
@@ -178,7 +178,7 @@ class History(BaseModel):
         return sorted((entry for entry in self.entries if entry.recipe == recipe), key=lambda entry: entry.sequence)
 
 
-def read_history(releases: Path) -> History:
+def read_champion_log(releases: Path) -> ChampionLog:
     """Read the log and the pointers below the folder of all releases, which need not exist.
 
     What is damaged is left out, and named.
@@ -200,7 +200,7 @@ def read_history(releases: Path) -> History:
             damaged.append(path.stem)
         else:
             pointers[path.stem] = pointer
-    return History(
+    return ChampionLog(
         entries=[entry for _, entry in parsed if entry is not None],
         # What follows the last line break is empty, or torn.
         damaged_lines=[number for number, entry in parsed[:-1] if entry is None],
