@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from tests.docs.markdown import PAGES, ROOT, Command, Section, blocks, code_in, commands, links, sections
 from thaw.flows.cli import app
+from thaw.flows.graph import GRAPH
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.loading import load_recipe, parse_recipe, shipped_recipes
 from thaw.pipeline_config.schema import BACKBONES, Recipe
@@ -132,6 +133,29 @@ def test_every_backbone_is_in_the_table() -> None:
 def test_every_link_leads_to_a_file(page: Path) -> None:
     missing = [link for link in links(page) if not (page.parent / link.partition("#")[0]).is_file()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_the_code_that_is_named_exists(page: Path) -> None:
+    named = re.findall(r"`((?:flows|tasks|pipeline_config|tests|benchmarks)/[\w/.]+)`", page.read_text("utf-8"))
+    assert [name for name in named if not (ROOT / name).exists() and "sharpness" not in name] == []  # an example
+
+
+def test_no_addition_touches_more_than_four_files() -> None:
+    rows = [row for section in sections(ROOT / "docs" / "contributing.md") for row in section.rows]
+    assert len(rows) == 10
+    assert [row["addition"] for row in rows if len(row["files"].split(";")) > 4] == []
+
+
+def test_the_tasks_that_the_pages_list_are_those_of_the_run() -> None:
+    names = [node.name for node in GRAPH]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    tables = re.findall(r"(?m)^task .*\n((?:[a-z_]+ +(?:completed|cached|would run).*\n)+)", readme)
+    assert len(tables) == 3
+    for table in tables:
+        listed = [line.split()[0] for line in table.splitlines()]
+        assert listed == [name for name in names if name in listed]
+        assert set(names) - set(listed) <= {"features_one", "features_two"}
 
 
 def shown_commands() -> list[tuple[str, Command]]:
