@@ -58,7 +58,8 @@ def test_what_names_no_single_release_is_refused(home, release, recipe, words):
 
 def test_where_one_recipe_has_a_champion_none_need_be_named(tmp_path, monkeypatch):
     run(tmp_path, "digits", "a", 0.7)
-    monkeypatch.setattr(module, "run_in_child", lambda _, request, **options: {"predictions": [{"release": "x"}]})
+    made = without_cost({"predictions": [{"release": "x"}]})
+    monkeypatch.setattr(module, "run_in_child", lambda *request, **options: made)
     assert chosen(tmp_path) == "x"
     with pytest.raises(RequestError, match="found: none"):
         chosen(tmp_path / "empty")
