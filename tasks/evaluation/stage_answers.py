@@ -54,7 +54,7 @@ def answer(work: StageAnswersWork, reporter: Reporter) -> dict[str, Any]:
             write_table(table, work.folder / table_name(name))
             facts[name] = _summary(table)
             words = name.replace("_", " ")
-            reporter.log(f"{words}, {images_as.resolution} pixels: test accuracy {facts[name]['accuracy']:.4f}")
+            reporter.log(f"{words}, {images_as.fit.resolution} pixels: test accuracy {facts[name]['accuracy']:.4f}")
     return facts
 
 

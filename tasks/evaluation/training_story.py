@@ -23,7 +23,7 @@ def summarize(facts: StageFacts, settings: StageConfig) -> StageSummary:
     """
     return StageSummary(
         name=facts.name.replace("_", " "),
-        resolution=facts.resolution,
+        resolution=facts.fit.resolution,
         trained=describe(settings.train),
         trainable_parameters=facts.trainable_parameters,
         parameters=facts.parameters,

@@ -143,7 +143,7 @@ def _stage_cost(store: ArtifactStore, stage: ArtifactRef, training_images: int) 
     facts = store.facts(stage)
     seconds = facts["training_seconds"] + facts["feature_seconds"]
     return StageCost(
-        resolution=facts["resolution"],
+        resolution=facts["fit"]["resolution"],
         epochs=facts["epochs"],
         seconds=seconds,
         images_per_second=facts["epochs"] * training_images / seconds,

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.training.state import EpochRow
 
@@ -44,8 +45,7 @@ class StageFacts(BaseModel):
     Attributes:
         name: The stage's name.
         backbone: Name of the backbone.
-        resolution: Height and width of the images, in pixels.
-        center_crop: Share of the shorter side that evaluation cuts out; None where the whole image is squeezed.
+        fit: How images are brought to the model's size.
         classes: Class names, in the order of the model's outputs.
         epochs: Epochs that were run.
         kept_epoch: The epoch whose weights these are; 0 is the state before the first step.
@@ -62,8 +62,7 @@ class StageFacts(BaseModel):
 
     name: str
     backbone: str
-    resolution: int
-    center_crop: float | None
+    fit: Fit
     classes: list[str]
     epochs: int
     kept_epoch: int

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from tests.publishing.helpers import assert_consistent
 from thaw.flows.result import ReleaseReport, RunResult, TaskReport, recall, remember
+from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of, read_manifest
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
@@ -16,7 +17,7 @@ from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.publishing.publish import find_opponent, publish
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.registry import Registry
-from thaw.tasks.releases.release import ModelInput, Release
+from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
 
@@ -120,7 +121,7 @@ def _release(recipe: str, verdict: Verdict, parts: dict[str, ArtifactRef]) -> Re
         compared_with=verdict.champion.release if verdict.champion else None,
         evaluation=parts["evaluation"].digest,
         classes=["cat", "dog"],
-        input=ModelInput(resolution=16, center_crop=None),
+        input=Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None),
         test=verdict.candidate,
         made_from={name: ref.model_dump() for name, ref in parts.items()},
         libraries={},

@@ -164,3 +164,17 @@ def test_views_beyond_the_stages_own_settings_change_no_key_of_it(data: Path, tm
     with_features, without = (steps.stage_one_step(recipe, tmp_path, records, each).key for each in (features, None))
     zero = recipe_of(data, stage_one=stage(epochs=2, feature_views=0))
     assert with_features != without == steps.stage_one_step(zero, tmp_path, records).key
+
+
+def test_the_backbones_own_resolution_is_the_same_whether_it_is_written_out_or_not(data: Path, tmp_path: Path) -> None:
+    frozen = {"train": "head", "feature_views": 2, "epochs": 2}
+    left_out, written = ({"stage_one": stage(**frozen, resolution=size)} for size in (None, 32))
+    recipes = [recipe_of(data, **one, stage_two=stage(**frozen, resolution=32)) for one in (left_out, written)]
+    records = build_records(tmp_path, recipes[0])
+    assert all(steps.one_pass_does(recipe) for recipe in recipes)
+    keys = [
+        (steps.stage_one_step(recipe, tmp_path, records, features).key, features and features.key)
+        for recipe in recipes
+        for features in (None, steps.features_one_step(recipe, tmp_path, records))
+    ]
+    assert keys[:2] == keys[2:]

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
+from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
@@ -10,7 +11,7 @@ from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.publishing.publish import find_opponent, publish
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.registry import Registry
-from thaw.tasks.releases.release import ModelInput, Release, ReleaseInfo, release_id
+from thaw.tasks.releases.release import Release, ReleaseInfo, release_id
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
 
@@ -40,7 +41,7 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict, edition: 
         compared_with=verdict.champion.release if verdict.champion else None,
         evaluation=evaluation_of(recipe, tag).digest,
         classes=["cat", "dog"],
-        input=ModelInput(resolution=16, center_crop=None),
+        input=Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None),
         test=verdict.candidate,
         made_from={},
         libraries={},

@@ -46,7 +46,7 @@ def find_frozen(model: keras.Model, tap: Tap, backbone_name: str) -> Frozen | No
     Args:
         model: The classifier that the stage starts from.
         tap: Says what the stage thaws.
-        backbone_name: A key of `BACKBONES`.
+        backbone_name: A key of `NETWORKS`.
 
     Returns:
         The place; None where no single tensor comes before all that is thawed.

@@ -50,7 +50,7 @@ class FeaturesStep(Step):
         deterministic: The recipe's `deterministic`.
         precision: The recipe's `precision`.
         devices: The recipe's `devices`.
-        resolution: The stage's, in pixels; None for the backbone's own.
+        resolution: The stage's, in pixels.
         augment: The stage's, resolved.
         taps: One for each stage that is to use it.
     """
@@ -69,7 +69,7 @@ class FeaturesStep(Step):
     deterministic: bool
     precision: Precision
     devices: Devices
-    resolution: int | None
+    resolution: int
     augment: list[Augmentation]
     taps: list[Tap]
 
@@ -114,7 +114,7 @@ def features_of(stage: TrainStep, taps: Sequence[Tap]) -> FeaturesStep:
         deterministic=stage.deterministic,
         precision=stage.precision,
         devices=stage.devices,
-        resolution=stage.stage.resolution,
+        resolution=stage.stage.fit.resolution,
         augment=stage.stage.augment or [],
         taps=list(taps),
     )

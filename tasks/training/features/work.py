@@ -12,12 +12,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from thaw.pipeline_config.errors import TrainingError
+from thaw.pipeline_config.preprocessing import fit_of
 from thaw.tasks.artifacts.atomic import writing
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
-from thaw.tasks.training.backbones import BACKBONES
 from thaw.tasks.training.devices import computing_in
 from thaw.tasks.training.features.choice import Cost, pays
 from thaw.tasks.training.features.files import (
@@ -33,7 +33,6 @@ from thaw.tasks.training.features.files import (
 )
 from thaw.tasks.training.features.prefix import Compute, Frozen, find_frozen, join
 from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork, Tap
-from thaw.tasks.training.images import find_center_crop
 from thaw.tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, prepared_ahead, stage_salt
 from thaw.tasks.training.start import build_start, prepare_process
 
@@ -74,8 +73,7 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> dict[str, Any]:
         strategy.scope(),
         computing_in(step.precision),
     ):
-        resolution = step.resolution or BACKBONES[step.model.backbone].resolution
-        model = build_start(step, store, classes=len(train.classes), resolution=resolution)
+        model = build_start(step, store, classes=len(train.classes), resolution=step.resolution)
         found = {tap.stage: find_frozen(model, tap, step.model.backbone) for tap in step.taps}
         decided = {tap.stage: _decide(tap, found[tap.stage], train.examples) for tap in step.taps}
         kept = [frozen for frozen in found.values() if frozen is not None and decided[frozen.tap.stage].views]
@@ -85,7 +83,7 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> dict[str, Any]:
             for tap in decided.values():
                 reporter.log(tap.decision)
             if kept:
-                writer = _Writer(work, resolution, train, validation, kept, reporter)
+                writer = _Writer(work, train, validation, kept, reporter)
                 decided |= writer.write(Compute(join(model, kept)), decided)
         else:
             reporter.warn(_word_for_lack_of_room(step, needed, free))
@@ -131,7 +129,6 @@ class _Writer:
     """Runs all images through the frozen layers, and writes what comes out."""
 
     work: FeaturesWork
-    resolution: int
     train: SplitReader
     validation: SplitReader
     frozen: Sequence[Frozen]
@@ -163,10 +160,8 @@ class _Writer:
         total = self.train.examples * views + self.validation.examples
         progress = ProgressCounter(self.reporter, total, "views through the frozen layers")
         self._write_split("train", self._training_views(views), compute, taps, views, progress)
-        crop = find_center_crop(self.work.step.augment)
-        batches = evaluation_batches(
-            self.validation, resolution=self.resolution, center_crop=crop, batch_size=IMAGES_AT_A_TIME
-        )
+        how = fit_of(self.work.step.resolution, self.work.step.augment)
+        batches = evaluation_batches(self.validation, how, batch_size=IMAGES_AT_A_TIME)
         self._write_split("validation", ((i, y) for i, y, _ in batches), compute, taps, 1, progress)
 
     def _training_views(self, views: int) -> tf.data.Dataset:
@@ -176,10 +171,10 @@ class _Writer:
         def example(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             encoded, label, _ = reader.tensor_example(index)
             seeds = [epoch_seed(step.seed, stage_salt(step.name), tf.constant(view, tf.int64)) for view in range(views)]
-            return augmented(encoded, index, seeds, self.resolution, step.augment), label
+            return augmented(encoded, index, seeds, step.resolution, step.augment), label
 
         def flatten(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.reshape(images, [-1, self.resolution, self.resolution, 3]), labels
+            return tf.reshape(images, [-1, self.work.step.resolution, self.work.step.resolution, 3]), labels
 
         batch_size = max(IMAGES_AT_A_TIME // views, 1)
         examples = tf.data.Dataset.range(reader.examples).map(example, tf.data.AUTOTUNE, deterministic=True)
