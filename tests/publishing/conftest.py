@@ -168,7 +168,7 @@ def photos(tmp_path_factory) -> dict[str, Path]:
     ]:
         coarse = Image.fromarray(random.integers(0, brightest + 1, (5, 5, 3), dtype=np.uint8))
         paths[name] = folder / name
-        options = {"exif": turned} if name == "photo.jpg" else {}
+        options: dict[str, Any] = {"exif": turned} if name == "photo.jpg" else {}
         coarse.resize(size, Image.Resampling.BICUBIC).save(paths[name], **options)
     return paths
 
