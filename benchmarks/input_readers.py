@@ -31,7 +31,6 @@ from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.home import Home
 from thaw.tasks.records.read import SplitReader
-from thaw.tasks.training.backbones import BACKBONES
 from thaw.tasks.training.pipeline import stage_salt, training_batches
 
 if TYPE_CHECKING:  # it imports Keras, which not every one of the processes needs
@@ -97,11 +96,11 @@ def train_split(place: Path) -> SplitReader:
     return SplitReader(Home.open(place / "home").store.verified(ref), "train")
 
 
-def batches_of_records(reader: SplitReader, stage: StageConfig, resolution: int, epochs: int) -> Batches:
+def batches_of_records(reader: SplitReader, stage: StageConfig, epochs: int) -> Batches:
     # As training does: with what it asks of TensorFlow, and its own function.
     tf.config.experimental.enable_op_determinism()
     stage = stage.model_copy(update={"epochs": epochs})
-    batches: Batches = training_batches(reader, stage, seed=0, salt=stage_salt("stage_one"), resolution=resolution)
+    batches: Batches = training_batches(reader, stage, seed=0, salt=stage_salt("stage_one"))
     return batches
 
 
@@ -171,9 +170,8 @@ def measure_waiting(recipe: Recipe, place: Path, steps_to_time: int) -> dict[str
     tf.config.experimental.enable_op_determinism()
     found, reader = {}, train_split(place)
     for name, stage in (("stage_one", recipe.resolved.stage_one), ("stage_two", recipe.resolved.stage_two)):
-        resolution = resolution_of(recipe, stage)
-        make_batches = functools.partial(endless, reader, stage, resolution)
-        train, forward = make_steps(recipe, stage, resolution, len(reader.classes))
+        make_batches = functools.partial(endless, reader, stage)
+        train, forward = make_steps(recipe, stage, stage.fit.resolution, len(reader.classes))
         found[name] = time_steps(train, make_batches, steps_to_time)
         if forward is not None:
             found[f"frozen layers of {name}"] = time_steps(forward, make_batches, steps_to_time)
@@ -210,8 +208,8 @@ def make_train_step(recipe: Recipe, stage: StageConfig, thawed: "Thawed") -> Cal
     return lambda images, labels: train(images, labels, rate, number)
 
 
-def endless(reader: SplitReader, stage: StageConfig, resolution: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    return iter(batches_of_records(reader, stage, resolution, epochs=10**6))
+def endless(reader: SplitReader, stage: StageConfig) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    return iter(batches_of_records(reader, stage, epochs=10**6))
 
 
 def time_steps(work: Callable[..., Any], make_batches: Callable[[], Iterator[Any]], steps: int) -> dict[str, float]:
@@ -248,10 +246,6 @@ def time_steps(work: Callable[..., Any], make_batches: Callable[[], Iterator[Any
     return {"alone": alone / steps, "with_reading": together / steps, "share_waiting": waited / together}
 
 
-def resolution_of(recipe: Recipe, stage: StageConfig) -> int:
-    return stage.resolution or BACKBONES[recipe.model.backbone].resolution
-
-
 def main(
     kind: Kind,
     place: Annotated[Path, typer.Option(help="The folder that `prepare` fills.")],
@@ -269,9 +263,9 @@ def main(
         print(json.dumps(measure_waiting(loaded, place, steps_to_time)))
         return
     stage, reader = loaded.resolved.stage_one, train_split(place)
-    resolution = resolution_of(loaded, stage)
+    resolution = stage.fit.resolution
     batches = {
-        Kind.RECORDS: lambda: batches_of_records(reader, stage, resolution, EPOCHS),
+        Kind.RECORDS: lambda: batches_of_records(reader, stage, EPOCHS),
         Kind.DIRECTORY: lambda: batches_of_directory(place, stage, resolution),
         Kind.TFDS: lambda: batches_of_tfds(place, stage, resolution),
     }[kind]()

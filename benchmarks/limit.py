@@ -20,7 +20,7 @@ import tensorflow as tf
 import typer
 from thaw.flows.steps import one_pass_does
 
-from benchmarks.input_readers import make_train_step, resolution_of
+from benchmarks.input_readers import make_train_step
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import StageConfig
@@ -98,7 +98,7 @@ def measure_limit(recipe: Recipe, train: int, validation: int) -> dict[str, Any]
     rates: dict[str, float] = {}
     stages = {"stage_one": recipe.resolved.stage_one, "stage_two": recipe.resolved.stage_two}
     for name, taps in passes(recipe, train):
-        resolution = resolution_of(recipe, stages[taps[0].stage])
+        resolution = stages[taps[0].stage].fit.resolution
         model = build(recipe, resolution)
         found = [find_frozen(model, tap, recipe.model.backbone) for tap in taps]
         frozen: list[Frozen] = [each for each in found if each is not None and each.multiplications]
@@ -108,7 +108,7 @@ def measure_limit(recipe: Recipe, train: int, validation: int) -> dict[str, Any]
             views = max(each.tap.views for each in frozen)
             seconds[name] = (train * views + validation) / rates[name]
     for name, stage in stages.items():
-        thawed = thaw(build(recipe, resolution_of(recipe, stage)), stage, recipe.model.backbone)
+        thawed = thaw(build(recipe, stage.fit.resolution), stage, recipe.model.backbone)
         of_stage = stage_rates(recipe, stage, Thawed(None, thawed.suffix, thawed.variables, []))
         rates |= {f"{name}, {part}": rate for part, rate in of_stage.items()}
         seconds[f"layers that learn in {name}"] = (

@@ -134,7 +134,7 @@ def one_pass_does(recipe: Recipe) -> bool:
     It does if stage one leaves the backbone as it was, and both stages learn from views of the same pictures.
     """
     one, two = recipe.resolved.stage_one, recipe.resolved.stage_two
-    same_pictures = (one.resolution, one.augment) == (two.resolution, two.augment)
+    same_pictures = (one.fit, one.augment) == (two.fit, two.augment)
     return one.train == "head" and same_pictures and min(possible_views(one), possible_views(two)) > 0
 
 

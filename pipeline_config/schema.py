@@ -1,5 +1,6 @@
 """The recipe as strict pydantic models: every key of it, its type, its default, and its unit."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
@@ -8,23 +9,11 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from thaw.pipeline_config.augment_schema import Augmentations
+from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
+from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.stage_schema import StageConfig, StageStart
 from thaw.pipeline_config.strict import Strict, nearest
-
-BACKBONES = (
-    "SmallCNN",
-    "MobileNetV2",
-    "ResNet50V2",
-    "EfficientNetB0",
-    "EfficientNetB1",
-    "EfficientNetB2",
-    "EfficientNetB3",
-    "EfficientNetB4",
-    "EfficientNetB5",
-    "EfficientNetB6",
-    "EfficientNetB7",
-)
 
 
 class ModelConfig(Strict):
@@ -56,10 +45,13 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _check_backbone_has_all(self) -> Self:
-        if self.drop_connect_rate is not None and not self.backbone.startswith("EfficientNet"):
+        facts = BACKBONES[self.backbone]
+        if self.drop_connect_rate is not None and not facts.has_drop_connect:
             raise ValueError(f"drop_connect_rate is for EfficientNets. {self.backbone} has none; leave it out.")
-        if self.backbone == "SmallCNN" and self.weights == "imagenet":
-            raise ValueError("SmallCNN has no ImageNet weights. Use weights: null or the path of a weights file.")
+        if self.weights == "imagenet" and not facts.has_imagenet_weights:
+            raise ValueError(
+                f"{self.backbone} has no ImageNet weights. Use weights: null or the path of a weights file."
+            )
         return self
 
 
@@ -189,9 +181,12 @@ class Recipe(Strict):
             ValueError: A stage sets something that the model does not have.
         """
         start_one = StageStart(
-            random_backbone=self.model.weights is None, random_head=True, head_batch_norm=self.model.head_batch_norm
+            random_backbone=self.model.weights is None,
+            random_head=True,
+            head_batch_norm=self.model.head_batch_norm,
+            resolution=BACKBONES[self.model.backbone].resolution,
         )
-        start_two = StageStart(random_backbone=False, random_head=False, head_batch_norm=self.model.head_batch_norm)
+        start_two = replace(start_one, random_backbone=False, random_head=False)
         starts = {"stage_one": start_one, "stage_two": start_two}
         stages = {name: getattr(self, name).resolve(self.augment, start, name) for name, start in starts.items()}
         return self.model_copy(update=stages)
@@ -199,3 +194,9 @@ class Recipe(Strict):
     def as_written(self) -> dict[str, Any]:
         """The recipe as a JSON document, without what was left to the defaults."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What a release of this recipe does with an image: the model that is released is stage two's."""
+        fit = self.resolved.stage_two.fit
+        return Preprocessing(max_pixels=self.dataset.max_pixels, max_side=self.records.max_side, **dict(fit))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from thaw.pipeline_config.augment_schema import Augmentation, Augmentations, CenterCrop
+from thaw.pipeline_config.preprocessing import Fit, fit_of
 from thaw.pipeline_config.strict import Strict, nearest
 
 BatchNormMode = Literal["frozen", "affine", "statistics", "train"]
@@ -134,11 +135,13 @@ class StageStart:
         random_backbone: Whether the backbone's weights are random, rather than pretrained or trained by stage one.
         random_head: Whether the weights after the backbone are random.
         head_batch_norm: Whether there is a BatchNormalization after the backbone.
+        resolution: The backbone's own, in pixels.
     """
 
     random_backbone: bool
     random_head: bool
     head_batch_norm: bool
+    resolution: int
 
 
 class StageConfig(Strict):
@@ -196,13 +199,7 @@ class StageConfig(Strict):
     def resolve(self, augment: Sequence[Augmentation], start: StageStart, name: str) -> "StageConfig":
         """Fill in what the stage takes from the rest of the recipe, so that it depends on nothing else.
 
-        Args:
-            augment: The recipe's own list, used where the stage has none.
-            start: What the stage starts from.
-            name: The stage's, for messages.
-
-        Returns:
-            The same stage with all defaults stated that depend on the rest of the recipe.
+        `augment` is the recipe's own list, used where the stage has none; `name` is the stage's, for messages.
 
         Raises:
             ValueError: The stage sets something that the model does not have.
@@ -213,12 +210,20 @@ class StageConfig(Strict):
         head_mode = self.head_batch_norm or ("train" if start.random_head else batch_norm)
         return self.model_copy(
             update={
+                "resolution": self.resolution or start.resolution,
                 "batch_norm": batch_norm,
                 "head_batch_norm": head_mode if start.head_batch_norm else None,
                 "augment": self._with_center_crop(list(augment) if self.augment is None else self.augment, name),
                 "resize_ratio": None,  # it is a center_crop now
             }
         )
+
+    @property
+    def fit(self) -> Fit:
+        """How an image is brought to the model's size where nothing is drawn at random. Of a resolved stage."""
+        if self.resolution is None:
+            raise ValueError("a stage has a resolution once it is part of a recipe")
+        return fit_of(self.resolution, self.augment or [])
 
     def _with_center_crop(self, augment: list[Augmentation], name: str) -> list[Augmentation]:
         names = {operation.name for operation in augment}

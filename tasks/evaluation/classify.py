@@ -5,7 +5,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from thaw.pipeline_config.augment_schema import CenterCrop
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.pipeline import evaluation_batches
@@ -27,10 +26,9 @@ def classify(
     Returns:
         Labels, int32 (images,), and probabilities, float32 (images, classes).
     """
-    crop = None if stage.center_crop is None else CenterCrop(name="center_crop", fraction=stage.center_crop)
-    batches = evaluation_batches(reader, resolution=stage.resolution, center_crop=crop, batch_size=batch_size)
+    batches = evaluation_batches(reader, stage.fit, batch_size=batch_size)
     # One graph for all batches: the signature leaves their size open, and the last one is smaller.
-    images_type = tf.TensorSpec((None, stage.resolution, stage.resolution, 3), tf.float32)
+    images_type = tf.TensorSpec((None, stage.fit.resolution, stage.fit.resolution, 3), tf.float32)
     answer = tf.function(lambda images: model(images, training=False), input_signature=[images_type])
     labels = np.empty(reader.examples, np.int32)
     probabilities = np.empty((reader.examples, len(stage.classes)), np.float32)

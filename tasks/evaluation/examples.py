@@ -9,9 +9,9 @@ import tensorflow as tf
 from PIL import Image
 
 from thaw.pipeline_config.augment_schema import Augmentation
+from thaw.tasks.pictures.decoding import decode_upright
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.augmentation import prepare_training_image
-from thaw.tasks.training.images import decode
 
 LONGEST_SIDE = 320  # pixels; more would not show at the size of the pictures
 AUGMENTED = 9
@@ -59,7 +59,7 @@ def thumbnail(encoded: bytes) -> npt.NDArray[np.uint8]:
     Returns:
         uint8 (height, width, 3); a large image is made smaller, its shape kept.
     """
-    image = Image.fromarray(decode(tf.constant(encoded)).numpy())
+    image = Image.fromarray(decode_upright(tf.constant(encoded)).numpy())
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     return np.asarray(image)
 
@@ -78,7 +78,7 @@ def augmentations(
     Returns:
         Nine images, uint8 (resolution, resolution, 3).
     """
-    image = decode(tf.constant(encoded))
+    image = decode_upright(tf.constant(encoded))
     versions = [
         prepare_training_image(image, tf.constant([seed, number], tf.int32), resolution, operations)
         for number in range(AUGMENTED)

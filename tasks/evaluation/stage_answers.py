@@ -48,7 +48,7 @@ def answer(work: StageAnswersWork, reporter: Reporter) -> StageAnswersFacts:
             write_table(table, work.folder / table_name(name))
             answers[name] = _summary(table)
             words = name.replace("_", " ")
-            reporter.log(f"{words}, {images_as.resolution} pixels: test accuracy {answers[name].accuracy:.4f}")
+            reporter.log(f"{words}, {images_as.fit.resolution} pixels: test accuracy {answers[name].accuracy:.4f}")
     return StageAnswersFacts(answers=answers)
 
 

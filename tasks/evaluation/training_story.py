@@ -15,7 +15,7 @@ def summarize_stage(facts: StageFacts, settings: StageConfig) -> StageSummary:
     """Bring together what happened in a stage, and what was asked for."""
     return StageSummary(
         name=facts.name.replace("_", " "),
-        resolution=facts.resolution,
+        resolution=facts.fit.resolution,
         trained=describe(settings.train),
         trainable_parameters=facts.trainable_parameters,
         parameters=facts.parameters,

@@ -45,7 +45,7 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
         pictures = work.folder / "pictures"
         pictures.mkdir()
         gallery = Gallery(folder=pictures, classes=test_split.classes, seed=step.seed)
-        gallery.draw_training(train_split, facts[0].resolution, step.stage_one_settings.augment or [])
+        gallery.draw_training(train_split, facts[0].fit.resolution, step.stage_one_settings.augment or [])
         gallery.draw_history(history, [fact.kept_epoch for fact in facts])
         gallery.draw_metrics(metrics["test"])
         gallery.draw_test(test_split, table)

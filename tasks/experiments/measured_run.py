@@ -129,7 +129,7 @@ def _stage_cost(store: ArtifactStore, stage: TrainedStage, facts: StageFacts) ->
     features = store.cost(stage.features_key) if stage.features_key and facts.feature_views else None
     seconds = cost.seconds + (0.0 if features is None else features.seconds)
     return StageCost(
-        resolution=facts.resolution,
+        resolution=facts.fit.resolution,
         epochs=facts.epochs,
         seconds=seconds,
         images_per_second=facts.epochs * facts.training_images / seconds if seconds else 0.0,

@@ -11,9 +11,9 @@ from typing import TypeVar
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.dataset import UnreadableImage
-from thaw.tasks.ingest.images import BadImageError, ImageFacts, inspect
 from thaw.tasks.ingest.sources.base import ImageSource, RawExample
 from thaw.tasks.pace import ProgressCounter
+from thaw.tasks.pictures.files import BadImageError, ImageFacts, inspect
 from thaw.tasks.process import Reporter
 
 _LISTED_BAD_IMAGES = 20  # more would hide the rest of a log; dataset.json has them all
@@ -65,7 +65,7 @@ def scan_images(
     def look(example: RawExample) -> ScannedImage | UnreadableImage:
         return _look(example, max_pixels)
 
-    with ThreadPoolExecutor(workers) as threads:  # Pillow decodes, and hashlib hashes, while other threads run
+    with ThreadPoolExecutor(workers) as threads:  # decoders work, and hashlib hashes, while other threads run
         for seen in map_in_order(threads, look, source.examples(), window=workers * _WINDOW_PER_WORKER):
             if isinstance(seen, ScannedImage):
                 readable.append(seen)

@@ -26,7 +26,8 @@ class IngestStep(Step):
     kind: ClassVar[str] = "dataset"
     work: ClassVar[str] = "thaw.tasks.ingest.work:ingest"
     facts: ClassVar[type[Facts]] = DatasetFacts
-    libraries: ClassVar[tuple[str, ...]] = ("pillow", "pyarrow", "scikit-learn")
+    libraries: ClassVar[tuple[str, ...]] = ("pillow", "pyarrow", "scikit-learn", "tensorflow")
+    shares_process: ClassVar[bool] = True
 
     dataset: DatasetConfig
     seed: int

@@ -71,7 +71,7 @@ the whole recipe.
 | stage | resolution | what learns | epochs | kept epoch | optimizer | validation accuracy before | after |
 |---|---|---|---|---|---|---|---|
 {% for stage in stages -%}
-| {{ stage.name }} | {{ stage.resolution }} px | {{ stage.trained | md }} | {{ stage.epochs }} | \
+| {{ stage.name }} | {{ stage.fit.resolution }} px | {{ stage.trained | md }} | {{ stage.epochs }} | \
 {{ stage.kept_epoch }} | {{ stage.optimizer }} | {{ number(stage.before) }} | {{ number(stage.after) }} |
 {% endfor %}
 ## What it was made from

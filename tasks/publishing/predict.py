@@ -1,22 +1,26 @@
 """Classify image files with a release. Runs in a child process, because it loads TensorFlow."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
 
-from thaw.pipeline_config.dataset_schema import DatasetConfig
 from thaw.pipeline_config.errors import DatasetError
-from thaw.tasks.ingest.images import BadImageError, inspect, normalise
+from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.tasks.pictures.files import BadImageError, canonical, inspect, readable
 from thaw.tasks.process import Reporter
-from thaw.tasks.publishing.formats.base import ModelContext
+from thaw.tasks.publishing.formats.base import ModelContext, Scorer
 from thaw.tasks.publishing.formats.members import load_first
 from thaw.tasks.publishing.predict_request import PredictWork
 from thaw.tasks.releases.checksums import verify_checksums
 from thaw.tasks.releases.release import read_release
 
+Result = TypeVar("Result")
+
 _BATCH_SIZE = 32  # images decoded at once: 50 megapixels each at the most
-_MAX_PIXELS: int = DatasetConfig.model_fields["max_pixels"].default
 
 
 def predict(work: PredictWork, report: Reporter) -> dict[str, Any]:
@@ -37,7 +41,7 @@ def predict(work: PredictWork, report: Reporter) -> dict[str, Any]:
     predictions: list[dict[str, Any]] = []
     for start in range(0, len(work.paths), _BATCH_SIZE):
         paths = work.paths[start : start + _BATCH_SIZE]
-        probabilities = score([_read_image(path) for path in paths])
+        probabilities = _score(score, paths, release.input)
         for path, row in zip(paths, probabilities.tolist(), strict=True):
             best = int(np.argmax(row))
             predictions.append(
@@ -52,11 +56,25 @@ def predict(work: PredictWork, report: Reporter) -> dict[str, Any]:
     return {"predictions": predictions}
 
 
-def _read_image(path: Path) -> bytes:
+def _score(score: Scorer, paths: Sequence[Path], how: Preprocessing) -> NDArray[np.float32]:
+    images = [_used(path, lambda encoded: _for_model(encoded, how)) for path in paths]
     try:
-        encoded = path.read_bytes()
-        inspect(encoded, _MAX_PIXELS)
-        return normalise(encoded)
+        return score(images)
+    except tf.errors.InvalidArgumentError:  # an image that is not whole, which the batch does not name
+        for path in paths:
+            _used(path, lambda encoded: inspect(encoded, how.max_pixels))
+        raise
+
+
+def _for_model(encoded: bytes, how: Preprocessing) -> bytes:
+    image = readable(encoded, how.max_pixels)
+    # A release of an earlier thaw does not turn images, so they are turned for it.
+    return image if how.orientation == "exif" else canonical(image, None)
+
+
+def _used(path: Path, use: Callable[[bytes], Result]) -> Result:
+    try:
+        return use(path.read_bytes())
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}. Expected an image file.") from error
     except BadImageError as error:

@@ -26,7 +26,6 @@ from thaw.tasks.releases.release import (
     RECIPE_FILE_NAME,
     RELEASE_NAME,
     RESOLVED_RECIPE_FILE_NAME,
-    ModelInput,
     Release,
     release_id,
 )
@@ -97,7 +96,7 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
         compared_with=verdict.champion.release if verdict.champion else None,
         evaluation=step.evaluation.digest,
         classes=stages[-1].classes,
-        input=ModelInput(resolution=stages[-1].resolution, center_crop=stages[-1].center_crop),
+        input=step.recipe.preprocessing,
         test=read_test_metrics(folder),
         made_from=_made_from(step, store),
         libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},

@@ -14,8 +14,8 @@ from thaw.pipeline_config.dataset_schema import RecordsConfig, SplitName
 from thaw.pipeline_config.errors import ArtifactError, DatasetError
 from thaw.tasks.artifacts.manifest import file_sha256
 from thaw.tasks.ingest.dataset import DatasetImage
-from thaw.tasks.ingest.images import BadImageError, normalise, shrink
 from thaw.tasks.ingest.sources.base import ImageSource, one_line
+from thaw.tasks.pictures.files import BadImageError, canonical
 from thaw.tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
 
 _BYTES_PER_MEGABYTE = 10**6
@@ -91,7 +91,7 @@ class ShardWriter:
         if hashlib.sha256(encoded).hexdigest() != image.id:
             raise DatasetError(f"{name} changed since it was ingested. Expected the same content. Run again.")
         try:
-            return normalise(encoded) if self.config.max_side is None else shrink(encoded, self.config.max_side)
+            return canonical(encoded, self.config.max_side)
         except BadImageError as error:
             raise DatasetError(f"{name} cannot be decoded: {error}. Repair or remove it.") from error
 

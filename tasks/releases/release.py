@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, model_validator
 
 from thaw.pipeline_config.errors import PublishError
+from thaw.pipeline_config.preprocessing import Preprocessing, upgraded_input
 from thaw.pipeline_config.schema import RECIPE_NAME
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.manifest import digest_of
@@ -46,20 +47,6 @@ def _check_id(release: str) -> str:
 ReleaseId = Annotated[str, AfterValidator(_check_id)]
 
 
-class ModelInput(BaseModel):
-    """What `model.keras` expects of an image.
-
-    Attributes:
-        resolution: Height and width, in pixels.
-        center_crop: Share of the shorter side that is cut out first; None where the whole image is squeezed.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    resolution: int
-    center_crop: float | None
-
-
 class Release(Document):
     """The contents of `release.json`.
 
@@ -70,7 +57,7 @@ class Release(Document):
         compared_with: Id of the release that it was compared with.
         evaluation: Digest of the evaluation.
         classes: Class names, in the order of the model's outputs.
-        input: What the model expects.
+        input: What becomes of an image file before the model sees it.
         test: Metrics on the test split.
         made_from: Kind and digest of each artifact and source, by name.
         libraries: Versions of Python and of the libraries.
@@ -83,7 +70,7 @@ class Release(Document):
     compared_with: str | None
     evaluation: str
     classes: list[str]
-    input: ModelInput
+    input: Preprocessing
     test: TestMetrics
     made_from: dict[str, dict[str, str]]
     libraries: dict[str, str]
@@ -94,6 +81,12 @@ class Release(Document):
         if recipe_of(self.id) != self.recipe:
             raise ValueError(f"{self.id} is no release of {self.recipe}")
         return self
+
+    @classmethod
+    def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:
+        """Before forms had numbers, the input was a resolution and a crop."""
+        del form
+        return document | {"input": upgraded_input(document.get("input", {}))}
 
 
 class ReleaseInfo(TestMetrics):

@@ -18,8 +18,9 @@ from thaw.pipeline_config.augment_schema import (
     RandomTranslation,
     RandomZoom,
 )
+from thaw.pipeline_config.preprocessing import fit_of
+from thaw.tasks.pictures.decoding import decode_box, decode_upright, fit, squeeze
 from thaw.tasks.training.geometry import random_box, rotate, translate, zoom
-from thaw.tasks.training.images import decode, decode_box, find_center_crop, fit
 
 
 def load_training_images(
@@ -28,7 +29,7 @@ def load_training_images(
     """Decode one image, bring it to the model's size and augment it, once per seed. Of a random crop, decode only that.
 
     Args:
-        encoded: A JPEG, PNG, BMP or GIF (first frame) file, string ().
+        encoded: A JPEG or PNG file that is upright, string ().
         seeds: int32 (2,) each.
         resolution: Height and width of the result, in pixels.
         operations: The stage's augmentations.
@@ -38,14 +39,14 @@ def load_training_images(
     """
     found = _find_random_crop(operations)
     if found is None:
-        fitted = fit(decode(encoded), resolution, find_center_crop(operations))
+        fitted = fit(decode_upright(encoded), fit_of(resolution, operations))
         return tf.stack([augment(fitted, seed, operations) for seed in seeds])
 
     position, crop = found
 
     def cropped(seed: tf.Tensor) -> tf.Tensor:
         part = decode_box(encoded, lambda height, width: random_box(height, width, _seed_at(seed, position), crop))
-        return augment(fit(part, resolution, center_crop=None), seed, operations)
+        return augment(squeeze(part, resolution), seed, operations)
 
     return tf.stack([cropped(seed) for seed in seeds])
 
@@ -69,7 +70,7 @@ def prepare_training_image(
         position, crop = found
         fitted = random_resized_crop(image, _seed_at(seed, position), resolution, crop)
     else:
-        fitted = fit(image, resolution, find_center_crop(operations))
+        fitted = fit(image, fit_of(resolution, operations))
     return augment(fitted, seed, operations)
 
 
@@ -87,7 +88,7 @@ def random_resized_crop(image: tf.Tensor, seed: tf.Tensor, resolution: int, oper
     """
     size = tf.shape(image)
     top, left, height, width = tf.unstack(random_box(size[0], size[1], seed, operation))
-    return fit(image[top : top + height, left : left + width], resolution, center_crop=None)
+    return squeeze(image[top : top + height, left : left + width], resolution)
 
 
 def augment(image: tf.Tensor, seed: tf.Tensor, operations: Sequence[Augmentation]) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""The backbones: how each is built, the input range that it expects, its own resolution, and where its blocks begin."""
+"""How each backbone of the catalogue is built in Keras, the input range that it expects, and where its blocks begin."""
 
 import re
 from collections.abc import Callable
@@ -9,19 +9,17 @@ from keras import layers
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """A network without its classifier.
+class Network:
+    """A backbone in Keras: a network without its classifier.
 
     Attributes:
         build: Makes it; called with `include_top`, `weights`, `input_shape` and `name` as `keras.applications` are.
-        resolution: Height and width that it was designed for, in pixels.
         scale: Images in [0, 255] are multiplied by this …
         offset: … and then this is added. The EfficientNets do it themselves: 1 and 0.
         block_pattern: Matches the name of every layer of a block; its first group is the block's name.
     """
 
     build: Callable[..., keras.Model]
-    resolution: int
     scale: float
     offset: float
     block_pattern: re.Pattern[str]
@@ -30,14 +28,8 @@ class Backbone:
 def small_cnn(*, include_top: bool, weights: None, input_shape: tuple[int, int, int], name: str) -> keras.Model:
     """Build a network of three blocks for small images, such as the 8 × 8 digits.
 
-    Args:
-        include_top: Must be false; the argument is there because all backbones are built alike.
-        weights: Must be None; there are no pretrained ones.
-        input_shape: Height, width and 3 channels; at least 8 × 8.
-        name: The model's name.
-
-    Returns:
-        A model from images in [0, 1] to (height / 8, width / 8, 128) features.
+    From images in [0, 1], at least 8 × 8, to (height / 8, width / 8, 128) features. It has no top and no pretrained
+    weights; the arguments are there because all backbones are built alike.
     """
     del include_top, weights
     inputs = keras.Input(input_shape)
@@ -73,20 +65,18 @@ _PLUS_MINUS_ONE = {"scale": 1 / 127.5, "offset": -1.0}
 _RAW = {"scale": 1.0, "offset": 0.0}
 _EFFICIENT_NET_BLOCK = re.compile(r"^(block\d+[a-z])_")
 _DEFAULT_DROP_CONNECT_RATE = 0.2  # of keras.applications
-# The compound scaling of Tan and Le, 2019, as keras.applications publishes it.
-_EFFICIENT_NET_RESOLUTIONS = (224, 240, 260, 300, 380, 456, 528, 600)
 
-BACKBONES: dict[str, Backbone] = {
-    "SmallCNN": Backbone(small_cnn, 32, 1 / 255, 0.0, re.compile(r"^(block\d+)_")),
-    "MobileNetV2": Backbone(
-        keras.applications.MobileNetV2, 224, **_PLUS_MINUS_ONE, block_pattern=re.compile(r"^(block_\d+|expanded_conv)_")
+NETWORKS: dict[str, Network] = {
+    "SmallCNN": Network(small_cnn, 1 / 255, 0.0, re.compile(r"^(block\d+)_")),
+    "MobileNetV2": Network(
+        keras.applications.MobileNetV2, **_PLUS_MINUS_ONE, block_pattern=re.compile(r"^(block_\d+|expanded_conv)_")
     ),
-    "ResNet50V2": Backbone(
-        keras.applications.ResNet50V2, 224, **_PLUS_MINUS_ONE, block_pattern=re.compile(r"^(conv\d+_block\d+)_")
+    "ResNet50V2": Network(
+        keras.applications.ResNet50V2, **_PLUS_MINUS_ONE, block_pattern=re.compile(r"^(conv\d+_block\d+)_")
     ),
 } | {
-    f"EfficientNetB{number}": Backbone(
-        getattr(keras.applications, f"EfficientNetB{number}"), resolution, **_RAW, block_pattern=_EFFICIENT_NET_BLOCK
+    (name := f"EfficientNetB{number}"): Network(
+        getattr(keras.applications, name), **_RAW, block_pattern=_EFFICIENT_NET_BLOCK
     )
-    for number, resolution in enumerate(_EFFICIENT_NET_RESOLUTIONS)
+    for number in range(8)
 }

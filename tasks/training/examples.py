@@ -10,7 +10,6 @@ from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.features.batches import cached_training_batches, cached_validation_batches
 from thaw.tasks.training.features.files import FeatureReader, read_document
-from thaw.tasks.training.images import find_center_crop
 from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 from thaw.tasks.training.step import TrainStep
 
@@ -60,8 +59,8 @@ def of_features(step: TrainStep, reader: FeatureReader) -> Examples:
     )
 
 
-def of_images(step: TrainStep, train: SplitReader, validation: SplitReader, resolution: int) -> Examples:
-    """Learn from images, which are brought to a height and width of `resolution` pixels."""
+def of_images(step: TrainStep, train: SplitReader, validation: SplitReader) -> Examples:
+    """Learn from the images of the train split, and be measured on those of the validation split."""
     stage = step.stage
     return Examples(
         training=lambda epoch, steps_done: training_batches(
@@ -69,14 +68,8 @@ def of_images(step: TrainStep, train: SplitReader, validation: SplitReader, reso
             stage,
             seed=step.seed,
             salt=stage_salt(step.name),
-            resolution=resolution,
             first_epoch=epoch,
             first_step=steps_done,
         ),
-        validation=evaluation_batches(
-            validation,
-            resolution=resolution,
-            center_crop=find_center_crop(stage.augment or []),
-            batch_size=stage.batch_size,
-        ),
+        validation=evaluation_batches(validation, stage.fit, batch_size=stage.batch_size),
     )

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.errors import DownloadError, RecipeError
 from thaw.pipeline_config.schema import ModelConfig
-from thaw.tasks.training.backbones import BACKBONES, with_drop_connect_rate
+from thaw.tasks.training.backbones import NETWORKS, with_drop_connect_rate
 
 BACKBONE_NAME = "backbone"
 POOLING_NAME = "pooling"
@@ -38,9 +39,9 @@ def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pret
         RecipeError: The backbone cannot be built at this resolution, or the weights do not fit it.
         DownloadError: The ImageNet weights cannot be fetched.
     """
-    backbone = BACKBONES[config.backbone]
+    network = NETWORKS[config.backbone]
     inputs = keras.Input((resolution, resolution, 3), name="images")
-    x = layers.Rescaling(backbone.scale, backbone.offset, name="rescaling", dtype="float32")(inputs)
+    x = layers.Rescaling(network.scale, network.offset, name="rescaling", dtype="float32")(inputs)
     trunk = _construct(config, resolution, weights=None)
     if config.drop_connect_rate is not None:
         trunk = with_drop_connect_rate(trunk, config.drop_connect_rate)
@@ -67,14 +68,15 @@ def _load_pretrained(model: keras.Model, config: ModelConfig, weights: str, reso
 
 
 def _construct(config: ModelConfig, resolution: int, weights: str | None) -> keras.Model:
-    backbone = BACKBONES[config.backbone]
     shape = (resolution, resolution, 3)
     try:
-        return backbone.build(include_top=False, weights=weights, input_shape=shape, name=BACKBONE_NAME)
+        return NETWORKS[config.backbone].build(
+            include_top=False, weights=weights, input_shape=shape, name=BACKBONE_NAME
+        )
     except ValueError as error:
         raise RecipeError(
             f"{config.backbone} cannot be built for {resolution} px: {error} "
-            f"Its own resolution is {backbone.resolution}."
+            f"Its own resolution is {BACKBONES[config.backbone].resolution}."
         ) from error
 
 

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from thaw.pipeline_config.augment_schema import Augmentation, CenterCrop
+from thaw.pipeline_config.augment_schema import Augmentation
+from thaw.pipeline_config.preprocessing import Fit
 from thaw.pipeline_config.stage_schema import StageConfig
+from thaw.tasks.pictures.decoding import decode_upright, fit
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.augmentation import load_training_images
-from thaw.tasks.training.images import decode, fit
 
 _BATCHES_AHEAD = 4  # enough to cover a slow image; more only holds memory
 
@@ -79,7 +80,7 @@ def augmented(
     """Load an image as some epochs show it.
 
     Args:
-        encoded: A JPEG, PNG, BMP or GIF (first frame) file, string ().
+        encoded: A JPEG or PNG file that is upright, string ().
         index: Of the example, int64 ().
         seeds: `epoch_seed` of each epoch, or of each view.
         resolution: Height and width of the result, in pixels.
@@ -98,7 +99,6 @@ def training_batches(
     *,
     seed: int,
     salt: int,
-    resolution: int,
     first_epoch: int = 1,
     first_step: int = 0,
 ) -> tf.data.Dataset:
@@ -106,10 +106,9 @@ def training_batches(
 
     Args:
         reader: The train split.
-        stage: Says how many epochs, how large a batch, and which augmentations, resolved.
+        stage: Says how many epochs, how large images and batches are, and which augmentations, resolved.
         seed: The recipe's seed.
         salt: `stage_salt` of the stage.
-        resolution: Height and width, in pixels.
         first_epoch: The epoch to begin in, from 1.
         first_step: Batches of that epoch to leave out; the following ones are the same as if nothing were left out.
 
@@ -118,6 +117,7 @@ def training_batches(
         last batch of an epoch holds what is left.
     """
     count, operations, batch_size = reader.examples, stage.augment or [], stage.batch_size
+    resolution = stage.fit.resolution
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         drawn = epoch_seed(seed, salt, epoch)
@@ -134,15 +134,12 @@ def training_batches(
     return prepared_ahead(tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch))
 
 
-def evaluation_batches(
-    reader: SplitReader, *, resolution: int, center_crop: CenterCrop | None, batch_size: int
-) -> tf.data.Dataset:
+def evaluation_batches(reader: SplitReader, how: Fit, *, batch_size: int) -> tf.data.Dataset:
     """Make one pass over a split, in the order of its records, without any randomness.
 
     Args:
         reader: The split.
-        resolution: Height and width, in pixels.
-        center_crop: The crop to cut first, if any.
+        how: The size that images are brought to, and the crop before.
         batch_size: Images a batch; the last batch holds what is left.
 
     Returns:
@@ -152,7 +149,7 @@ def evaluation_batches(
 
     def example(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         encoded, label, _ = reader.tensor_example(index)
-        return fit(decode(encoded), resolution, center_crop), label, index
+        return fit(decode_upright(encoded), how), label, index
 
     indices = tf.data.Dataset.range(reader.examples)
     return prepared_ahead(indices.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size))

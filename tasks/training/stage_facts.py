@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.artifacts.step import Facts
 
 
@@ -19,8 +20,7 @@ class StageFacts(Facts):
 
     name: str
     backbone: str
-    resolution: int = Field(description="height and width of the images, in pixels")
-    center_crop: float | None = Field(description="share of the shorter side that evaluation cuts out; null: no crop")
+    fit: Fit = Field(description="how images are brought to the model's size")
     classes: list[str] = Field(description="in the order of the model's outputs")
     training_images: int
     epochs: int = Field(description="that were run")

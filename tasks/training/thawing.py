@@ -15,7 +15,7 @@ from keras import layers
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.stage_schema import BatchNormMode, FromLayer, LastBlocks, StageConfig, Train
 from thaw.pipeline_config.strict import nearest
-from thaw.tasks.training.backbones import BACKBONES
+from thaw.tasks.training.backbones import NETWORKS
 from thaw.tasks.training.model import LOGITS_NAME, POOLING_NAME, backbone_of, head_batch_norm_of
 
 
@@ -42,7 +42,7 @@ def thaw(model: keras.Model, stage: StageConfig, backbone_name: str) -> Thawed:
     Args:
         model: A classifier; its layers' `trainable` is changed.
         stage: The stage's settings, resolved.
-        backbone_name: A key of `BACKBONES`.
+        backbone_name: A key of `NETWORKS`.
 
     Returns:
         The parts that the training loop works with.
@@ -72,7 +72,7 @@ def last_frozen_output(backbone: keras.Model, train: Train, backbone_name: str) 
     Args:
         backbone: The backbone of a classifier.
         train: A stage's `train`.
-        backbone_name: A key of `BACKBONES`.
+        backbone_name: A key of `NETWORKS`.
 
     Returns:
         The tensor, in the backbone's own graph; its output where nothing of it is thawed; None where there is none.
@@ -121,7 +121,7 @@ def _thawed_layers(backbone: keras.Model, train: Train, backbone_name: str) -> t
 
 
 def _blocks(all_layers: list[keras.Layer], backbone_name: str) -> dict[str, list[int]]:
-    pattern = BACKBONES[backbone_name].block_pattern
+    pattern = NETWORKS[backbone_name].block_pattern
     blocks: dict[str, list[int]] = {}
     for index, layer in enumerate(all_layers):
         if match := pattern.match(layer.name):

@@ -13,11 +13,9 @@ from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.process import Reporter, asked_to_leave
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.averaging import WeightAverage, averaged_variables
-from thaw.tasks.training.backbones import BACKBONES
 from thaw.tasks.training.checkpoint import Checkpoints
 from thaw.tasks.training.devices import computing_in
 from thaw.tasks.training.examples import Examples, of_features, of_images, open_features
-from thaw.tasks.training.images import find_center_crop
 from thaw.tasks.training.loop import Loop
 from thaw.tasks.training.model import build_classifier, weights_sha256
 from thaw.tasks.training.optimizers import build_optimizer
@@ -45,7 +43,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
     store = work.home.store
     records = store.verified(step.records)
     train_split = SplitReader(records, "train")
-    resolution = step.stage.resolution or BACKBONES[step.model.backbone].resolution
+    resolution = step.stage.fit.resolution
     with strategy.scope(), computing_in(step.precision), contextlib.ExitStack() as stack:
         model = build_start(step, store, classes=len(train_split.classes), resolution=resolution)
         thawed = thaw(model, step.stage, step.model.backbone)
@@ -53,7 +51,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
             reporter.warn(warning)
         features = open_features(store, step)
         if features is None:
-            examples = of_images(step, train_split, SplitReader(records, "validation"), resolution)
+            examples = of_images(step, train_split, SplitReader(records, "validation"))
         else:
             reporter.log(f"{step.name} learns from what the frozen layers put out for {features.views} views.")
             examples = of_features(step, stack.enter_context(features))
@@ -63,7 +61,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
             reporter.seconds_before = state.seconds_before
     model = _make_ordinary(model, step, len(train_split.classes), resolution)
     views = 0 if features is None else features.views
-    facts = _facts(step, model, thawed, state, train_split, resolution, views)
+    facts = _facts(step, model, thawed, state, train_split, views)
     write_stage(work.folder, model, state.history, facts)
     return facts
 
@@ -147,17 +145,14 @@ def _facts(
     thawed: Thawed,
     state: TrainingState,
     train_split: SplitReader,
-    resolution: int,
     feature_views: int,
 ) -> StageFacts:
     first = state.history[0]
     kept = state.history[state.best_epoch if step.stage.keep == "best" else -1]
-    crop = find_center_crop(step.stage.augment or [])
     return StageFacts(
         name=step.name,
         backbone=step.model.backbone,
-        resolution=resolution,
-        center_crop=None if crop is None else crop.fraction,
+        fit=step.stage.fit,
         classes=train_split.classes,
         training_images=train_split.examples,
         epochs=state.history[-1].epoch,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from tests.publishing.helpers import assert_consistent
 from tests.support import without_cost
+from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of, read_manifest
 from thaw.tasks.artifacts.step import Made, Step
 from thaw.tasks.artifacts.store import write_json
@@ -16,7 +17,7 @@ from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import champion_to_beat, publish
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.release import ModelInput, Release
+from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
 from thaw.tasks.runs import ReleaseReport, RunResult, TaskReport, recall, remember
@@ -122,7 +123,7 @@ def _release(recipe: str, verdict: Verdict, parts: dict[str, ArtifactRef]) -> Re
         compared_with=verdict.champion.release if verdict.champion else None,
         evaluation=parts["evaluation"].digest,
         classes=["cat", "dog"],
-        input=ModelInput(resolution=16, center_crop=None),
+        input=Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None),
         test=verdict.candidate,
         made_from={name: ref.model_dump() for name, ref in parts.items()},
         libraries={},

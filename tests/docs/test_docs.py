@@ -16,9 +16,10 @@ from typer.main import get_command
 from tests.docs.markdown import PAGES, ROOT, Command, Section, blocks, code_in, commands, links, sections
 from thaw.flows.cli import app
 from thaw.flows.graph import GRAPH
+from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.loading import load_recipe, parse_recipe, shipped_recipes
-from thaw.pipeline_config.schema import BACKBONES, Recipe
+from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.yaml_dialect import read_yaml
 
 RECIPES_PAGE = ROOT / "docs" / "recipes.md"

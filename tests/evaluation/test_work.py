@@ -13,6 +13,7 @@ from tests.evaluation.synthetic import PICTURES, write_history
 from thaw.pipeline_config.augment_schema import Augmentation, RandomFlip, RandomRotation
 from thaw.pipeline_config.dataset_schema import DigitsSource, RecordsConfig
 from thaw.pipeline_config.errors import ArtifactError, DatasetError, TrainingError
+from thaw.pipeline_config.preprocessing import fit_of
 from thaw.pipeline_config.schema import EvaluateConfig, ModelConfig
 from thaw.pipeline_config.stage_schema import Adam, FromLayer, LastBlocks, StageConfig, StageStart
 from thaw.tasks.artifacts.manifest import ArtifactRef
@@ -106,8 +107,7 @@ def build_stage(store, records, name, train, slope=3.0):
         facts = StageFacts(
             name=name,
             backbone="SmallCNN",
-            resolution=RESOLUTION,
-            center_crop=None,
+            fit=fit_of(RESOLUTION, []),
             classes=CLASSES,
             epochs=3,
             kept_epoch=2,
@@ -138,7 +138,7 @@ def make_settings(train):
         RandomFlip(name="random_flip"),
         RandomRotation(name="random_rotation", factor=0.1),
     ]
-    start = StageStart(random_backbone=True, random_head=True, head_batch_norm=False)
+    start = StageStart(random_backbone=True, random_head=True, head_batch_norm=False, resolution=RESOLUTION)
     return stage.resolve(operations, start, "stage_one")
 
 

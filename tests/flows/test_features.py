@@ -134,3 +134,17 @@ def test_views_beyond_the_stages_own_settings_change_no_key_of_it(data: Path, tm
     )
     zero = recipe_of(data, stage_one=stage(epochs=2, feature_views=0))
     assert with_features != without == requests.stage_one(zero, Home.open(tmp_path), records, None).key
+
+
+def test_the_backbones_own_resolution_is_the_same_whether_it_is_written_out_or_not(data: Path, tmp_path: Path) -> None:
+    frozen = {"train": "head", "feature_views": 2, "epochs": 2}
+    left_out, written = ({"stage_one": stage(**frozen, resolution=size)} for size in (None, 32))
+    recipes = [recipe_of(data, **one, stage_two=stage(**frozen, resolution=32)) for one in (left_out, written)]
+    home, records = Home.open(tmp_path), build_records(tmp_path, recipes[0])
+    assert all(requests.one_pass_does(recipe) for recipe in recipes)
+    keys = [
+        (requests.stage_one(recipe, home, records, features).key, features and features.key)
+        for recipe in recipes
+        for features in (None, requests.features_one(recipe, home, records))
+    ]
+    assert keys[:2] == keys[2:]

@@ -76,8 +76,9 @@ def test_cats_and_dogs_reach_the_tutorials_accuracy(thaw: Thaw, tmp_path: Path) 
     import numpy as np
     import tensorflow as tf
 
-    from thaw.tasks.training.images import decode, fit
+    from thaw.pipeline_config.preprocessing import fit_of
+    from thaw.tasks.pictures.decoding import decode, fit
 
     model = keras.models.load_model(release / "model.keras")
-    images = tf.stack([fit(decode(tf.constant(path.read_bytes())), 160, None) for path in paths])
+    images = tf.stack([fit(decode(tf.constant(path.read_bytes())), fit_of(160, [])) for path in paths])
     np.testing.assert_allclose(json.loads(done.stdout), model.predict(images, verbose=0), atol=1e-5)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.ingest.pictures import THREE_SPLITS, Recorder, directory, fill, jpeg, rows, run_ingest
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.duplicates import drop_duplicates
-from thaw.tasks.ingest.images import ImageFacts
 from thaw.tasks.ingest.scan import ScannedImage
+from thaw.tasks.pictures.files import ImageFacts
 
 
 def test_duplicates_count_once_with_a_warning(tmp_path):

@@ -28,6 +28,7 @@ from tests.ingest.pictures import (
     rows,
     run_ingest,
 )
+from tests.pictures.made import chunks_of, png_of
 from thaw.pipeline_config.dataset_schema import ArchiveSource, CsvSource, Cut, DigitsSource, ParquetSource, SplitsConfig
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.checks import check_classes, check_counts
@@ -139,9 +140,10 @@ def test_progress_ends_at_the_whole(tmp_path):
     assert report.told("warning") == []
 
 
-def test_ingest_never_imports_tensorflow():
+def test_what_a_flow_needs_of_ingest_never_imports_tensorflow():
     program = (
-        "import sys, thaw.tasks.ingest.work; sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'pandas')))"
+        "import sys, thaw.tasks.ingest.step, thaw.tasks.ingest.dataset, thaw.tasks.ingest.sources; "
+        "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'pandas')))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0
@@ -210,6 +212,15 @@ def test_tolerated_unreadable_images_are_left_out_with_a_warning_each(tmp_path):
     assert "declares" in listed[2]["reason"]
     named = [warning for warning in report.told("warning") if warning.startswith("Left out")]
     assert [image["origin"] in warning for image, warning in zip(listed, named, strict=True)] == [True] * 4
+
+
+def test_what_pillow_reads_and_tensorflow_does_not_counts_as_unreadable(tmp_path):
+    data = fill(tmp_path / "data", {"cats": 20, "dogs": 20})
+    chunks = chunks_of(encode(picture(77), "PNG"))
+    (data / "cats" / "chunk.png").write_bytes(png_of([*chunks[:1], (b"ABCD", b"?"), *chunks[1:]]))
+    with pytest.raises(DatasetError, match=r"1 of 41 images cannot be read: cats/chunk\.png \(it is truncated or dam"):
+        run_ingest(directory(data), tmp_path / "strict")
+    assert run_ingest(directory(data), tmp_path / "out", max_bad_fraction=0.1)["unreadable"] == 1
 
 
 def test_the_tolerated_share_is_exact(tmp_path):

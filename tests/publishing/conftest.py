@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import without_cost
 from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.artifacts.store import write_json
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 CLASSES = ["Katze", "Hund 🐕", "cow"]
 RESOLUTION = 24
 CENTER_CROP = 0.875
+MAX_PIXELS = 1_000_000
+RECIPE = (
+    "name=tiny",
+    f"dataset.max_pixels={MAX_PIXELS}",
+    f"stage_two.resolution={RESOLUTION}",
+    f"stage_two.augment=[{{name: center_crop, fraction: {CENTER_CROP}}}]",
+)
 
 
 def build(home: Path, kind: str, work, **document: Any) -> ArtifactRef:
@@ -83,8 +91,7 @@ def write_tiny_stage(folder: Path, name: str) -> None:
     stage = StageFacts(
         name=name,
         backbone="SmallCNN",
-        resolution=RESOLUTION,
-        center_crop=CENTER_CROP,
+        fit=Fit(resolution=RESOLUTION, center_crop=CENTER_CROP),
         classes=CLASSES,
         before=Measurement(val_loss=1.0, val_accuracy=0.5),
         val_loss=0.5,
@@ -103,7 +110,7 @@ def tiny_step(home: Path, data: Path, *overrides: str, champion: ChampionMetrics
     counts = {split: dict.fromkeys(CLASSES, 10) for split in ("test", "train", "validation")}
     evaluation = build(home, "evaluation", write_evaluation, name="evaluation")
     verdict = VerdictStep(evaluation=evaluation, champion=champion)
-    recipe = load_recipe("digits", ("name=tiny", *overrides), data=data)
+    recipe = load_recipe("digits", (*RECIPE, *overrides), data=data)
     return PublishStep(
         recipe=recipe.resolved,
         written=portable_recipe(recipe, resolved=False),
@@ -152,21 +159,24 @@ def release(tiny_home: Path) -> ReleaseInfo:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory) -> dict[str, Path]:
-    """Files in three formats and two shapes, with something in them to see."""
+    """Files in three formats and two shapes, with something in them to see; `photo.jpg` is to be turned."""
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("images")
+    turned = Image.Exif()
+    turned[0x0112] = 8  # as the commonest photos are, those of phones
     random = np.random.default_rng(0)
     paths = {}
-    for name, size in [
-        ("wide.jpg", (61, 40)),
-        ("tall.png", (33, 80)),
-        ("square.bmp", (50, 50)),
-        ("photo.jpg", (90, 70)),
+    for name, size, brightest in [
+        ("wide.jpg", (61, 40), 255),
+        ("tall.png", (33, 80), 255),
+        ("square.bmp", (50, 50), 90),
+        ("photo.jpg", (90, 70), 255),
     ]:
-        coarse = Image.fromarray(random.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+        coarse = Image.fromarray(random.integers(0, brightest + 1, (5, 5, 3), dtype=np.uint8))
         paths[name] = folder / name
-        coarse.resize(size, Image.Resampling.BICUBIC).save(paths[name])
+        options: dict[str, Any] = {"exif": turned} if name == "photo.jpg" else {}
+        coarse.resize(size, Image.Resampling.BICUBIC).save(paths[name], **options)
     return paths
 
 
@@ -176,11 +186,10 @@ def expected(release, photos) -> dict[str, list[float]]:
     import keras
     import tensorflow as tf
 
-    from thaw.pipeline_config.augment_schema import CenterCrop
-    from thaw.tasks.training.images import decode, fit
+    from thaw.tasks.pictures.decoding import prepare
 
     model = keras.saving.load_model(release.path / "model.keras")
-    crop = CenterCrop(name="center_crop", fraction=CENTER_CROP)
-    images = [fit(decode(tf.constant(path.read_bytes())), RESOLUTION, crop) for path in photos.values()]
+    how = load_recipe("digits", RECIPE).preprocessing
+    images = [prepare(tf.constant(path.read_bytes()), how) for path in photos.values()]
     rows = model(tf.stack(images), training=False).numpy().tolist()
     return dict(zip(photos, rows, strict=True))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.support import without_cost
+from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
 from thaw.tasks.artifacts.step import Made, Step
 from thaw.tasks.artifacts.store import write_json
@@ -11,7 +12,7 @@ from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import champion_to_beat, publish
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.release import ModelInput, Release, ReleaseInfo, release_id
+from thaw.tasks.releases.release import Release, ReleaseInfo, release_id
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
 
@@ -41,7 +42,7 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict, edition: 
         compared_with=verdict.champion.release if verdict.champion else None,
         evaluation=evaluation_of(recipe, tag).digest,
         classes=["cat", "dog"],
-        input=ModelInput(resolution=16, center_crop=None),
+        input=Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None),
         test=verdict.candidate,
         made_from={},
         libraries={},

@@ -13,7 +13,7 @@ from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.publishing.formats.members import chosen
 from thaw.tasks.publishing.model_card import CardFacts, write_card
-from thaw.tasks.releases.release import ModelInput, Release
+from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 
 DIGEST = "0123456789abcdef" * 4
@@ -31,14 +31,20 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
         compared_with=None,
         evaluation=DIGEST,
         classes=list(classes),
-        input=ModelInput(resolution=24, center_crop=None),
+        input=recipe.preprocessing,
         test=test,
         made_from={"dataset": {"kind": "dataset", "digest": DIGEST}},
         libraries={"python": "3.11.7", "keras": "3.15.1"},
         thaw="0.1.0",
     )
     score = {"examples": 100, "precision": 1.0, "recall": 0.97, "f1": 0.985}
-    stage = {"resolution": 24, "epochs": 6, "kept_epoch": 5, "val_accuracy": 0.98, "before": {"val_accuracy": 0.9}}
+    stage = {
+        "fit": {"resolution": 24},
+        "epochs": 6,
+        "kept_epoch": 5,
+        "val_accuracy": 0.98,
+        "before": {"val_accuracy": 0.9},
+    }
     values = {
         "release": release,
         "recipe": recipe,

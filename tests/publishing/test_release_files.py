@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.publishing.conftest import CENTER_CROP, CLASSES, RESOLUTION
+from tests.publishing.conftest import CENTER_CROP, CLASSES, MAX_PIXELS, RESOLUTION
 from thaw.pipeline_config.loading import load_recipe
 from thaw.tasks.home import Home
 
@@ -89,7 +89,14 @@ def test_the_release_is_whole_and_says_what_it_is(release, tiny_home):
     document = json.loads((release.path / "release.json").read_text())
     assert document["id"] == release.id
     assert document["classes"] == CLASSES
-    assert document["input"] == {"resolution": RESOLUTION, "center_crop": CENTER_CROP}
+    assert document["input"] == {
+        "max_pixels": MAX_PIXELS,
+        "orientation": "exif",
+        "max_side": None,
+        "center_crop": CENTER_CROP,
+        "resolution": RESOLUTION,
+        "resize": "bilinear",
+    }
     assert document["test"] == {"examples": 30, "accuracy": 0.9, "accuracy_ci": [0.74, 0.97]}
     assert set(document["made_from"]) == {
         *("dataset", "records", "stage_one", "stage_two", "evaluation", "verdict", "source", "weights")

@@ -12,10 +12,10 @@ from tests.records.made import COUNTS, Made, parse, read_all
 from thaw.pipeline_config.dataset_schema import SPLITS, RecordsConfig
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.dataset import DatasetImage
+from thaw.tasks.pictures.decoding import decode_upright
 from thaw.tasks.records.index import FOOTER_BYTES, HEADER_BYTES, payload_places, read_offsets
 from thaw.tasks.records.read import check_counts, read_index
 from thaw.tasks.records.write import plan_shards
-from thaw.tasks.training.images import decode as decode_for_training
 
 
 def test_every_image_is_in_one_record_of_its_split_as_it_came(made, folder):
@@ -186,7 +186,7 @@ def test_training_decodes_every_kind_of_record_as_pillow_does(tmp_path):
     seen = 0
     for payload in read_all(made.records("records"), "train"):
         encoded, _, image_id = parse(payload)
-        received = decode_for_training(tf.constant(encoded)).numpy().astype(int)
+        received = decode_upright(tf.constant(encoded)).numpy().astype(int)
         image = rows[image_id]
         assert received.shape == (image.height, image.width, 3), image.origin
         assert np.abs(received - decode(encoded)).max() <= 1, image.origin

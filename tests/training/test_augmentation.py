@@ -9,9 +9,10 @@ from pydantic import TypeAdapter
 from scipy import ndimage
 
 from thaw.pipeline_config.augment_schema import Augmentation, CenterCrop, FillMode, RandomResizedCrop
+from thaw.pipeline_config.preprocessing import fit_of
+from thaw.tasks.pictures.decoding import fit, squeeze
 from thaw.tasks.training.augmentation import augment, prepare_training_image, random_resized_crop
 from thaw.tasks.training.geometry import random_box, rotate, translate, zoom
-from thaw.tasks.training.images import fit
 
 RESOLUTION = 24
 OPERATIONS = {
@@ -326,13 +327,13 @@ def test_crop_of_everything_is_the_image_resized():
     image = noise(31, 31)
     whole = RandomResizedCrop(name="random_resized_crop", area=(1.0, 1.0), aspect_ratio=(1.0, 1.0))
     cropped = random_resized_crop(tf.constant(image), tf.constant([1, 2]), RESOLUTION, whole)
-    np.testing.assert_array_equal(cropped, fit(tf.constant(image), RESOLUTION, None))
+    np.testing.assert_array_equal(cropped, squeeze(tf.constant(image), RESOLUTION))
 
 
 def test_crop_shows_the_box_that_was_drawn():
     image, seed = noise(50, 70), tf.constant([8, 9])
     top, left, height, width = random_box(50, 70, seed, CROP).numpy()
-    expected = fit(tf.constant(image[top : top + height, left : left + width]), RESOLUTION, None)
+    expected = squeeze(tf.constant(image[top : top + height, left : left + width]), RESOLUTION)
     np.testing.assert_array_equal(random_resized_crop(tf.constant(image), seed, RESOLUTION, CROP), expected)
 
 
@@ -367,7 +368,7 @@ def test_training_image_without_a_random_crop_is_fitted_as_in_evaluation():
     crop = CenterCrop(name="center_crop", fraction=0.5)
     for operations in ([], [crop]):
         prepared = prepare_training_image(image, tf.constant([0, 1]), RESOLUTION, operations)
-        np.testing.assert_array_equal(prepared, fit(image, RESOLUTION, crop if operations else None))
+        np.testing.assert_array_equal(prepared, fit(image, fit_of(RESOLUTION, operations)))
 
 
 def test_random_crop_takes_the_place_of_the_central_one_in_training():

@@ -59,7 +59,7 @@ def test_the_batches_are_what_the_frozen_layers_make_of_the_images(data: Path, t
         compute = Compute(join(model, [frozen]))
         salt, settings = stage_salt("stage_one"), place.recipe.stage_one
         cached = list(cached_training_batches(reader, settings, seed=3, salt=salt))
-        plain = list(training_batches(images, settings, seed=3, salt=salt, resolution=16))
+        plain = list(training_batches(images, settings, seed=3, salt=salt))
         assert len(cached) == len(plain)
         half = len(cached) // 2  # two epochs, which show both views
         for position, ((rows, labels), (pictures, expected)) in enumerate(zip(cached, plain, strict=True)):
@@ -67,7 +67,7 @@ def test_the_batches_are_what_the_frozen_layers_make_of_the_images(data: Path, t
             if position < half:
                 outputs = compute(pictures)["stage_one"]
                 np.testing.assert_allclose(rows, outputs, rtol=1e-3, atol=1e-3)
-        crop_free = evaluation_batches(validation, resolution=16, center_crop=None, batch_size=8)
+        crop_free = evaluation_batches(validation, settings.fit, batch_size=8)
         measured = cached_validation_batches(reader, batch_size=8)
         for (rows, labels, _), (pictures, expected, _) in zip(measured, crop_free, strict=True):
             np.testing.assert_array_equal(labels, expected)

@@ -1,4 +1,4 @@
-"""Decoding a part of an image, and loading what is trained on from its encoded bytes."""
+"""Loading what is trained on from its encoded bytes."""
 
 import io
 from typing import Any
@@ -10,8 +10,8 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from thaw.pipeline_config.augment_schema import Augmentation
+from thaw.tasks.pictures.decoding import decode
 from thaw.tasks.training.augmentation import load_training_images, prepare_training_image
-from thaw.tasks.training.images import decode, decode_box
 
 RESOLUTION = 24
 SHARED_COLOUR = 4  # of 255: by so much the chroma that pixels of a JPEG share may differ at the border of a box
@@ -30,25 +30,6 @@ def encode(pixels: np.ndarray, kind: str) -> bytes:
 
 def parse(*operations: dict[str, Any]) -> list[Augmentation]:
     return TypeAdapter(list[Augmentation]).validate_python(list(operations))
-
-
-@pytest.mark.parametrize("kind", ["jpeg", "png", "bmp"])
-@pytest.mark.parametrize("box", [(0, 0, 40, 64), (7, 3, 25, 50), (39, 63, 1, 1)])
-def test_decoding_a_box_gives_that_part_of_the_image(kind: str, box: tuple[int, int, int, int]) -> None:
-    encoded, (top, left, height, width) = encode(smooth(40, 64), kind), box
-    part = decode_box(tf.constant(encoded), lambda *_: tf.constant(box))
-    expected = decode(tf.constant(encoded))[top : top + height, left : left + width]
-    assert part.shape == expected.shape
-    difference = np.abs(tf.cast(part, tf.int32) - tf.cast(expected, tf.int32))
-    assert difference.max() <= (SHARED_COLOUR if kind == "jpeg" else 0)
-    np.testing.assert_array_equal(part[1:-1, 2:-2], expected[1:-1, 2:-2])
-
-
-@pytest.mark.parametrize("kind", ["jpeg", "png"])
-def test_the_box_is_chosen_from_the_images_size(kind: str) -> None:
-    encoded = tf.constant(encode(smooth(30, 50), kind))
-    part = decode_box(encoded, lambda height, width: tf.stack([0, 0, height - 1, width - 2]))
-    assert part.shape == (29, 48, 3)
 
 
 @pytest.mark.parametrize("operations", [[], ["center_crop"], ["random_resized_crop"]])

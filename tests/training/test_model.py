@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from keras.src.applications import efficientnet
 
-from thaw.pipeline_config import schema
+from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.errors import DownloadError, RecipeError
 from thaw.pipeline_config.schema import ModelConfig
-from thaw.tasks.training.backbones import BACKBONES
+from thaw.tasks.training.backbones import NETWORKS
 from thaw.tasks.training.model import backbone_of, build_classifier, weights_sha256
 
 
@@ -29,7 +29,7 @@ def photos(resolution: int = 32) -> np.ndarray:
 
 
 def test_the_schema_names_exactly_the_backbones_that_there_are() -> None:
-    assert set(schema.BACKBONES) == set(BACKBONES)
+    assert set(BACKBONES) == set(NETWORKS)
 
 
 def test_efficient_nets_have_their_own_resolutions() -> None:

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import build_records, small_recipe, write_pictures
+from thaw.pipeline_config.preprocessing import fit_of
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.home import Home
 from thaw.tasks.records.read import SplitReader
@@ -24,13 +25,13 @@ def train_split(tmp_path_factory: pytest.TempPathFactory) -> SplitReader:
 
 def stage(epochs: int, batch_size: int, augment: list[dict[str, Any]] | None = None) -> StageConfig:
     optimizer = {"name": "adam", "learning_rate": 0.01}
-    document = {"train": "all", "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer}
+    document = {"resolution": 16, "train": "all", "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer}
     return StageConfig.model_validate(document | {"augment": augment or []})
 
 
 def epochs_of(reader: SplitReader, *, seed: int = 0, salt: int = 1, epochs: int = 2, batch_size: int = 4) -> np.ndarray:
     """The images' means, epoch by epoch: each image has its own."""
-    batches = training_batches(reader, stage(epochs, batch_size), seed=seed, salt=salt, resolution=16)
+    batches = training_batches(reader, stage(epochs, batch_size), seed=seed, salt=salt)
     means = np.concatenate([tf.reduce_mean(images, axis=(1, 2, 3)).numpy() for images, _ in batches])
     return means.reshape(epochs, reader.examples)
 
@@ -60,7 +61,7 @@ def test_order_of_an_epoch_does_not_depend_on_the_number_of_epochs(train_split: 
 
 
 def test_the_last_batch_of_an_epoch_holds_what_is_left(train_split: SplitReader) -> None:
-    batches = training_batches(train_split, stage(2, 4), seed=0, salt=0, resolution=16)
+    batches = training_batches(train_split, stage(2, 4), seed=0, salt=0)
     sizes = [int(labels.shape[0]) for _, labels in batches]
     left = train_split.examples % 4 or 4
     assert left != 4, "the test needs a rest"
@@ -68,7 +69,7 @@ def test_the_last_batch_of_an_epoch_holds_what_is_left(train_split: SplitReader)
 
 
 def test_evaluation_goes_through_the_split_in_order(train_split: SplitReader) -> None:
-    batches = list(evaluation_batches(train_split, resolution=16, center_crop=None, batch_size=5))
+    batches = list(evaluation_batches(train_split, fit_of(16, []), batch_size=5))
     indices = np.concatenate([indices.numpy() for _, _, indices in batches])
     np.testing.assert_array_equal(indices, np.arange(train_split.examples))
     assert all(images.dtype == tf.float32 and images.shape[1:] == (16, 16, 3) for images, _, _ in batches)
@@ -88,12 +89,8 @@ def test_batches_from_the_middle_are_those_of_a_whole_pass(
     settings = stage(3, 4, [{"name": "random_flip"}, {"name": "random_contrast", "factor": 0.4}])
     steps = -(-train_split.examples // 4)
     assert steps == 4, "the test speaks of four steps"
-    whole = list(training_batches(train_split, settings, seed=5, salt=1, resolution=16))
-    rest = list(
-        training_batches(
-            train_split, settings, seed=5, salt=1, resolution=16, first_epoch=first_epoch, first_step=first_step
-        )
-    )
+    whole = list(training_batches(train_split, settings, seed=5, salt=1))
+    rest = list(training_batches(train_split, settings, seed=5, salt=1, first_epoch=first_epoch, first_step=first_step))
     expected = whole[(first_epoch - 1) * steps + first_step :]
     assert len(rest) == len(expected)
     for (images, labels), (expected_images, expected_labels) in zip(rest, expected, strict=True):

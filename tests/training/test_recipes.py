@@ -73,5 +73,5 @@ def test_a_tiny_run_of_a_recipe_goes_to_the_test_split(name: str, tmp_path: Path
     build_here(home, steps.evaluate_step(recipe, records, first, second), EvaluateWork, evaluate)
     store = Home.open(home).store
     facts = [read_stage(store.verified(ref)) for ref in (first, second)]
-    assert [fact.resolution for fact in facts] == [one, two]
+    assert [fact.fit.resolution for fact in facts] == [one, two]
     assert all(np.isfinite(fact.val_loss) for fact in facts)

@@ -89,7 +89,7 @@ def test_stage_two_starts_from_the_weights_that_stage_one_kept(place: Path) -> N
 def test_stage_two_works_at_another_resolution(place: Path) -> None:
     store, one, recipe, records = train_one(place)
     two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
-    assert facts_of(store, two).resolution == 24
+    assert facts_of(store, two).fit.resolution == 24
     assert load_classifier(store.verified(two)).input_shape == (None, 24, 24, 3)
 
 
@@ -97,7 +97,7 @@ def test_a_stage_of_no_epochs_keeps_and_measures_what_it_starts_from(place: Path
     store, one, recipe, records = train_one(place, stage_two=one_stage(epochs=0, resolution=24))
     two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
     facts = facts_of(store, two)
-    assert (facts.epochs, facts.resolution) == (0, 24)
+    assert (facts.epochs, facts.fit.resolution) == (0, 24)
     assert facts.weights_sha256 == facts_of(store, one).weights_sha256
     assert (facts.val_loss, facts.val_accuracy) == (facts.before.val_loss, facts.before.val_accuracy)
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thaw.pipeline_config.errors import RequestError
-from thaw.tasks.releases.release import ModelInput, Release
+from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.tasks.releases.release import Release
 
 # From the contents of image files to float32 probabilities (batch, classes).
 Scorer = Callable[[Sequence[bytes]], NDArray[np.float32]]
@@ -22,7 +23,7 @@ class ModelContext:
     """What a format must know of a model besides the model: its classes, in the order of its outputs, and its input."""
 
     classes: Sequence[str]
-    input: ModelInput
+    input: Preprocessing
 
     @classmethod
     def of(cls, release: Release) -> Self:

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.tasks.pictures.decoding import prepare
 from thaw.tasks.publishing.formats.base import Format, ModelContext, Scorer
-from thaw.tasks.publishing.formats.pixels import to_pixels
 
 
 class KerasFile(Format):
@@ -29,7 +30,7 @@ class KerasFile(Format):
         model = keras.saving.load_model(folder / self.file, compile=False, safe_mode=True)
 
         def score(images: Sequence[bytes]) -> NDArray[np.float32]:
-            pixels = tf.stack([to_pixels(tf.constant(image), context) for image in images])
+            pixels = tf.stack([prepare(tf.constant(image), context.input) for image in images])
             probabilities: NDArray[np.float32] = model(pixels, training=False).numpy()
             return probabilities
 
@@ -37,27 +38,53 @@ class KerasFile(Format):
 
     def usage(self, context: ModelContext) -> str:
         """Show what `load` does, without thaw."""
-        resolution, fraction = context.input.resolution, context.input.center_crop
-        crop = ""
-        if fraction is not None:
-            crop = f"""\
-side = max(1, round(min(image.shape[:2]) * {fraction}))
-top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
-image = image[top : top + side, left : left + side]
-"""
+        how = context.input
+        resolution = how.resolution
         return f"""\
-With Keras, for example to train it further. The model takes float32 RGB images of {resolution} × {resolution} pixels, \
-0 to 255:
+With Keras, for example to train it further. The model takes upright float32 RGB images of {resolution} × {resolution} \
+pixels, 0 to 255, and expects them to be made as here: decoded as exactly as this, turned by the orientation that a \
+camera notes in EXIF, {_words(how)}and resized bilinearly:
 
 ```python
 import keras
 import tensorflow as tf
+from PIL import Image
 
 model = keras.saving.load_model("{self.file}")
 labels = open("labels.txt", encoding="utf-8").read().splitlines()
 image = tf.io.decode_jpeg(tf.io.read_file("photo.jpg"), channels=3, dct_method="INTEGER_ACCURATE")
-{crop}image = tf.image.resize(image, [{resolution}, {resolution}])
+orientation = Image.open("photo.jpg").getexif().get(0x0112, 1)
+image = tf.transpose(image, [1, 0, 2]) if orientation in (5, 6, 7, 8) else image
+image = image[::-1] if orientation in (3, 4, 7, 8) else image
+image = image[:, ::-1] if orientation in (2, 3, 6, 7) else image
+{_shrink(how.max_side)}{_crop(how.center_crop)}image = tf.image.resize(image, [{resolution}, {resolution}])
 probability = model(image[None], training=False).numpy()[0]
 print(labels[probability.argmax()], probability.max())
 ```
+"""
+
+
+def _words(how: Preprocessing) -> str:
+    shrunk = "" if how.max_side is None else f"shrunk to a longer side of {how.max_side} if that is less, "
+    return shrunk + ("" if how.center_crop is None else "cut to the central square, ")
+
+
+def _shrink(max_side: int | None) -> str:
+    if max_side is None:
+        return ""
+    return f"""\
+longer = max(image.shape[:2])
+if longer > {max_side}:
+    size = [max(1, (2 * side * {max_side} + longer) // (2 * longer)) for side in image.shape[:2]]
+    image = tf.cast(tf.round(tf.image.resize(image, size, antialias=True)), tf.uint8)
+"""
+
+
+def _crop(fraction: float | None) -> str:
+    if fraction is None:
+        return ""
+    return f"""\
+side = max(1, round(min(image.shape[:2]) * {fraction}))
+top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+image = image[top : top + side, left : left + side]
 """

@@ -1,6 +1,6 @@
 """A SavedModel that takes encoded images and names their classes, for TensorFlow alone and TensorFlow Serving.
 
-Its `serving_default` takes `image_bytes`, string (batch,), the contents of JPEG, PNG, BMP or GIF files, and gives
+Its `serving_default` takes `image_bytes`, string (batch,), the contents of image files, and gives
 `class_name`, string (batch,), `class_index`, int32 (batch,), and `probability`, float32 (batch, classes).
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from thaw.tasks.pictures.decoding import prepare
 from thaw.tasks.publishing.formats.base import Format, ModelContext, Scorer
-from thaw.tasks.publishing.formats.pixels import to_pixels
 
 _INPUT_NAME = "image_bytes"
 _ENDPOINT = "serving_default"  # the name that TensorFlow Serving, and everyone else, looks for
@@ -27,13 +27,13 @@ class SavedModel(Format):
     file: ClassVar[str] = "saved_model"
 
     def export(self, model: keras.Model, folder: Path, context: ModelContext) -> None:
-        """Write the model with decoding and resizing inside."""
+        """Write the model with all that comes before it inside."""
         resolution = context.input.resolution
         names = tf.constant(list(context.classes))
         pixels = tf.TensorSpec([resolution, resolution, 3], tf.float32)
 
         def classify(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-            images = tf.map_fn(lambda encoded: to_pixels(encoded, context), image_bytes, fn_output_signature=pixels)
+            images = tf.map_fn(lambda encoded: prepare(encoded, context.input), image_bytes, fn_output_signature=pixels)
             probability = model(images, training=False)
             index = tf.argmax(probability, axis=-1, output_type=tf.int32)
             return {"class_name": tf.gather(names, index), "class_index": index, "probability": probability}
@@ -60,7 +60,7 @@ class SavedModel(Format):
         """Show what `load` does, without thaw."""
         del context
         return f"""\
-With TensorFlow alone; decoding and resizing are inside:
+With TensorFlow alone; decoding, turning and resizing are inside:
 
 ```python
 import tensorflow as tf
@@ -76,6 +76,7 @@ print(answer["class_name"].numpy()[0].decode(), answer["probability"].numpy()[0]
         """Name what it reads, and what it leaves to others."""
         del context
         return """\
-- The SavedModel reads JPEG, PNG, BMP and GIF (its first frame). It does not apply the orientation that a camera notes
-  in EXIF, and expects grey or RGB; `thaw predict` sees to that, and to WebP, before it asks the model.
+- The SavedModel reads JPEG, which it turns by the orientation that a camera notes in EXIF, PNG, GIF (its first frame),
+  BMP with 24 or 32 bits a pixel, and WebP without transparency, animation or orientation. `thaw predict` reads all
+  kinds of BMP and WebP.
 """

@@ -7,6 +7,7 @@ right to a factor of two or so, because what pays mostly pays many times over.
 from dataclasses import dataclass
 
 from thaw.pipeline_config.augment_schema import CenterCrop
+from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.stage_schema import StageConfig
 
 # With 2, 4 and 10 views the tutorial's recipe reached the same accuracy (docs/results.md); each view costs a pass.
@@ -19,30 +20,11 @@ _BYTES_WRITTEN_PER_SECOND = 200e6
 _BYTES_READ_PER_SECOND = 400e6
 _LEAST_SHARE = 0.05  # of a training step's work; below it the files are not worth their place
 
-# Multiplications of one image, in 10^9, at a height and width. Counted from the graphs; a test compares.
-MULTIPLICATIONS = {
-    "SmallCNN": (0.0386, 32),
-    "MobileNetV2": (0.299, 224),
-    "ResNet50V2": (3.48, 224),
-    "EfficientNetB0": (0.385, 224),
-    "EfficientNetB1": (0.686, 240),
-    "EfficientNetB2": (0.992, 260),
-    "EfficientNetB3": (1.83, 300),
-    "EfficientNetB4": (4.39, 380),
-    "EfficientNetB5": (10.3, 456),
-    "EfficientNetB6": (19.1, 528),
-    "EfficientNetB7": (37.7, 600),
-}
-
 
 def possible_views(stage: StageConfig) -> int:
     """Say for how many views of each training image a stage's frozen layers might be run, by its settings alone.
 
-    Args:
-        stage: The stage's settings, resolved.
-
-    Returns:
-        The number; 0 where nothing is frozen or nothing learned, or where the recipe does not want it.
+    It is 0 where nothing is frozen or nothing learned, or where the recipe does not want it. The stage is resolved.
     """
     if stage.train == "all" or stage.epochs == 0:
         return 0
@@ -55,27 +37,14 @@ def possible_views(stage: StageConfig) -> int:
 
 
 def views_of(stage: StageConfig, backbone: str, images: int) -> int:
-    """Say the same of a stage whose number of images is known.
-
-    Args:
-        stage: The stage's settings, resolved.
-        backbone: A key of `MULTIPLICATIONS`.
-        images: Training images.
-
-    Returns:
-        The number; 0 also where another step would take longer than it could save.
-    """
+    """Say the same of a stage whose number of training images is known: 0 also where no step could be saved so."""
     views = possible_views(stage)
     if stage.feature_views != "auto":
         return views
-    # At most so much: part of the network may be thawed.
-    saved = images * (stage.epochs - views) * _multiplications(backbone, stage.resolution)
+    facts = BACKBONES[backbone]
+    multiplications = facts.multiplications * (stage.fit.resolution / facts.resolution) ** 2
+    saved = images * (stage.epochs - views) * multiplications  # at most so much: part of the network may be thawed
     return views if saved / _MULTIPLICATIONS_PER_SECOND > _SECONDS_OF_A_STEP else 0
-
-
-def _multiplications(backbone: str, resolution: int | None) -> float:
-    billions, own = MULTIPLICATIONS[backbone]
-    return billions * 1e9 * ((resolution or own) / own) ** 2
 
 
 @dataclass(frozen=True)
@@ -116,12 +85,6 @@ def pays(cost: Cost) -> bool:
     """Say whether reading what the frozen layers put out is quicker than running them, over all epochs.
 
     It is asked for the least number of epochs that use a view, so that the answer is the same for more of them.
-
-    Args:
-        cost: What decides.
-
-    Returns:
-        Whether to keep it.
     """
     saved = (_LEAST_USES - 1) * cost.frozen / _MULTIPLICATIONS_PER_SECOND
     spent = cost.row_bytes * (1 / _BYTES_WRITTEN_PER_SECOND + _LEAST_USES / _BYTES_READ_PER_SECOND)

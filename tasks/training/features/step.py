@@ -48,7 +48,7 @@ class FeaturesStep(Step):
     deterministic: bool
     precision: Precision
     devices: Devices
-    resolution: int | None
+    resolution: int
     augment: list[Augmentation]
     train: Train = Field(description="what the stage thaws; what is kept is the last output before that")
     views: int = Field(ge=1, description="of each training image")
@@ -104,7 +104,7 @@ def features_of(stage: TrainStep, draws: str, views: int) -> FeaturesStep:
         deterministic=stage.deterministic,
         precision=stage.precision,
         devices=stage.devices,
-        resolution=stage.stage.resolution,
+        resolution=stage.stage.fit.resolution,
         augment=stage.stage.augment or [],
         train=stage.stage.train,
         views=views,

@@ -11,11 +11,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from thaw.pipeline_config.errors import TrainingError
+from thaw.pipeline_config.preprocessing import fit_of
 from thaw.tasks.artifacts.atomic import writing
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
-from thaw.tasks.training.backbones import BACKBONES
 from thaw.tasks.training.devices import computing_in
 from thaw.tasks.training.features.choice import Cost, pays
 from thaw.tasks.training.features.files import (
@@ -30,7 +30,6 @@ from thaw.tasks.training.features.files import (
 )
 from thaw.tasks.training.features.prefix import Compute, FrozenOutput, find_frozen_output, join
 from thaw.tasks.training.features.step import FeaturesFacts, FeaturesStep, FeaturesTarget, FeaturesWork
-from thaw.tasks.training.images import find_center_crop
 from thaw.tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, prepared_ahead, stage_salt
 from thaw.tasks.training.start import build_start, prepare_process
 
@@ -77,8 +76,7 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
         strategy.scope(),
         computing_in(step.precision),
     ):
-        resolution = step.resolution or BACKBONES[step.model.backbone].resolution
-        model = build_start(step, store, classes=len(train.classes), resolution=resolution)
+        model = build_start(step, store, classes=len(train.classes), resolution=step.resolution)
         targets = [_decide(each, find_frozen_output(model, each.step), train.examples) for each in work.targets]
         needed = [each.document.bytes_of(train.examples, validation.examples) for each in targets]
         kept = [each for each in targets if each.document.views]
@@ -88,7 +86,7 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
                 reporter.log(target.document.decision)
             if kept:
                 outputs = [each.frozen for each in kept if each.frozen is not None]
-                _Pass(step, resolution, train, validation, kept, reporter).write(Compute(join(model, outputs)))
+                _Pass(step, train, validation, kept, reporter).write(Compute(join(model, outputs)))
         else:
             reporter.warn(_word_for_lack_of_room(targets, sum(needed), free))
             for target in targets:
@@ -136,7 +134,6 @@ class _Pass:
     """Runs all images through the frozen layers, and writes what comes out for each target."""
 
     step: FeaturesStep
-    resolution: int
     train: SplitReader
     validation: SplitReader
     targets: Sequence[_Target]
@@ -161,12 +158,8 @@ class _Pass:
         total = self.train.examples * views + self.validation.examples
         progress = ProgressCounter(self.reporter, total, "views through the frozen layers")
         self._write_split("train", self._training_views(views), compute, views, progress)
-        batches = evaluation_batches(
-            self.validation,
-            resolution=self.resolution,
-            center_crop=find_center_crop(self.step.augment),
-            batch_size=IMAGES_AT_A_TIME,
-        )
+        how = fit_of(self.step.resolution, self.step.augment)
+        batches = evaluation_batches(self.validation, how, batch_size=IMAGES_AT_A_TIME)
         self._write_split("validation", ((i, y) for i, y, _ in batches), compute, 1, progress)
 
     def _training_views(self, views: int) -> tf.data.Dataset:
@@ -177,10 +170,10 @@ class _Pass:
             encoded, label, _ = reader.tensor_example(index)
             salt = stage_salt(step.draws)
             seeds = [epoch_seed(step.seed, salt, tf.constant(view, tf.int64)) for view in range(views)]
-            return augmented(encoded, index, seeds, self.resolution, step.augment), label
+            return augmented(encoded, index, seeds, step.resolution, step.augment), label
 
         def flatten(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.reshape(images, [-1, self.resolution, self.resolution, 3]), labels
+            return tf.reshape(images, [-1, step.resolution, step.resolution, 3]), labels
 
         batch_size = max(IMAGES_AT_A_TIME // views, 1)
         examples = tf.data.Dataset.range(reader.examples).map(example, tf.data.AUTOTUNE, deterministic=True)

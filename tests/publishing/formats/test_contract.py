@@ -12,25 +12,27 @@ import pytest
 
 from tests.publishing.conftest import CENTER_CROP, CLASSES, RESOLUTION, write_tiny_stage
 from thaw.pipeline_config.errors import PublishError, RequestError
+from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.schema import FormatName
 from thaw.tasks.publishing.formats.base import ModelContext
 from thaw.tasks.publishing.formats.members import FORMATS, chosen, load_first
-from thaw.tasks.releases.release import ModelInput
 
 TOLERANCE = 1e-5
-INPUTS = {"squeezed": ModelInput(resolution=RESOLUTION, center_crop=None)}
-INPUTS["cropped"] = ModelInput(resolution=RESOLUTION, center_crop=CENTER_CROP)
+INPUTS = {
+    "squeezed": Preprocessing(max_pixels=10**6, max_side=None, resolution=RESOLUTION, center_crop=None),
+    "shrunk and cropped": Preprocessing(max_pixels=10**6, max_side=40, resolution=RESOLUTION, center_crop=CENTER_CROP),
+}
 
 # A process that has never seen the model.
 SCORE = """
 import json, sys
 from pathlib import Path
+from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.tasks.publishing.formats.base import ModelContext
 from thaw.tasks.publishing.formats.members import FORMATS
-from thaw.tasks.releases.release import ModelInput
 
 name, folder, classes, model_input, paths = json.loads(sys.argv[1])
-score = FORMATS[name].load(Path(folder), ModelContext(classes, ModelInput.model_validate(model_input)))
+score = FORMATS[name].load(Path(folder), ModelContext(classes, Preprocessing.model_validate(model_input)))
 rows = score([Path(path).read_bytes() for path in paths])
 print(json.dumps([rows.dtype.name, rows.tolist()]))
 """
@@ -69,9 +71,9 @@ def answers(model, context, photos):
     """What the model itself says of the same bytes."""
     import tensorflow as tf
 
-    from thaw.tasks.publishing.formats.pixels import to_pixels
+    from thaw.tasks.pictures.decoding import prepare
 
-    images = [to_pixels(tf.constant(path.read_bytes()), context) for path in photos]
+    images = [prepare(tf.constant(path.read_bytes()), context.input) for path in photos]
     return model(tf.stack(images), training=False).numpy()
 
 

@@ -1,0 +1,178 @@
+"""One image file: is it whole, how large is it, and the form of it that records hold. Pillow and TensorFlow.
+
+Pixels are what TensorFlow makes of a JPEG or a PNG, which most files are, and what Pillow makes of the rest.
+"""
+
+import functools
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import tensorflow as tf
+from PIL import Image, UnidentifiedImageError
+
+from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.pictures.decoding import decode, decode_upright, shrink
+from thaw.tasks.pictures.orientation import EXIF_HEADER, SIDEWAYS, UPRIGHT, exif_orientation, jpeg_orientation
+
+_TENSORFLOWS = ("JPEG", "PNG")
+FORMATS = (*_TENSORFLOWS, "BMP", "GIF", "WEBP")
+
+_TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_PNG_BIT_DEPTH = 24  # offset of the bit depth in a PNG file: signature 8, length 4, "IHDR" 4, width 4, height 4
+_QUICK = 1  # of zlib's levels 0 to 9
+
+
+class BadImageError(DatasetError):
+    """The file is no image that thaw can read; the message is the reason, fit for a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What an image is, once it has been found whole.
+
+    Attributes:
+        width: Pixels, after EXIF's orientation has been applied.
+        height: Pixels, after EXIF's orientation has been applied.
+        format: "JPEG", "PNG", "BMP", "GIF" or "WEBP", by the file's content.
+    """
+
+    width: int
+    height: int
+    format: str
+
+
+def inspect(encoded: bytes, max_pixels: int) -> ImageFacts:
+    """Decode an image as training will, to see that it is whole; of an animation, the first frame.
+
+    Raises:
+        BadImageError: It is empty, truncated, damaged, in another format, or its header declares more than
+            `max_pixels`; then no pixel is decoded.
+    """
+    with _reasons_for_bad_images():
+        image = _open_small(encoded, max_pixels)
+        width, height = image.size
+        if _format(image) in _TENSORFLOWS:
+            height, width, _ = decode_upright(tf.constant(encoded)).shape
+        else:
+            image.load()
+        if _orientation(image, encoded) in SIDEWAYS:
+            width, height = height, width
+        return ImageFacts(width, height, _format(image))
+
+
+def readable(encoded: bytes, max_pixels: int) -> bytes:
+    """Give what `decode` reads rightly, if the file is whole: itself if it is a JPEG or PNG, else an upright PNG.
+
+    Raises:
+        BadImageError: It is no image, or declares more than `max_pixels`, or needs to be converted and cannot be.
+    """
+    with _reasons_for_bad_images():
+        return _readable(_open_small(encoded, max_pixels), encoded)
+
+
+def canonical(encoded: bytes, max_side: int | None) -> bytes:
+    """Bring an image into the form that records hold, which most images have already.
+
+    An upright JPEG in grey or RGB, and a PNG in 8-bit grey or RGB without transparency or animation, keep their bytes
+    unless their longer side is more than `max_side` pixels. All else becomes a PNG of what `decode` and `shrink` make
+    of it, so that nothing is lost that the model is to see.
+
+    Raises:
+        BadImageError: It cannot be decoded.
+    """
+    with _reasons_for_bad_images():
+        image = _open(encoded, None)
+        if _is_plain(image, encoded) and (max_side is None or max(image.size) <= max_side):
+            return encoded
+        png: bytes = _to_png(max_side)(_readable(image, encoded)).numpy()
+        return png
+
+
+@functools.cache
+def _to_png(max_side: int | None) -> Callable[[bytes], tf.Tensor]:
+    # One graph for all images: operation by operation, from Python, it takes many times as long.
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def to_png(encoded: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(shrink(decode(encoded), max_side), compression=_QUICK)
+
+    converted: Callable[[bytes], tf.Tensor] = to_png
+    return converted
+
+
+def _open(encoded: bytes, max_pixels: int | None) -> Image.Image:
+    # Pillow's limit is a global one. With the recipe's in its place it neither refuses what the recipe allows nor lets
+    # the WebP decoder, which claims its memory when a file is opened, begin on what the recipe refuses.
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    return Image.open(io.BytesIO(encoded), formats=FORMATS)
+
+
+def _open_small(encoded: bytes, max_pixels: int) -> Image.Image:
+    if not encoded:
+        raise BadImageError("the file is empty")
+    image = _open(encoded, max_pixels)
+    width, height = image.size
+    if width * height > max_pixels:
+        raise BadImageError(
+            f"its header declares {width} × {height} pixels, more than dataset.max_pixels, {max_pixels}"
+        )
+    return image
+
+
+@contextmanager
+def _reasons_for_bad_images() -> Iterator[None]:
+    try:
+        yield
+    except (BadImageError, MemoryError, tf.errors.ResourceExhaustedError):
+        raise
+    except UnidentifiedImageError as error:  # whose own message holds a memory address
+        raise BadImageError("not a JPEG, PNG, BMP, GIF or WebP image, or its header is damaged") from error
+    except Image.DecompressionBombError as error:
+        raise BadImageError(f"its header declares more than dataset.max_pixels, {Image.MAX_IMAGE_PIXELS}") from error
+    except tf.errors.OpError as error:  # whose own message names its operations
+        raise BadImageError("it is truncated or damaged: TensorFlow cannot decode it") from error
+    except Exception as error:  # decoders fail in many ways; each of them means that this file is bad
+        raise BadImageError(" ".join(str(error).split()).rstrip(".") or type(error).__name__) from error
+
+
+def _format(image: Image.Image) -> str:
+    # MPO is what Pillow calls a JPEG that has further pictures, such as a depth map, behind the first.
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def _is_plain(image: Image.Image, encoded: bytes) -> bool:
+    if image.mode not in ("RGB", "L"):
+        return False
+    if _format(image) == "PNG":
+        is_flat = "transparency" not in image.info and not getattr(image, "is_animated", False)
+        return encoded[_PNG_BIT_DEPTH] == 8 and is_flat
+    return _format(image) == "JPEG" and jpeg_orientation(encoded) == UPRIGHT
+
+
+def _orientation(image: Image.Image, encoded: bytes) -> int:
+    if _format(image) == "JPEG":
+        return jpeg_orientation(encoded)
+    if _format(image) == "WEBP":
+        return exif_orientation(image.info.get("exif", b"").removeprefix(EXIF_HEADER))
+    return UPRIGHT  # the other formats' orientation is not what viewers go by
+
+
+def _readable(image: Image.Image, encoded: bytes) -> bytes:
+    if _format(image) in _TENSORFLOWS:
+        return encoded
+    plain = image if image.mode == "L" else image.convert("RGB")
+    orientation = _orientation(image, encoded)
+    upright = plain.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else plain
+    upright.info = {}  # or a transparent colour, a comment or a profile would be written along
+    stream = io.BytesIO()
+    upright.save(stream, "PNG", compress_level=_QUICK)
+    return stream.getvalue()
