@@ -222,7 +222,7 @@ class StageConfig(Strict):
     def fit(self) -> Fit:
         """How an image is brought to the model's size where nothing is drawn at random. Of a resolved stage."""
         if self.resolution is None:
-            raise ValueError("a stage has a resolution once it is part of a recipe")
+            raise ValueError("a stage has a resolution once its recipe is resolved")
         return fit_of(self.resolution, self.augment or [])
 
     def _with_center_crop(self, augment: list[Augmentation], name: str) -> list[Augmentation]:

@@ -14,10 +14,10 @@ from thaw.pipeline_config.stage_schema import StageConfig
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_resolution_that_is_left_out_is_the_backbones_own(name):
     recipe = load_recipe("digits", (f"model.backbone={name}", "stage_one.resolution=null", "stage_two.resolution=null"))
-    own = BACKBONES[name].resolution
-    assert recipe.stage_one.resolution == recipe.stage_two.resolution == recipe.preprocessing.resolution == own
+    own, resolved = BACKBONES[name].resolution, recipe.resolved
+    assert resolved.stage_one.resolution == resolved.stage_two.resolution == recipe.preprocessing.resolution == own
     written = (f"model.backbone={name}", f"stage_one.resolution={own}", f"stage_two.resolution={own}")
-    assert load_recipe("digits", written) == recipe
+    assert load_recipe("digits", written).resolved == resolved
 
 
 def test_the_value_says_all_that_a_release_does_with_a_file():
@@ -35,7 +35,7 @@ def test_the_value_says_all_that_a_release_does_with_a_file():
     }
     squeezed = load_recipe("digits", ("stage_one.resize_ratio=2.0",))  # stage one's crop is not the release's
     assert squeezed.preprocessing.center_crop is None
-    assert squeezed.stage_one.fit.center_crop == 0.5
+    assert squeezed.resolved.stage_one.fit.center_crop == 0.5
 
 
 def test_an_older_release_says_less_and_its_model_expects_upright_images():
@@ -49,7 +49,7 @@ def test_an_older_release_says_less_and_its_model_expects_upright_images():
 def test_a_stage_outside_of_a_recipe_has_no_fit_unless_it_has_a_resolution():
     document = {"train": "all", "epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.1}}
     assert StageConfig.model_validate(document | {"resolution": 16}).fit.resolution == 16
-    with pytest.raises(ValueError, match="once it is part of a recipe"):
+    with pytest.raises(ValueError, match="once its recipe is resolved"):
         _ = StageConfig.model_validate(document).fit
 
 
