@@ -17,7 +17,7 @@ import tensorflow as tf
 import typer
 
 from benchmarks.pictures import images_of
-from thaw.flows import steps
+from thaw.flows import requests
 from thaw.pipeline_config.augment_schema import (
     RandomContrast,
     RandomFlip,
@@ -29,6 +29,7 @@ from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Made
 from thaw.tasks.home import Home
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.pipeline import stage_salt, training_batches
@@ -68,14 +69,17 @@ def prepare(recipe: Recipe, place: Path) -> dict[str, Any]:
     for image, encoded in written:
         (images / image.class_name).mkdir(parents=True, exist_ok=True)
         (images / image.class_name / f"{image.id[:16]}.{image.format.lower()}").write_bytes(encoded)
-    store = Home.open(home).store
-    dataset = store.look_up(steps.ingest_step(recipe, home).key)
+    opened = Home.open(home)
+    dataset = opened.store.look_up(requests.ingest(recipe, opened).key)
     assert dataset is not None
-    step = steps.records_step(recipe, dataset)
+    step = requests.records(recipe, opened, dataset)
     with (place / "log").open("w") as log:
-        ref = store.build(
-            step, lambda folder: write_records(RecordsWork(home=home, folder=folder, step=step), Reporter(log))
-        )
+
+        def work(folder: Path) -> Made:
+            request = RecordsWork(home=opened, folder=folder, step=step)
+            return Made.timed(lambda: write_records(request, Reporter(log)))
+
+        ref = opened.store.build(step, work)
     (place / RECORDS_NAME).write_text(ref.model_dump_json())
     names = sorted({image.class_name for image, _ in written})
     features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=names)}

@@ -11,22 +11,21 @@ of JSON.
 import functools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import keras
 import tensorflow as tf
 import typer
-from thaw.flows.steps import one_pass_does
 
 from benchmarks.input_readers import make_train_step
+from thaw.flows.requests import one_pass_does
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.training.features.choice import views_of
-from thaw.tasks.training.features.prefix import Compute, Frozen, find_frozen, join
-from thaw.tasks.training.features.step import Tap
+from thaw.tasks.training.features.prefix import Compute, find_frozen_output, frozen_models
 from thaw.tasks.training.features.work import IMAGES_AT_A_TIME
 from thaw.tasks.training.model import build_classifier
 from thaw.tasks.training.step_functions import make_measure_function
@@ -70,16 +69,12 @@ def stage_rates(recipe: Recipe, stage: StageConfig, thawed: Thawed) -> dict[str,
     }
 
 
-def passes(recipe: Recipe, train: int) -> Iterator[tuple[str, list[Tap]]]:
+def passes(recipe: Recipe) -> Iterator[tuple[str, list[str]]]:
     """Say which passes through frozen layers there are: one for both stages where they see the same pictures."""
-    taps = []
-    for name, stage in (("stage_one", recipe.resolved.stage_one), ("stage_two", recipe.resolved.stage_two)):
-        views = views_of(stage, recipe.model.backbone, train) or stage.epochs  # without a cache, one in every epoch
-        taps.append(Tap(stage=name, train=stage.train, views=views, forced=True))
     if one_pass_does(recipe):
-        yield "frozen layers of both stages", taps
+        yield "frozen layers of both stages", ["stage_one", "stage_two"]
     else:
-        yield from ((f"frozen layers of {tap.stage}", [tap]) for tap in taps)
+        yield from ((f"frozen layers of {name}", [name]) for name in ("stage_one", "stage_two"))
 
 
 def measure_limit(recipe: Recipe, train: int, validation: int) -> dict[str, Any]:
@@ -97,15 +92,19 @@ def measure_limit(recipe: Recipe, train: int, validation: int) -> dict[str, Any]
     seconds: dict[str, float] = {}
     rates: dict[str, float] = {}
     stages = {"stage_one": recipe.resolved.stage_one, "stage_two": recipe.resolved.stage_two}
-    for name, taps in passes(recipe, train):
-        resolution = stages[taps[0].stage].fit.resolution
+    backbone = recipe.model.backbone
+    for name, served in passes(recipe):
+        resolution = stages[served[0]].fit.resolution
         model = build(recipe, resolution)
-        found = [find_frozen(model, tap, recipe.model.backbone) for tap in taps]
-        frozen: list[Frozen] = [each for each in found if each is not None and each.multiplications]
+        found = [find_frozen_output(model, backbone, stage, stages[stage].train) for stage in served]
+        frozen = [each for each in found if each is not None and each.multiplications]
         if frozen:
-            compute, images = Compute(join(model, frozen)), noise([resolution, resolution, 3], IMAGES_AT_A_TIME)
-            rates[name] = images_a_second(functools.partial(compute, images), IMAGES_AT_A_TIME)
-            views = max(each.tap.views for each in frozen)
+            computes = [Compute(each) for each in frozen_models(model, frozen)]
+            images = noise([resolution, resolution, 3], IMAGES_AT_A_TIME)
+            rates[name] = images_a_second(functools.partial(compute_all, computes, images), IMAGES_AT_A_TIME)
+            of_stages = [stages[each.name] for each in frozen]
+            # Without a cache, there is one view in every epoch.
+            views = max(views_of(stage, backbone, train) or stage.epochs for stage in of_stages)
             seconds[name] = (train * views + validation) / rates[name]
     for name, stage in stages.items():
         thawed = thaw(build(recipe, stage.fit.resolution), stage, recipe.model.backbone)
@@ -115,6 +114,10 @@ def measure_limit(recipe: Recipe, train: int, validation: int) -> dict[str, Any]
             stage.epochs * train / of_stage["training"] + (stage.epochs + 1) * validation / of_stage["validation"]
         )
     return {"seconds": sum(seconds.values()), "parts": seconds, "images_per_second": rates}
+
+
+def compute_all(computes: Sequence[Compute], images: tf.Tensor) -> list[dict[str, tf.Tensor]]:
+    return [compute(images) for compute in computes]
 
 
 def build(recipe: Recipe, resolution: int) -> keras.Model:

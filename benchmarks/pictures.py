@@ -3,14 +3,14 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from thaw.flows import steps
+from thaw.flows import requests
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.artifacts.step import Made
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import DatasetImage, read_dataset
 from thaw.tasks.ingest.sources import open_source
@@ -36,14 +36,15 @@ def images_of(recipe: Recipe, home: Path) -> Iterator[tuple[DatasetImage, bytes]
     Yields:
         Each image's row, with its encoded bytes.
     """
-    step = steps.ingest_step(recipe, home)
+    opened = Home.open(home)
+    step = requests.ingest(recipe, opened)
 
-    def work(folder: Path) -> dict[str, Any]:
-        return ingest(IngestWork(home=home, folder=folder, step=step), Reporter(io.StringIO()))
+    def work(folder: Path) -> Made:
+        request = IngestWork(home=opened, folder=folder, step=step)
+        return Made.timed(lambda: ingest(request, Reporter(io.StringIO())))
 
-    store = Home.open(home).store
-    dataset = read_dataset(store.verified(store.build(step, work)))
-    source = open_source(recipe.dataset.source, home)
+    dataset = read_dataset(opened.store.verified(opened.store.build(step, work)))
+    source = open_source(recipe.dataset.source, opened)
     for image in dataset.images:
         yield image, source.read_again(image.origin)
 

@@ -50,15 +50,22 @@ def run_once(request: list[str], home: Path, environment: dict[str, str], images
     measured = run_measured([*THAW, "run", *request, "--home", str(home), "--json"], environment)
     tasks = json.loads(measured.output)["tasks"]
     folders = {task["name"]: next(home.glob(f"artifacts/*/{task['digest']}")) for task in tasks}
-    facts = {name: json.loads((folder / "manifest.json").read_text())["facts"] for name, folder in folders.items()}
+    peaks = peaks_of_artifacts(home)
     return {
         "images": images,
         "seconds": {task["name"]: task["seconds"] / images for task in tasks},
         "bytes": {name: size_of(folder) / images for name, folder in folders.items()},
         "own_memory": {role: memory.own for role, memory in measured.roles.items()},
         "resident_memory": {role: memory.resident for role, memory in measured.roles.items()}
-        | {name: fact["peak_memory_bytes"] for name, fact in facts.items() if "peak_memory_bytes" in fact},
+        | {task["name"]: peaks[task["digest"]] for task in tasks if task["digest"] in peaks},
     }
+
+
+def peaks_of_artifacts(home: Path) -> dict[str, int]:
+    """Read, for each artifact's digest, the most memory that the process held that made it, where that is known."""
+    records = [json.loads(path.read_bytes()) for path in home.glob("keys/*.json")]
+    peaks = {record["ref"]["digest"]: record["cost"]["peak_memory_bytes"] for record in records}
+    return {digest: peak for digest, peak in peaks.items() if peak is not None}
 
 
 def size_of(folder: Path) -> int:

@@ -1,7 +1,6 @@
 """The steps of a run as plain function calls, one after the other, without Prefect. Run by orchestration.py.
 
-Which steps there are, and in which order, is what `thaw plan` says: its planner looks each step up and passes what it
-finds to the next, and here it also builds what it does not find, in child processes, as tasks would.
+Which steps there are, in which order, and what each is asked, is what the graph of a run says.
 
     python -m benchmarks.steps_in_a_row digits --home DIR
 """
@@ -9,52 +8,69 @@ finds to the next, and here it also builds what it does not find, in child proce
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
-from unittest import mock
 
 import typer
 
-from thaw.flows import plan as planning
+from thaw.flows.graph import GRAPH, Node, Walk
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.step import Made, Step
 from thaw.tasks.children import prepare_shared_child, run_in_child, sharing_children
-from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
+from thaw.tasks.evaluation.verdict import VerdictWork, write_verdict
 from thaw.tasks.home import Home
 from thaw.tasks.process import Work
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.publishing.step import PublishStep
 
 
-def build(step: Step, home: Path, deadline_seconds: float) -> ArtifactRef:
-    """Do one step, as its task does."""
-    store = Home.open(home).store
+class StepsInARow(Walk):
+    """Does the steps as their tasks do, in child processes; `seconds` says what each took, by its task's name."""
 
-    def work(folder: Path) -> dict[str, Any]:
-        if isinstance(step, VerdictStep):  # the one step without a child
-            return write_verdict(VerdictWork(home=home, folder=folder, step=step))
-        request: dict[str, Any] = {"home": home, "folder": folder, "step": step}
+    def __init__(self, recipe: Recipe, home: Home) -> None:
+        super().__init__(recipe, home)
+        self.seconds: dict[str, float] = {}
+
+    def visit(self, node: Node) -> ArtifactRef:
+        if node.prepare is not None:
+            node.prepare(self.home)
+        return self.build(node, lambda: self.request(node))
+
+    def provide(self, node: Node, step: Step) -> Step | None:
+        ref = self.build(node, lambda: step)
+        return step if step.is_cacheable(self.home.store.facts(ref, step.facts)) else None
+
+    def build(self, node: Node, ask: Callable[[], Step | None]) -> ArtifactRef:
+        started, step = time.monotonic(), ask()
+        steps = [each for each in (step, getattr(step, "also", None)) if each is not None]
+        ref = self.home.store.build_together(steps, self.work)[0]
+        if isinstance(step, PublishStep):
+            publish(self.home, ref)
+        self.seconds[node.name] = time.monotonic() - started
+        return ref
+
+    def work(self, missing: Sequence[tuple[Step, Path]]) -> list[Made]:
+        """Do the work of the first step, which makes what the others ask for, too."""
+        (step, folder), *others = missing
+        request: dict[str, Any] = {"home": self.home, "folder": folder, "step": step}
+        if others:
+            request["also"] = [{"step": other, "folder": place} for other, place in others]
         work_class = work_class_of(step)
         if "checkpoints" in work_class.model_fields:
-            request["checkpoints"] = store.checkpoints(step.key)
+            request["checkpoints"] = self.home.store.checkpoints(step.key)
         whole = work_class.model_validate(request)
+        if isinstance(whole, VerdictWork):  # the one step without a child
+            return [Made.timed(lambda: write_verdict(whole))]
         if not step.shares_process:
             prepare_shared_child()
-        return run_in_child(
-            step.work,
-            whole,
-            deadline_seconds=deadline_seconds,
-            listener=lambda *_: None,
-            shared=step.shares_process,
+        seconds = self.recipe.execution.deadline_minutes * 60
+        made = run_in_child(
+            step.work, whole, deadline_seconds=seconds, listener=lambda *_: None, shared=step.shares_process
         )
-
-    ref = store.build(step, work)
-    if isinstance(step, PublishStep):
-        publish(home, ref)
-    return ref
+        return made.parted()
 
 
 def work_class_of(step: Step) -> type[Work]:
@@ -62,29 +78,11 @@ def work_class_of(step: Step) -> type[Work]:
 
 
 def run(recipe: Recipe, home: Path) -> dict[str, float]:
-    """Do all steps.
-
-    Args:
-        recipe: What to do.
-        home: A home folder.
-
-    Returns:
-        Seconds of each step, by its task's name.
-    """
-    seconds: dict[str, float] = {}
-
-    class Builder(planning.Planner):
-        def look_up(
-            self, name: str, make_step: Callable[..., Step], **inputs: ArtifactRef | None
-        ) -> ArtifactRef | None:
-            started = time.monotonic()
-            ref = build(make_step(**inputs), home, recipe.execution.deadline_minutes * 60)
-            seconds[name] = time.monotonic() - started
-            return ref
-
-    with mock.patch.object(planning, "Planner", Builder), sharing_children():
-        planning.plan(recipe, home)
-    return seconds
+    """Do all steps, and tell the seconds of each, by its task's name."""
+    steps = StepsInARow(recipe, Home.open(home))
+    with sharing_children():
+        steps.go(GRAPH)
+    return steps.seconds
 
 
 def main(

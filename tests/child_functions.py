@@ -57,7 +57,7 @@ def fail_by_mistake(work: Words, reporter: Reporter) -> dict[str, Any]:
 
 
 def answer_what_is_no_json(work: Words, reporter: Reporter) -> dict[str, Any]:
-    return {"path": Path("x")}
+    return {"what": object()}
 
 
 def leave_at_once(work: Words, reporter: Reporter) -> dict[str, Any]:
@@ -146,6 +146,12 @@ def hold_memory(work: Words, reporter: Reporter) -> dict[str, Any]:
     return {"held": len(held), "pid": os.getpid()}
 
 
+def go_on_after(work: Words, reporter: Reporter) -> dict[str, Any]:
+    reporter.seconds_before = float(work.text)
+    time.sleep(0.3)
+    return {}
+
+
 def ignore_requests_to_leave(work: Words, reporter: Reporter) -> dict[str, Any]:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return {"pid": os.getpid()}
@@ -186,10 +192,10 @@ def count_what_is_held(work: Words, reporter: Reporter) -> dict[str, Any]:
 def be_a_parent_that_waits(folder: str) -> None:
     """Run as the program of a parent that a test kills while its child waits for work."""
     with sharing_children():
-        result = run_in_child(
+        made = run_in_child(
             "tests.child_functions:echo", Words(), deadline_seconds=60, listener=lambda *_: None, shared=True
         )
-        (Path(folder) / "pids").write_text(str(result["pid"]))
+        (Path(folder) / "pids").write_text(str(made.facts["pid"]))
         time.sleep(60)
 
 

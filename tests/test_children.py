@@ -18,15 +18,20 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(name, *, deadline=30.0, **request):
-    """The function's result, and the lines that it sent."""
+    """What the function said, and the lines that it sent."""
+    made, lines = run_measured(name, deadline=deadline, **request)
+    return made.facts, lines
+
+
+def run_measured(name, *, deadline=30.0, **request):
     lines = []
-    result = run_in_child(
+    made = run_in_child(
         f"tests.child_functions:{name}",
         Words(**request),
         deadline_seconds=deadline,
         listener=lambda kind, content: lines.append((kind, content)),
     )
-    return result, lines
+    return made, lines
 
 
 def wait_until_gone(pids, seconds=5.0):
@@ -77,10 +82,16 @@ def test_letters_of_any_language_arrive_in_any_locale(monkeypatch, locale):
         run("fail_on_purpose", text="é 日本")
 
 
-def test_the_most_memory_that_the_child_held_is_in_its_result_and_is_its_own():
+def test_the_most_memory_that_the_child_held_is_in_its_cost_and_is_its_own():
     held = bytearray(os.urandom(1)) * 600_000_000  # by this process, while it starts the child
-    result, _ = run("echo")
-    assert len(held) > 2 * result["peak_memory_bytes"] > 20e6
+    made, _ = run_measured("echo")
+    assert len(held) > 2 * made.cost.peak_memory_bytes > 20e6
+
+
+def test_the_seconds_are_those_of_the_work_and_of_the_attempts_that_it_goes_on_from():
+    begin = time.monotonic()
+    made, _ = run_measured("go_on_after", text="1000")
+    assert 1000.3 <= made.cost.seconds < 1000 + time.monotonic() - begin
 
 
 def test_child_is_gone_when_the_result_is_there():
@@ -118,7 +129,7 @@ def test_function_that_is_not_there_is_an_error_that_names_it(function):
 
 
 def test_result_that_is_no_json_is_an_error_that_says_so():
-    with pytest.raises(ThawError, match="PosixPath is not JSON serializable"):
+    with pytest.raises(ThawError, match="Unable to serialize unknown type"):
         run("answer_what_is_no_json")
 
 

@@ -22,7 +22,11 @@ def _nothing_is_imported_early(monkeypatch):
     monkeypatch.setattr(children, "_IMPORTED_EARLY", ())
 
 
-def run(name, *, shared=True, deadline=30.0, listener=lambda *_: None, **request):
+def run(name, **options):
+    return run_measured(name, **options).facts
+
+
+def run_measured(name, *, shared=True, deadline=30.0, listener=lambda *_: None, **request):
     function = f"tests.child_functions:{name}"
     return run_in_child(function, Words(**request), deadline_seconds=deadline, listener=listener, shared=shared)
 
@@ -151,9 +155,9 @@ def test_a_process_carries_the_name_of_what_it_does():
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak cannot be reset here")
 def test_the_peak_of_a_step_is_not_that_of_the_step_before():
     with sharing_children():
-        large, small = run("hold_memory", text="400000000"), run("hold_memory", text="1")
-    assert large["pid"] == small["pid"]
-    assert large["peak_memory_bytes"] > 400e6 > 4 * small["peak_memory_bytes"] > 80e6
+        large, small = (run_measured("hold_memory", text=text) for text in ("400000000", "1"))
+    assert large.facts["pid"] == small.facts["pid"]
+    assert large.cost.peak_memory_bytes > 400e6 > 4 * small.cost.peak_memory_bytes > 80e6
 
 
 def test_where_the_peak_cannot_be_reset_it_is_left_out(monkeypatch):
@@ -162,10 +166,10 @@ def test_where_the_peak_cannot_be_reset_it_is_left_out(monkeypatch):
     )
     monkeypatch.setattr(children, "_COMMAND", ("-c", program))
     with sharing_children():
-        first, second = run("echo"), run("echo")
-    assert first["pid"] == second["pid"]
-    assert "peak_memory_bytes" in first
-    assert "peak_memory_bytes" not in second
+        first, second = run_measured("echo"), run_measured("echo")
+    assert first.facts["pid"] == second.facts["pid"]
+    assert first.cost.peak_memory_bytes is not None
+    assert second.cost.peak_memory_bytes is None
 
 
 def test_a_prepared_process_waits_for_the_first_step_that_shares():
@@ -240,7 +244,7 @@ def test_workers_of_a_run_have_a_process_each():
     with sharing_children() as shared:
         taken = [shared.take() for _ in range(3)]
         for child in taken:
-            answers.append(child.ask("tests.child_functions:echo", Words(), 30, lambda *_: None)[0]["pid"])
+            answers.append(child.ask("tests.child_functions:echo", Words(), 30, lambda *_: None)[0].facts["pid"])
             shared.give_back(child)
         assert len(set(answers)) == 3
         assert run("echo")["pid"] in answers

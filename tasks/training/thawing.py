@@ -197,7 +197,7 @@ def _last_cut_before(backbone: keras.Model, thawed: Iterable[keras.Layer]) -> ke
     order = _topological_order(backbone)
     last_use = {id(backbone.output): len(order)}
     for position, layer in enumerate(order):
-        for tensor in _inputs_of(layer):
+        for tensor in inputs_of(layer):
             last_use[id(tensor)] = max(position, last_use.get(id(tensor), 0))
     pending = set(map(id, thawed))
     live: dict[int, keras.KerasTensor] = {}
@@ -218,7 +218,7 @@ def _topological_order(backbone: keras.Model) -> list[keras.Layer]:
     pending = [producers[id(backbone.output)]]
     while pending:
         layer = pending[-1]
-        missing = [producers[id(tensor)] for tensor in _inputs_of(layer) if id(producers[id(tensor)]) not in order]
+        missing = [producers[id(tensor)] for tensor in inputs_of(layer) if id(producers[id(tensor)]) not in order]
         if missing:
             pending.extend(missing)
         else:
@@ -226,7 +226,8 @@ def _topological_order(backbone: keras.Model) -> list[keras.Layer]:
     return list(order.values())
 
 
-def _inputs_of(layer: keras.Layer) -> list[keras.KerasTensor]:
+def inputs_of(layer: keras.Layer) -> list[keras.KerasTensor]:
+    """List the tensors that a layer of a backbone takes; none for its input."""
     if isinstance(layer, layers.InputLayer):
         return []
     return list(layer.input) if isinstance(layer.input, list | tuple) else [layer.input]

@@ -10,8 +10,10 @@ import pytest
 import typer
 
 from benchmarks import orchestration, scale, whole_job
+from benchmarks.empty_flow import TASKS
 from benchmarks.input_pipeline import speeds
 from benchmarks.measuring import Measured, finish, in_turn, run_measured
+from thaw.flows.graph import GRAPH
 
 MEGABYTE = 10**6
 HOLD = "import sys, time; held = bytearray(int(sys.argv[1])); held[::4096] = b'x' * len(held[::4096]); time.sleep(1)"
@@ -104,7 +106,7 @@ def test_the_parts_of_a_run_are_all_of_it() -> None:
 def figures(images: int, seconds: float, peak: int) -> dict[str, Any]:
     return {
         "images": images,
-        "seconds": {"ingest": seconds, "compare": 0.0},
+        "seconds": {"ingest": seconds, "verdict": 0.0},
         "bytes": {"ingest": 100.0},
         "own_memory": {"command": 50, "step ingest": peak**2},
         "resident_memory": {"command": 50, "step ingest": peak**2, "ingest": peak},
@@ -120,7 +122,7 @@ def test_an_image_may_not_cost_more_where_there_are_more(seconds: float, peak: i
     assert report["ratios"]["seconds"] == {"ingest": seconds}
 
 
-# ------------------------------------------------------------------------------------- orchestration, input_pipeline
+# ----------------------------------------------------------------------- orchestration, cached_rerun, input_pipeline
 
 
 @pytest.mark.parametrize(("plain", "passed"), [(96.0, True), (94.0, False), (101.0, True)])
@@ -134,6 +136,10 @@ def test_orchestration_is_what_thaw_takes_beyond_its_steps(plain: float, passed:
     assert report["share"] == pytest.approx(1 - plain / 100)
     assert report["passed"] is passed
     assert report["outside_of_tasks"][orchestration.PREFECT] == 10.0
+
+
+def test_the_empty_flow_has_as_many_tasks_as_a_run() -> None:
+    assert len([node for node in GRAPH if node.serves is None]) == TASKS
 
 
 def test_images_a_second_count_each_epoch() -> None:

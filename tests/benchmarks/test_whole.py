@@ -1,16 +1,17 @@
 """Every benchmark from start to end, on images and a network so small that its figures say nothing."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks import steps_in_a_row
+from benchmarks import scale, steps_in_a_row
 from tests.benchmarks.made import benchmark, write_small_recipe, write_splits
-from tests.support import build_here
-from thaw.flows import steps
+from tests.support import WalkHere
+from tests.training.features import stage
+from thaw.flows.graph import GRAPH
 from thaw.pipeline_config.loading import load_recipe
-from thaw.tasks.artifacts.step import Step
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.home import Home
 
 SMALL_TUTORIAL = {
     "model.weights": "null",
@@ -27,30 +28,24 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_splits(tmp_path_factory.mktemp("images"))
 
 
-def test_steps_in_a_row_are_those_of_a_run_and_end_in_a_release(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Steps whose work is done here are as many as a run has, in its order, each from the artifacts of those before it.
-    recipe = load_recipe(str(write_small_recipe(tmp_path, images)))
-    done: list[str] = []
-
-    def build(step: Step, home: Path, deadline_seconds: float) -> Any:
-        assert deadline_seconds == recipe.execution.deadline_minutes * 60
-        done.append(step.kind)
-        work_class = steps_in_a_row.work_class_of(step)
-
-        def fill(_: Any, __: Any) -> dict[str, Any]:
-            return {"examples": {"train": 1}}  # too few for the recipe to have features
-
-        return build_here(home, step, work_class, fill)
-
-    monkeypatch.setattr(steps_in_a_row, "build", build)
-    monkeypatch.setattr("thaw.flows.steps.champion_to_beat", lambda *_, **__: None)
-    names = list(steps_in_a_row.run(recipe, tmp_path / "home"))
-    assert names == [name for name in steps.TASK_NAMES if name in names]
-    assert {"ingest", "records", "stage_one", "stage_two", "evaluate", "compare", "publish"} <= set(names)
-    assert done[0] == "dataset"
-    assert done[-1] == "release"
+def test_steps_in_a_row_are_those_of_a_run_and_end_in_a_release(images: Path, tmp_path: Path) -> None:
+    stages = {"stage_one": stage(), "stage_two": stage(train={"last_blocks": 1})}
+    recipe = load_recipe(str(write_small_recipe(tmp_path, images, **stages)))
+    opened = Home.open(tmp_path / "home")
+    seconds = steps_in_a_row.run(recipe, opened.path)
+    # One pass makes the features of both stages.
+    assert list(seconds) == [node.name for node in GRAPH if node.name != "features_two"]
+    assert min(seconds.values()) > 0
+    (release,) = opened.registry.list()
+    assert release.is_champion
+    walk = WalkHere(recipe, opened.path)
+    walk.go(GRAPH)
+    assert walk.ran == []  # a run asks for the same
+    peaks = scale.peaks_of_artifacts(opened.path)
+    # All but the verdict are made in processes, which say what they held.
+    made = {name: ref.digest for name, ref in walk.made.items() if isinstance(ref, ArtifactRef)}
+    assert {name for name, digest in made.items() if digest not in peaks} == {"verdict"}
+    assert min(peaks.values()) > 10**7
 
 
 @pytest.mark.slow
@@ -70,6 +65,7 @@ def test_scale_counts_every_task_with_each_number_of_images(images: Path, tmp_pa
     for of_number in report["figures"]:
         assert {"ingest", "records", "stage_one"} <= set(of_number["seconds"]) == set(of_number["bytes"])
         assert {"command", "step train_stage"} <= set(of_number["own_memory"])
+        assert {"command", "ingest", "stage_one", "publish"} <= set(of_number["resident_memory"])
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from thaw.tasks.evaluation.history import learning_curves, read_histories
-from thaw.tasks.evaluation.metrics import SplitMetrics, measure
+from thaw.tasks.evaluation.metrics import SplitMetrics, compute_metrics
 from thaw.tasks.evaluation.pictures.answers import Answer, draw_answers
 from thaw.tasks.evaluation.pictures.augmentations import draw_augmentations
 from thaw.tasks.evaluation.pictures.confusion import draw_confusion_matrix
@@ -118,7 +118,7 @@ def make_placeholders(folder: Path) -> None:
 
 def make_report(folder: Path, classes, examples=60, noise=2.0, *, with_pictures=False, **changes) -> str:
     """A whole report, its pictures in a folder of their own; real ones take seconds."""
-    metrics = measure(make_table(classes, examples, noise), classes, 0.95)["test"]
+    metrics = compute_metrics(make_table(classes, examples, noise), classes, 0.95)["test"]
     stages = {
         "stage_one": write_history(folder / "one", 4, 0.5),
         "stage_two": write_history(folder / "two", 3, 0.8),

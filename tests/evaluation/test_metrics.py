@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.evaluation.synthetic import make_table
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.evaluation.metrics import calibration, expected_calibration_error, measure, wilson_interval
+from thaw.tasks.evaluation.metrics import calibration, compute_metrics, expected_calibration_error, wilson_interval
 from thaw.tasks.evaluation.predictions import predictions_table
 
 
@@ -23,7 +23,7 @@ def table_of(labels, probabilities):
 
 def test_a_small_case_worked_by_hand():
     table, classes = table_of([0, 0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.3, 0.7]])
-    test = measure(table, classes, 0.95)["test"]
+    test = compute_metrics(table, classes, 0.95)["test"]
     assert (test["examples"], test["correct"], test["accuracy"]) == (4, 3, 0.75)
     assert test["confusion_matrix"] == {"classes": classes, "matrix": [[1, 1], [0, 2]]}
     assert test["per_class"][0] == {
@@ -55,18 +55,18 @@ def test_perfect_and_hopeless_results_have_an_interval_of_some_width():
 @pytest.mark.parametrize(("classes", "expected"), [(5, False), (6, True)])
 def test_top_five_accuracy_is_there_only_for_more_than_five_classes(classes, expected):
     names = [str(number) for number in range(classes)]
-    assert ("top_5_accuracy" in measure(make_table(names), names, 0.95)["test"]) is expected
+    assert ("top_5_accuracy" in compute_metrics(make_table(names), names, 0.95)["test"]) is expected
 
 
 def test_top_five_counts_the_fifth_place_and_not_the_sixth():
     falling = [0.3, 0.2, 0.15, 0.12, 0.11, 0.07, 0.05]
     table, classes = table_of([4, 5], [falling, falling])
-    assert measure(table, classes, 0.95)["test"]["top_5_accuracy"] == 0.5
+    assert compute_metrics(table, classes, 0.95)["test"]["top_5_accuracy"] == 0.5
 
 
 def test_a_class_without_test_images_is_listed_and_spoils_no_mean():
     table, classes = table_of([0, 1], [[0.9, 0.05, 0.05], [0.1, 0.8, 0.1]])
-    test = measure(table, classes, 0.95)["test"]
+    test = compute_metrics(table, classes, 0.95)["test"]
     assert test["per_class"][2] == {"class": "class 2", "examples": 0, "precision": 0, "recall": 0, "f1": 0}
     assert test["macro_f1"] == 1.0
     assert test["confusion_matrix"]["matrix"][2] == [0, 0, 0]
@@ -74,7 +74,7 @@ def test_a_class_without_test_images_is_listed_and_spoils_no_mean():
 
 def test_no_test_images_is_an_error():
     with pytest.raises(DatasetError, match="test split has no images"):
-        measure(make_table(["a", "b"]).slice(0, 0), ["a", "b"], 0.95)
+        compute_metrics(make_table(["a", "b"]).slice(0, 0), ["a", "b"], 0.95)
 
 
 def test_a_probability_on_the_edge_of_two_bins_belongs_to_the_lower():
@@ -93,9 +93,9 @@ def test_a_probability_on_the_edge_of_two_bins_belongs_to_the_lower():
 def test_the_document_is_json_and_the_same_bytes_each_time(tmp_path):
     names = [str(number) for number in range(7)]
     for name in ("first.json", "second.json"):
-        write_json(tmp_path / name, measure(make_table(names), names, 0.95))
+        write_json(tmp_path / name, compute_metrics(make_table(names), names, 0.95))
     assert (tmp_path / "first.json").read_bytes() == (tmp_path / "second.json").read_bytes()
-    assert json.loads((tmp_path / "first.json").read_text()) == measure(make_table(names), names, 0.95)
+    assert json.loads((tmp_path / "first.json").read_text()) == compute_metrics(make_table(names), names, 0.95)
 
 
 @given(st.integers(1, 5000), st.floats(0, 1), st.sampled_from([0.8, 0.95, 0.99]))
@@ -123,7 +123,7 @@ def test_calibration_counts_every_image_once_and_its_error_is_between_zero_and_o
 def test_the_numbers_of_one_document_agree_with_each_other(classes, examples, noise, seed):
     names = [str(number) for number in range(classes)]
     table = make_table(names, examples, noise, seed)
-    test = measure(table, names, 0.95)["test"]
+    test = compute_metrics(table, names, 0.95)["test"]
     matrix = np.array(test["confusion_matrix"]["matrix"])
     assert matrix.sum() == test["examples"] == examples
     assert matrix.trace() == test["correct"]

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.evaluation.synthetic import make_report, make_table
-from thaw.tasks.evaluation.metrics import ClassScore, measure
+from thaw.tasks.evaluation.metrics import ClassScore, compute_metrics
 from thaw.tasks.evaluation.report import percent, points, worst_classes
 
 HOSTILE = "<script>alert(1)</script>"
@@ -23,7 +23,7 @@ def text_of(report):
 
 
 def test_the_headline_says_the_result_in_a_sentence(report):
-    test = measure(make_table(["cats", "dogs"], 207), ["cats", "dogs"], 0.95)["test"]
+    test = compute_metrics(make_table(["cats", "dogs"], 207), ["cats", "dogs"], 0.95)["test"]
     low, high = (f"{100 * end:.1f}" for end in test["accuracy_ci"])
     accuracy = f"{100 * test['accuracy']:.1f} %"
     assert f"{test['correct']} of 207 test images right: {accuracy} (95 % interval {low} – {high} %)." in text_of(

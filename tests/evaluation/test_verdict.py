@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.publishing.helpers import TinyStep
+from tests.support import without_cost
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, decide, write_verdict
 from thaw.tasks.home import Home
-from thaw.tasks.releases.verdict import ChampionMetrics, read_test_metrics
+from thaw.tasks.releases.verdict import ChampionMetrics, Verdict, read_test_metrics
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 
 accuracies = st.floats(0, 1)
@@ -49,18 +50,18 @@ def test_the_step_writes_what_it_compared(tmp_path):
 
     def evaluate(folder):
         write_json(folder / "metrics.json", document)
-        return {}
+        return without_cost()
 
-    store = Home.open(tmp_path).store
-    step = VerdictStep(evaluation=store.build(TinyStep(document=document), evaluate), champion=champion_with(0.9))
-    facts = {}
+    home = Home.open(tmp_path)
+    evaluation = home.store.build(TinyStep(document=document), evaluate)
+    step = VerdictStep(evaluation=evaluation, champion=champion_with(0.9))
 
     def work(folder):
-        facts.update(write_verdict(VerdictWork(home=tmp_path, folder=folder, step=step)))
-        return facts
+        return without_cost(write_verdict(VerdictWork(home=home, folder=folder, step=step)))
 
-    folder = store.verified(store.build(step, work))
-    assert json.loads((folder / "verdict.json").read_text()) == facts
+    ref = home.store.build(step, work)
+    facts = home.store.facts(ref, Verdict).model_dump(mode="json")
+    assert json.loads((home.store.verified(ref) / "verdict.json").read_text()) == facts
     assert facts == {
         "schema_version": 1,
         "verdict": "better",
@@ -71,7 +72,7 @@ def test_the_step_writes_what_it_compared(tmp_path):
 
 
 def test_the_key_follows_the_champion(tmp_path):
-    ref = Home.open(tmp_path).store.build(TinyStep(document={}), lambda folder: {})
+    ref = Home.open(tmp_path).store.build(TinyStep(document={}), lambda folder: without_cost())
     keys = {
         VerdictStep(evaluation=ref, champion=other).key for other in (None, champion_with(0.9), champion_with(0.91))
     }

@@ -12,7 +12,7 @@ from tests.experiments.made import make_runs
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.experiments.files import PICTURE_NAME, default_folder, flatten, markdown, write_comparison
 from thaw.tasks.experiments.plot import draw_comparison
-from thaw.tasks.experiments.summary import Comparison, summarize
+from thaw.tasks.experiments.summary import Comparison, compare_runs
 
 
 def read_csv(path):
@@ -21,7 +21,7 @@ def read_csv(path):
 
 
 def test_csv_and_parquet_and_json_hold_the_same_numbers(tmp_path):
-    comparison = summarize(make_runs(["a", "b"]))
+    comparison = compare_runs(make_runs(["a", "b"]))
     write_comparison(tmp_path / "new" / "folder", comparison)
     folder = tmp_path / "new" / "folder"
     assert Comparison.model_validate_json((folder / "comparison.json").read_bytes()) == comparison
@@ -34,17 +34,17 @@ def test_csv_and_parquet_and_json_hold_the_same_numbers(tmp_path):
 
 
 def test_memory_that_was_not_measured_is_an_empty_cell(tmp_path):
-    write_comparison(tmp_path, summarize(make_runs(["a"], peak=None)))
+    write_comparison(tmp_path, compare_runs(make_runs(["a"], peak=None)))
     assert {row["stage_one_peak_memory_bytes"] for row in read_csv(tmp_path / "runs.csv")} == {""}
 
 
 def test_one_recipe_leaves_no_table_of_pairs(tmp_path):
-    write_comparison(tmp_path, summarize(make_runs(["a"])))
+    write_comparison(tmp_path, compare_runs(make_runs(["a"])))
     assert not (tmp_path / "pairs.csv").exists()
 
 
 def test_the_page_shows_the_tables_and_the_picture(tmp_path):
-    comparison = summarize(make_runs(["a", "b"]))
+    comparison = compare_runs(make_runs(["a", "b"]))
     write_comparison(tmp_path, comparison)
     page = (tmp_path / "comparison.md").read_text()
     assert page == markdown(comparison)
@@ -55,7 +55,7 @@ def test_the_page_shows_the_tables_and_the_picture(tmp_path):
 
 
 def test_the_same_comparison_gives_the_same_bytes(tmp_path):
-    comparison = summarize(make_runs(["a", "b"]))
+    comparison = compare_runs(make_runs(["a", "b"]))
     for name in ("one", "two", "one"):
         write_comparison(tmp_path / name, comparison)
     contents = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two")]
@@ -63,17 +63,18 @@ def test_the_same_comparison_gives_the_same_bytes(tmp_path):
 
 
 def test_the_folder_is_named_after_recipes_seeds_and_weights_and_not_after_the_time_that_they_took(tmp_path):
-    comparison = summarize(make_runs(["a", "b"]))
-    slower = summarize(make_runs(["a", "b"], peak=1))
-    assert default_folder(tmp_path, comparison) == default_folder(tmp_path, slower)
-    assert default_folder(tmp_path, comparison) != default_folder(tmp_path, summarize(make_runs(["a", "c"])))
-    assert default_folder(tmp_path, comparison) != default_folder(tmp_path, summarize(make_runs(["a", "b"], (0, 1, 3))))
+    names = ["a", "b"]
+    comparison = compare_runs(make_runs(names))
+    others = [make_runs(names, peak=1), make_runs(["a", "c"]), make_runs(names, (0, 1, 3))]
+    slower, *different = (default_folder(tmp_path, compare_runs(runs)) for runs in others)
+    assert default_folder(tmp_path, comparison) == slower
+    assert default_folder(tmp_path, comparison) not in different
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArtifactError, match="cannot be written"):
-        write_comparison(tmp_path / "file" / "folder", summarize(make_runs(["a"])))
+        write_comparison(tmp_path / "file" / "folder", compare_runs(make_runs(["a"])))
 
 
 def test_nested_values_become_columns():
@@ -86,7 +87,7 @@ def test_nested_values_become_columns():
 
 
 def test_the_picture_has_a_point_per_run_and_one_per_recipes_mean():
-    comparison = summarize(make_runs(["a", "b"]))
+    comparison = compare_runs(make_runs(["a", "b"]))
     (axes,) = draw_comparison(comparison).axes
     points = [[tuple(point) for point in np.asarray(line.get_xydata())] for line in axes.get_lines()]
     for number, row in enumerate(comparison.recipes):
@@ -97,7 +98,7 @@ def test_the_picture_has_a_point_per_run_and_one_per_recipes_mean():
 
 def test_many_recipes_look_different_and_their_long_names_are_cut():
     names = [f"{'a_long_name_of_a_recipe_' * 2}{number}" for number in range(12)]
-    figure = draw_comparison(summarize(make_runs(names, seeds=(0,), images=20)))
+    figure = draw_comparison(compare_runs(make_runs(names, seeds=(0,), images=20)))
     FigureCanvasAgg(figure).draw()
     looks = {(line.get_color(), line.get_marker()) for line in figure.axes[0].get_lines()[::2]}
     assert len(looks) == 12
@@ -106,7 +107,7 @@ def test_many_recipes_look_different_and_their_long_names_are_cut():
 
 
 def test_the_picture_is_a_picture(tmp_path):
-    write_comparison(tmp_path, summarize(make_runs(["a"], seeds=(0,))))
+    write_comparison(tmp_path, compare_runs(make_runs(["a"], seeds=(0,))))
     with Image.open(tmp_path / PICTURE_NAME) as image:
         assert image.width > 800
         assert set(image.info) <= {"dpi"}

@@ -9,12 +9,12 @@ from tests.experiments.made import make_run, make_runs
 from thaw.pipeline_config.errors import RequestError
 from thaw.tasks.evaluation.paired_difference import Difference
 from thaw.tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
-from thaw.tasks.experiments.summary import Spread, summarize, verdict_of
+from thaw.tasks.experiments.summary import Spread, compare_runs, verdict_of
 from thaw.tasks.experiments.tables import points, word_tables
 
 
 def test_a_row_per_recipe_and_per_pair_in_the_order_asked_for():
-    comparison = summarize(make_runs(["b", "a", "c"]))
+    comparison = compare_runs(make_runs(["b", "a", "c"]))
     assert [row.recipe for row in comparison.recipes] == ["b", "a", "c"]
     assert [(row.first, row.second) for row in comparison.pairs] == [("b", "a"), ("b", "c"), ("a", "c")]
     assert [(run.recipe, run.seed) for run in comparison.runs] == [(name, seed) for name in "bac" for seed in range(3)]
@@ -22,7 +22,7 @@ def test_a_row_per_recipe_and_per_pair_in_the_order_asked_for():
 
 def test_mean_and_range_are_over_the_seeds():
     runs = make_runs(["a"])
-    (row,) = summarize(runs).recipes
+    (row,) = compare_runs(runs).recipes
     values = [run.row.accuracy for run in runs]
     assert row.accuracy == Spread(mean=sum(values) / 3, low=min(values), high=max(values))
     assert row.stage_one.seconds == Spread(mean=41, low=40, high=42)
@@ -30,7 +30,7 @@ def test_mean_and_range_are_over_the_seeds():
 
 
 def test_what_resolution_and_stage_two_earned_add_up():
-    (row,) = summarize(make_runs(["a"])).recipes
+    (row,) = compare_runs(make_runs(["a"])).recipes
     earned = row.resolution_earned.estimate + row.stage_two_earned.estimate
     assert earned == pytest.approx(row.accuracy.mean - row.stage_one_accuracy.mean)
 
@@ -39,7 +39,7 @@ def test_resolution_alone_is_not_counted_as_stage_twos_work():
     run = make_run("a", 0)
     better, worse = np.ones(200, bool), np.arange(200) < 100
     right = {STAGE_ONE: worse, STAGE_ONE_AT_STAGE_TWO: better, STAGE_TWO: better}
-    (row,) = summarize([dataclasses.replace(run, right=right)]).recipes
+    (row,) = compare_runs([dataclasses.replace(run, right=right)]).recipes
     assert row.resolution_earned.estimate == 0.5
     assert row.resolution_earned.better == "first"
     assert row.stage_two_earned.estimate == 0
@@ -50,11 +50,11 @@ def test_runs_on_different_images_are_refused():
     one, other = make_run("a", 0), make_run("b", 0)
     other = dataclasses.replace(other, image_ids=tuple(reversed(other.image_ids)))
     with pytest.raises(RequestError, match="a and b are not tested on the same images"):
-        summarize([one, other])
+        compare_runs([one, other])
 
 
 def test_a_peak_that_was_not_measured_is_unknown():
-    comparison = summarize([make_run("a", 0, peak=None), make_run("a", 1)])
+    comparison = compare_runs([make_run("a", 0, peak=None), make_run("a", 1)])
     assert comparison.recipes[0].stage_one.peak_memory_bytes is None
     assert "unknown" in word_tables(comparison)[0].rows[0]
 
@@ -81,13 +81,13 @@ def test_differences_are_written_in_points(difference, words):
 
 
 def test_one_recipe_has_no_table_of_pairs_and_one_seed_a_warning():
-    assert len(word_tables(summarize(make_runs(["a"])))) == 2
-    (table, *_) = word_tables(summarize(make_runs(["a"], seeds=(4,))))
+    assert len(word_tables(compare_runs(make_runs(["a"])))) == 2
+    (table, *_) = word_tables(compare_runs(make_runs(["a"], seeds=(4,))))
     assert table.title.startswith("Seed 4; 200 test images. With one seed, the intervals say nothing about other seeds")
-    assert "nothing" not in word_tables(summarize(make_runs(["a"])))[0].title
+    assert "nothing" not in word_tables(compare_runs(make_runs(["a"])))[0].title
 
 
 def test_every_row_of_words_fits_its_columns():
-    for table in word_tables(summarize(make_runs(["a", "b"]))):
+    for table in word_tables(compare_runs(make_runs(["a", "b"]))):
         assert {len(row) for row in table.rows} == {len(table.columns)}
         assert all(set(record) == set(table.columns) for record in table.records())

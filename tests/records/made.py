@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tests.ingest.pictures import Recorder, directory, ingest_step
+from tests.support import build_here
 from thaw.pipeline_config.dataset_schema import RecordsConfig
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import read_dataset
@@ -22,10 +23,7 @@ class Made:
     def __init__(self, home, data):
         self.home, self.data = home, data
         self.store = Home.open(home).store
-        step = ingest_step(directory(data))
-        self.dataset = self.store.build(
-            step, lambda folder: ingest(IngestWork(home=home, folder=folder, step=step), Recorder())
-        )
+        self.dataset = build_here(home, ingest_step(directory(data)), IngestWork, ingest)
 
     def images(self):
         return read_dataset(self.store.folder(self.dataset)).images

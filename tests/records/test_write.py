@@ -15,6 +15,7 @@ from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.pictures.decoding import decode_upright
 from thaw.tasks.records.index import FOOTER_BYTES, HEADER_BYTES, payload_places, read_offsets
 from thaw.tasks.records.read import check_counts, read_index
+from thaw.tasks.records.step import RecordsFacts
 from thaw.tasks.records.write import plan_shards
 
 
@@ -77,11 +78,11 @@ def test_the_facts_and_the_progress_count_all_splits(made):
     report = Recorder()
     folder = made.records("facts", RecordsConfig(), report=report)
     sizes = {split: (folder / f"{split}-00000-of-00001.tfrecord").stat().st_size for split in SPLITS}
-    assert made.facts == {
-        "examples": {"train": 16, "validation": 6, "test": 6},
-        "shards": {"train": 1, "validation": 1, "test": 1},
-        "bytes": sizes,
-    }
+    assert made.facts == RecordsFacts(
+        examples={"train": 16, "validation": 6, "test": 6},
+        shards={"train": 1, "validation": 1, "test": 1},
+        bytes=sizes,
+    )
     assert report.told("progress")[-1] == {"done": 1.0, "text": "28 of 28 images written"}
 
 

@@ -15,16 +15,16 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support import build_records, silent_reporter, small_recipe, write_pictures
-from thaw.flows import steps
+from thaw.flows import requests
 from thaw.pipeline_config.schema import ModelConfig
-from thaw.pipeline_config.stage_schema import LastBlocks, StageConfig
+from thaw.pipeline_config.stage_schema import LastBlocks, StageConfig, Train
+from thaw.tasks.artifacts.step import Made
 from thaw.tasks.home import Home
 from thaw.tasks.training import work
 from thaw.tasks.training.averaging import WeightAverage, averaged_variables
 from thaw.tasks.training.checkpoint import Checkpoints
 from thaw.tasks.training.devices import computing_in, mirrored
-from thaw.tasks.training.features.prefix import Compute, find_frozen, join
-from thaw.tasks.training.features.step import Tap
+from thaw.tasks.training.features.prefix import Compute, find_frozen_output, frozen_models
 from thaw.tasks.training.model import build_classifier
 from thaw.tasks.training.optimizers import build_optimizer
 from thaw.tasks.training.state import TrainingState
@@ -91,12 +91,10 @@ def frozen_outputs(strategy: tf.distribute.Strategy) -> list[float]:
     random, numbers = np.random.default_rng(0), []
     with strategy.scope():
         model = build_classifier(ModelConfig(backbone="SmallCNN"), classes=3, resolution=16, pretrained=True)
-        taps = [
-            Tap(stage="one", train="head", views=1, forced=True),
-            Tap(stage="two", train=LastBlocks(last_blocks=1), views=1, forced=True),
-        ]
-        found = [find_frozen(model, tap, "SmallCNN") for tap in taps]
-        compute = Compute(join(model, [frozen for frozen in found if frozen is not None]))
+        stages: dict[str, Train] = {"one": "head", "two": LastBlocks(last_blocks=1)}
+        found = [find_frozen_output(model, "SmallCNN", *stage) for stage in stages.items()]
+        (frozen_model,) = frozen_models(model, [frozen for frozen in found if frozen is not None])
+        compute = Compute(frozen_model)
         for size in SIZES:
             outputs = compute(tf.constant(random.uniform(0, 255, (size, 16, 16, 3)), tf.float32))
             numbers += [float(number) for name in ("one", "two") for number in np.ravel(outputs[name])[::50]]
@@ -111,23 +109,25 @@ def resume(folder: Path) -> dict[str, str]:
     digests = {}
     for name, stops in (("undisturbed", [0]), ("resumed", [3, 0])):
         home = folder / name
-        store, step = Home.open(home).store, steps.stage_one_step(recipe, home, build_records(home, recipe))
-        request = {"home": home, "step": step, "checkpoints": store.checkpoints(step.key), "checkpoint_every": 2}
+        opened = Home.open(home)
+        step = requests.stage_one(recipe, opened, build_records(home, recipe), None)
+        checkpoints = opened.store.checkpoints(step.key)
+        request = {"home": opened, "step": step, "checkpoints": checkpoints, "checkpoint_every": 2}
         for StopsAt.stop_after in stops:
             try:
-                digests[name] = store.build(step, functools.partial(train, request)).digest
+                digests[name] = opened.store.build(step, functools.partial(train, request)).digest
             except StopError:
                 digests[f"{name} was stopped"] = "yes"
     return digests
 
 
-def train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+def train(request: dict[str, Any], folder: Path) -> Made:
     """Train the stage that a request names, into a folder."""
     with (
         mock.patch("thaw.tasks.training.start.choose_strategy", return_value=mirrored(TWO_CPUS)),
         mock.patch("thaw.tasks.training.work.Checkpoints", StopsAt),
     ):
-        return work.train_stage(TrainWork(folder=folder, **request), silent_reporter())
+        return Made.timed(lambda: work.train_stage(TrainWork(folder=folder, **request), silent_reporter()))
 
 
 if __name__ == "__main__":

@@ -3,21 +3,27 @@
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
+from tests.ingest.pictures import Recorder
 from tests.support import write_pictures
 from tests.training.features import Place, place_for, stage
+from thaw.pipeline_config.schema import ModelConfig
+from thaw.pipeline_config.stage_schema import FromLayer
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.features.batches import cached_training_batches, cached_validation_batches
 from thaw.tasks.training.features.files import FeatureReader, read_document
-from thaw.tasks.training.features.prefix import Compute, find_frozen, join
-from thaw.tasks.training.features.step import Tap
+from thaw.tasks.training.features.prefix import Compute, FrozenOutput, find_frozen_output, frozen_models
+from thaw.tasks.training.model import backbone_of, build_classifier
 from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 from thaw.tasks.training.stage_artifact import load_classifier
+from thaw.tasks.training.stage_facts import StageFacts
 from thaw.tasks.training.start import build_start, prepare_process
 
 LAST_BLOCK = {"last_blocks": 1}
@@ -28,8 +34,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pictures(tmp_path_factory.mktemp("features") / "data", each=20)
 
 
-def features_of(place: Place, ref: ArtifactRef, name: str) -> FeatureReader:
-    return FeatureReader(place.store.verified(ref), name)
+def features_of(place: Place, ref: ArtifactRef) -> FeatureReader:
+    return FeatureReader(place.store.verified(ref))
+
+
+def views_of(place: Place, stage: ArtifactRef) -> int:
+    return place.store.facts(stage, StageFacts).feature_views
 
 
 def history_of(store: ArtifactStore, ref: ArtifactRef) -> dict[str, list[Any]]:
@@ -48,16 +58,17 @@ def test_the_batches_are_what_the_frozen_layers_make_of_the_images(data: Path, t
     step = place.features_one()
     records = place.store.verified(place.records)
     with (
-        features_of(place, place.compute(step), "stage_one") as reader,
+        features_of(place, place.compute(step)[0]) as reader,
         SplitReader(records, "train") as images,
         SplitReader(records, "validation") as validation,
     ):
-        prepare_process(step)  # the weights are random, by its seed
+        prepare_process(step, step.draws)  # the weights are random, by its seed
         model = build_start(step, place.store, classes=2, resolution=16)
-        frozen = find_frozen(model, Tap(stage="stage_one", train=train, views=2, forced=True), "SmallCNN")
+        frozen = find_frozen_output(model, "SmallCNN", "stage_one", step.train)
         assert frozen is not None
-        compute = Compute(join(model, [frozen]))
-        salt, settings = stage_salt("stage_one"), place.recipe.stage_one
+        (frozen_model,) = frozen_models(model, [frozen])
+        compute = Compute(frozen_model)
+        salt, settings = stage_salt("stage_one"), place.recipe.resolved.stage_one
         cached = list(cached_training_batches(reader, settings, seed=3, salt=salt))
         plain = list(training_batches(images, settings, seed=3, salt=salt))
         assert len(cached) == len(plain)
@@ -79,8 +90,8 @@ def test_batches_from_the_middle_are_those_of_a_whole_pass(
     data: Path, tmp_path: Path, first_epoch: int, first_step: int
 ) -> None:
     place = place_for(data, tmp_path, stage_one=stage(feature_views=2))
-    with features_of(place, place.compute(place.features_one()), "stage_one") as reader:
-        settings = place.recipe.stage_one
+    with features_of(place, place.compute(place.features_one())[0]) as reader:
+        settings = place.recipe.resolved.stage_one
         whole = list(cached_training_batches(reader, settings, seed=3, salt=1))
         rest = list(
             cached_training_batches(reader, settings, seed=3, salt=1, first_epoch=first_epoch, first_step=first_step)
@@ -109,7 +120,7 @@ def test_with_a_view_for_each_epoch_a_stage_learns_what_it_learns_without(
     features = place.features_one()
     place.compute(features)
     cached, plain = place.train(place.stage_one(features)), place.train(place.stage_one(None))
-    assert place.store.facts(cached)["feature_views"] == 3
+    assert views_of(place, cached) == 3
     measured, expected = history_of(place.store, cached), history_of(place.store, plain)
     assert measured["epoch"] == expected["epoch"]
     for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
@@ -141,18 +152,102 @@ def test_every_kind_of_network_learns_from_features_what_it_learns_from_images(
         np.testing.assert_allclose(cached[name][1:], plain[name][1:], rtol=0.01, err_msg=name)
 
 
+def files_of(place: Place, ref: ArtifactRef) -> dict[str, bytes]:
+    folder = place.store.verified(ref)
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+
+
+@pytest.mark.parametrize(("one", "two"), [(2, 3), (3, 2)])
+@pytest.mark.parametrize("train", [LAST_BLOCK, {"from_layer": "block3_a_bn"}])  # the second ends between fused layers
+def test_one_pass_that_makes_the_features_of_both_stages_writes_what_two_passes_write(
+    data: Path, tmp_path: Path, train: Any, one: int, two: int
+) -> None:
+    stages = {"stage_one": stage(feature_views=one), "stage_two": stage(train=train, feature_views=two)}
+    together, apart = (place_for(data, tmp_path / name, **stages) for name in ("together", "apart"))
+    step = together.features_one()
+    assert step.also is not None
+    in_one_pass = together.compute(step)
+    in_two = [apart.compute(each)[0] for each in (step.model_copy(update={"also": None}), step.also)]
+    for ref, other, views in zip(in_one_pass, in_two, (one, two), strict=True):
+        files = files_of(together, ref)
+        assert files == files_of(apart, other)
+        assert {f"view-{view}.npy" for view in range(views)} == {name for name in files if name.startswith("view-")}
+        assert ref == other
+
+
+def assert_cuts_do_not_change_what_follows(backbone: str, resolution: int, every: int) -> None:
+    """Run the whole backbone, and put out besides what lies at some of the places where it can be cut."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    model = build_classifier(ModelConfig(backbone=backbone), classes=2, resolution=resolution, pretrained=False)
+    random = np.random.default_rng(0)
+    for layer in backbone_of(model).layers:
+        if isinstance(layer, keras.layers.BatchNormalization):  # or there is nothing to fuse
+            layer.set_weights([random.uniform(0.5, 1.5, array.shape) for array in layer.get_weights()])
+    images = tf.constant(random.uniform(0, 255, (15, resolution, resolution, 3)), tf.float32)
+
+    def outputs_of(*frozen: FrozenOutput) -> dict[str, np.ndarray]:
+        computed = [Compute(each)(images) for each in frozen_models(model, frozen)]
+        return {name: rows.numpy() for each in computed for name, rows in each.items()}
+
+    whole = find_frozen_output(model, backbone, "whole", "head")
+    assert whole is not None
+    expected = outputs_of(whole)["whole"]
+    layers = len(backbone_of(model).layers)
+    cuts = [find_frozen_output(model, backbone, "cut", FromLayer(from_layer=index)) for index in range(2, layers)]
+    different = list({id(cut.tensor): cut for cut in cuts if cut is not None}.values())
+    assert len({cut.is_seam for cut in different[::every]}) == 2, "the test needs cuts of both kinds"
+    for cut in different[::every]:
+        outputs = outputs_of(whole, cut)
+        np.testing.assert_array_equal(outputs["whole"], expected, err_msg=cut.tensor.name)
+        np.testing.assert_array_equal(outputs["cut"], outputs_of(cut)["cut"], err_msg=cut.tensor.name)
+
+
+def test_wherever_stage_two_begins_stage_ones_features_are_the_same() -> None:
+    assert_cuts_do_not_change_what_follows("SmallCNN", 16, every=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backbone", "every"), [("MobileNetV2", 7), ("EfficientNetB0", 9), ("ResNet50V2", 7)])
+def test_in_every_kind_of_network_stage_ones_features_are_the_same(backbone: str, every: int) -> None:
+    assert_cuts_do_not_change_what_follows(backbone, 32, every)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"epochs": 7}, {"train": {"last_blocks": 2}}, {"feature_views": 2}, {"feature_views": 0}, {"resolution": 24}],
+)
+def test_nothing_that_stage_two_says_changes_the_keys_of_stage_one_and_its_features(
+    data: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    two = stage(train=LAST_BLOCK)
+    plain = place_for(data, tmp_path, stage_two=two)
+    changed = place_for(data, tmp_path, stage_two=two | change)
+    features, others = plain.features_one(), changed.features_one()
+    assert others.key == features.key
+    assert changed.stage_one(others).key == plain.stage_one(features).key
+
+
 def test_one_pass_serves_both_stages_where_they_look_at_the_same_pictures(data: Path, tmp_path: Path) -> None:
     two = stage(train=LAST_BLOCK, epochs=4, feature_views=2)
     shared = place_for(data, tmp_path, stage_two=two)
     features = shared.features_one()
     shared.compute(features)
     one = shared.train(shared.stage_one(features))
-    assert shared.features_two(one) == features
-    ref = shared.train(shared.stage_two(one, features))
-    assert shared.store.facts(ref)["feature_views"] == 2
+    assert shared.features_two(one) == features.also
+    assert views_of(shared, shared.train(shared.stage_two(one, features.also))) == 2
     apart = place_for(data, tmp_path, stage_two=two | {"resolution": 24})
     assert apart.features_two(one).start == one
-    assert [tap.stage for tap in apart.features_one().taps] == ["stage_one"]
+    assert apart.features_one().also is None
+
+
+def test_a_pass_makes_only_those_features_that_are_not_there(data: Path, tmp_path: Path) -> None:
+    place = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK))
+    step = place.features_one()
+    refs, reporter = place.compute(step), Recorder()
+    place.store.forget(step.key)
+    assert place.compute(step, reporter) == refs
+    assert [line.partition(":")[0] for line in reporter.told("log")] == ["stage_one"]
 
 
 def test_the_same_request_gives_the_same_artifacts_in_another_home(data: Path, tmp_path: Path) -> None:
@@ -167,13 +262,13 @@ def test_the_same_request_gives_the_same_artifacts_in_another_home(data: Path, t
 def test_nothing_is_kept_where_everything_is_thawed_from_the_first_layer_on(data: Path, tmp_path: Path) -> None:
     place = place_for(data, tmp_path, stage_one=stage(train={"from_layer": 0}))
     features = place.features_one()
-    ref = place.compute(features)
-    decided = read_document(place.store.verified(ref)).taps["stage_one"]
+    (ref,) = place.compute(features)
+    decided = read_document(place.store.verified(ref))
     assert (decided.views, sorted(path.name for path in place.store.folder(ref).iterdir())) == (
         0,
         ["features.json", "manifest.json"],
     )
     stage_one = place.train(place.stage_one(features))
-    assert place.store.facts(stage_one)["feature_views"] == 0
+    assert views_of(place, stage_one) == 0
     plain = place.train(place.stage_one(None))
     assert stage_one == plain

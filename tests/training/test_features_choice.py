@@ -46,8 +46,8 @@ def test_the_number_of_views_follows_from_the_settings(settings: dict[str, Any],
 
 @pytest.mark.parametrize("name", ["stage_one", "stage_two"])
 def test_the_tutorials_recipe_has_views_for_both_stages_and_the_digits_for_none(name: str) -> None:
-    assert views_of(getattr(load_recipe("cats_dogs"), name), "MobileNetV2", PHOTOS) == DEFAULT_VIEWS
-    assert views_of(getattr(load_recipe("digits"), name), "SmallCNN", 1255) == 0
+    assert views_of(getattr(load_recipe("cats_dogs").resolved, name), "MobileNetV2", PHOTOS) == DEFAULT_VIEWS
+    assert views_of(getattr(load_recipe("digits").resolved, name), "SmallCNN", 1255) == 0
 
 
 def test_a_few_small_images_are_not_worth_a_step_unless_the_recipe_asks() -> None:

@@ -1,24 +1,22 @@
 """Features under adversity: a disk without room, numbers too large for float16, a stage that is stopped, NaN."""
 
 import collections
-import io
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.ingest.pictures import Recorder
 from tests.support import write_pictures
 from tests.training import test_resume
 from tests.training.features import Place, place_for, stage
 from thaw.pipeline_config.errors import ArtifactError, TrainingError
-from thaw.tasks.home import Home
-from thaw.tasks.process import Reporter
+from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.training.features import work as features_work
 from thaw.tasks.training.features.files import FeatureReader, read_document
-from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
-from thaw.tasks.training.features.work import compute_features
+from thaw.tasks.training.features.step import FeaturesFacts
+from thaw.tasks.training.stage_facts import StageFacts
 from thaw.tasks.training.start import build_start
 
 LAST_BLOCK = {"last_blocks": 1}
@@ -30,34 +28,44 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pictures(tmp_path_factory.mktemp("features") / "data", each=20)
 
 
-def lines_of(place: Place, step: FeaturesStep) -> tuple[Any, list[dict[str, Any]]]:
-    """Compute features, and give them with what the process said."""
-    output = io.StringIO()
-
-    def work(folder: Path) -> dict[str, Any]:
-        return compute_features(FeaturesWork(home=place.home, folder=folder, step=step), Reporter(output))
-
-    ref = place.store.build(step, work)
-    return ref, [json.loads(line) for line in output.getvalue().splitlines()]
+def reader_of(place: Place, ref: ArtifactRef) -> FeatureReader:
+    return FeatureReader(place.store.verified(ref))
 
 
 def test_a_disk_without_room_is_seen_before_the_work_and_not_remembered(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK))
-    step = place.features_one()
+    step, reporter = place.features_one(), Recorder()
     with monkeypatch.context() as patch:
         patch.setattr("thaw.tasks.training.features.work.shutil.disk_usage", lambda _: Usage(10**9, 0, 400_000_000))
-        ref, lines = lines_of(place, step)
-    (warning,) = [line["warning"] for line in lines if "warning" in line]
+        refs = place.compute(step, reporter)
+    (warning,) = reporter.told("warning")
     assert "stage_one and stage_two: the frozen layers' outputs take" in warning
     assert "the disk has 400 MB" in warning
-    assert not step.lasts(place.store.facts(ref))
-    assert read_document(place.store.verified(ref)).taps == {}
+    assert step.also is not None
+    for ref, name, key in zip(refs, ("stage_one", "stage_two"), (step.key, step.also.key), strict=True):
+        document = read_document(place.store.verified(ref))
+        assert (document.views, document.decision) == (0, f"{name}: nothing is kept: the disk has no room.")
+        assert not step.is_cacheable(place.store.facts(ref, FeaturesFacts))
+        assert place.store.peek(key) == (None, None)
+    again = place.compute(step)
+    assert not set(again).intersection(refs)
+    assert [place.store.peek(key)[0] for key in (step.key, step.also.key)] == again
+
+
+def test_a_disk_without_room_for_one_stage_leaves_the_answer_of_the_other(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_for(data, tmp_path, stage_two=stage(train={"from_layer": 0}))
+    step, reporter = place.features_one(), Recorder()
+    monkeypatch.setattr("thaw.tasks.training.features.work.shutil.disk_usage", lambda _: Usage(10**9, 0, 400_000_000))
+    refs = place.compute(step, reporter)
+    assert step.also is not None
+    assert place.store.peek(step.also.key) == (refs[1], None)  # nothing can be kept of it, on any disk
     assert place.store.peek(step.key) == (None, None)
-    again, _ = lines_of(place, step)
-    assert again != ref
-    assert place.store.peek(step.key) == (again, None)
+    (warning,) = reporter.told("warning")
+    assert warning.startswith("stage_one: ")
 
 
 def test_numbers_too_large_for_float16_are_kept_as_bfloat16(
@@ -65,19 +73,20 @@ def test_numbers_too_large_for_float16_are_kept_as_bfloat16(
 ) -> None:
     place = place_for(data, tmp_path / "a", stage_one=stage(train=LAST_BLOCK))
     step = place.features_one()
-    with FeatureReader(place.store.verified(place.compute(step)), "stage_one") as reader:
+    with reader_of(place, place.compute(step)[0]) as reader:
         assert reader.type == "float16"
         plain = reader.read(2, np.arange(8)).astype(np.float32)
     other = place_for(data, tmp_path / "b", stage_one=stage(train=LAST_BLOCK))
     monkeypatch.setattr(features_work, "_LARGEST_FLOAT16", float(plain.max()) * 0.9)
-    ref, lines = lines_of(other, step)
-    assert [line["log"] for line in lines if "bfloat16" in line.get("log", "")]
-    with FeatureReader(other.store.verified(ref), "stage_one") as reader:
+    reporter = Recorder()
+    (ref,) = other.compute(step, reporter)
+    assert [line for line in reporter.told("log") if "bfloat16" in line]
+    with reader_of(other, ref) as reader:
         assert reader.type == "bfloat16"
         bits = reader.read(2, np.arange(8)).astype(np.uint32) << 16
     np.testing.assert_allclose(bits.view(np.float32), plain, rtol=2**-7)
     stage_one = other.train(other.stage_one(step))
-    assert other.store.facts(stage_one)["feature_views"] == 3
+    assert other.store.facts(stage_one, StageFacts).feature_views == 3
 
 
 def test_outputs_that_are_not_finite_are_an_error_and_leave_nothing(
@@ -149,7 +158,7 @@ def test_a_stage_whose_features_are_gone_says_so(data: Path, tmp_path: Path) -> 
     place = place_for(data, tmp_path)
     with pytest.raises(ArtifactError, match="stage_one: the features that it is to learn from are gone"):
         place.train(place.stage_one(place.features_one()))
-    assert Home.open(tmp_path).store.key_documents("stage") == []
+    assert place.store.key_documents("stage") == []
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -158,5 +167,5 @@ def test_a_stage_of_another_precision_learns_from_features(data: Path, tmp_path:
     place = place_for(data, tmp_path, stage_one=settings, precision=precision)
     features = place.features_one()
     place.compute(features)
-    facts = [place.store.facts(place.train(place.stage_one(each))) for each in (features, None)]
-    assert facts[0]["val_loss"] == pytest.approx(facts[1]["val_loss"], rel=0.05)
+    facts = [place.store.facts(place.train(place.stage_one(each)), StageFacts) for each in (features, None)]
+    assert facts[0].val_loss == pytest.approx(facts[1].val_loss, rel=0.05)

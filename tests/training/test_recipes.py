@@ -6,17 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support import build_here, build_records, write_pictures
-from thaw.flows import steps
+from tests.support import WalkHere, write_pictures
+from thaw.flows.graph import GRAPH
 from thaw.pipeline_config.loading import load_recipe, shipped_recipes
-from thaw.tasks.evaluation.step import EvaluateWork
-from thaw.tasks.evaluation.work import evaluate
-from thaw.tasks.home import Home
 from thaw.tasks.training.model import build_classifier
-from thaw.tasks.training.stage_artifact import read_stage
-from thaw.tasks.training.step import TrainWork
+from thaw.tasks.training.stage_facts import StageFacts
 from thaw.tasks.training.thawing import thaw
-from thaw.tasks.training.work import train_stage
 
 # Recipe: classes, parameters, and (numbers, tensors) that learn in stage one and in stage two.
 SIZES: dict[str, tuple[int, int, tuple[int, int], tuple[int, int]]] = {
@@ -48,7 +43,7 @@ def test_a_recipe_has_the_parameters_that_its_source_has(name: str) -> None:
     model = build_classifier(recipe.model, classes=classes, resolution=32, pretrained=False)
     assert model.count_params() == parameters
     learned = []
-    for stage in (recipe.stage_one, recipe.stage_two):
+    for stage in (recipe.resolved.stage_one, recipe.resolved.stage_two):
         variables = thaw(model, stage, recipe.model.backbone).variables
         learned.append((sum(int(np.prod(variable.shape)) for variable in variables), len(variables)))
     assert learned == learning
@@ -66,12 +61,8 @@ def test_a_tiny_run_of_a_recipe_goes_to_the_test_split(name: str, tmp_path: Path
     ]
     overrides = (*TINY, *epochs, f"stage_one.resolution={one}", f"stage_two.resolution={two}")
     recipe = load_recipe(name, overrides, data=data)
-    home = tmp_path / "home"
-    records = build_records(home, recipe)
-    first = build_here(home, steps.stage_one_step(recipe, home, records), TrainWork, train_stage)
-    second = build_here(home, steps.stage_two_step(recipe, records, first), TrainWork, train_stage)
-    build_here(home, steps.evaluate_step(recipe, records, first, second), EvaluateWork, evaluate)
-    store = Home.open(home).store
-    facts = [read_stage(store.verified(ref)) for ref in (first, second)]
+    walk = WalkHere(recipe, tmp_path / "home")
+    walk.go([node for node in GRAPH if node.name not in ("verdict", "publish")])
+    facts = [walk.home.store.facts(walk.made[stage], StageFacts) for stage in ("stage_one", "stage_two")]
     assert [fact.fit.resolution for fact in facts] == [one, two]
     assert all(np.isfinite(fact.val_loss) for fact in facts)

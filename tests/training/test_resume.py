@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests.support import build_records, silent_reporter, small_recipe, write_pictures
-from thaw.flows import steps
+from thaw.flows import requests
 from thaw.pipeline_config.errors import StepProcessError, TrainingError
 from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Made
 from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.training.checkpoint import Checkpoints
@@ -72,18 +73,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stage_step(place: Path, home: Path, **changes: Any) -> TrainStep:
     recipe = small_recipe(place / "data", stage_one=STAGE | {"optimizer": OPTIMIZERS["adam"]} | changes)
-    return steps.stage_one_step(recipe, home, build_records(home, recipe))
+    return requests.stage_one(recipe, Home.open(home), build_records(home, recipe), None)
 
 
 def train(home: Path, step: TrainStep, *, every: int | None = None, reporter: Reporter | None = None) -> ArtifactRef:
-    store = Home.open(home).store
+    opened = Home.open(home)
 
-    def work(folder: Path) -> dict[str, Any]:
-        checkpoints = store.checkpoints(step.key)
-        request = TrainWork(home=home, folder=folder, step=step, checkpoints=checkpoints, checkpoint_every=every)
-        return train_stage(request, reporter or silent_reporter())
+    def work(folder: Path) -> Made:
+        checkpoints = opened.store.checkpoints(step.key)
+        request = TrainWork(home=opened, folder=folder, step=step, checkpoints=checkpoints, checkpoint_every=every)
+        return Made.timed(lambda: train_stage(request, reporter or silent_reporter()))
 
-    return store.build(step, work)
+    return opened.store.build(step, work)
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import build_here, build_records, small_recipe, write_pictures
-from thaw.flows import steps
+from thaw.flows import requests
 from thaw.pipeline_config.errors import RecipeError, TrainingError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Made
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.training.model import build_classifier, weights_sha256
-from thaw.tasks.training.stage_artifact import StageFacts, load_classifier, read_stage
+from thaw.tasks.training.stage_artifact import load_classifier, read_stage
+from thaw.tasks.training.stage_facts import StageFacts
 from thaw.tasks.training.step import TrainWork
 from thaw.tasks.training.work import class_weights, train_stage
 
@@ -37,8 +39,14 @@ def train_one(
 ) -> tuple[ArtifactStore, ArtifactRef, Recipe, ArtifactRef]:
     recipe = small_recipe(place / "data", **changes)
     records = build_records(place / home, recipe)
-    ref = build_here(place / home, steps.stage_one_step(recipe, place / home, records), TrainWork, train_stage)
-    return Home.open(place / home).store, ref, recipe, records
+    opened = Home.open(place / home)
+    ref = build_here(place / home, requests.stage_one(recipe, opened, records, None), TrainWork, train_stage)
+    return opened.store, ref, recipe, records
+
+
+def train_two(place: Path, recipe: Recipe, records: ArtifactRef, one: ArtifactRef) -> ArtifactRef:
+    home = Home.open(place / "home")
+    return build_here(home.path, requests.stage_two(recipe, home, records, one, None), TrainWork, train_stage)
 
 
 def facts_of(store: ArtifactStore, ref: ArtifactRef) -> StageFacts:
@@ -79,7 +87,7 @@ def test_stage_two_starts_from_the_weights_that_stage_one_kept(place: Path) -> N
     # With smoothing there is something to learn, however well stage one did.
     settings = one_stage(train="head", epochs=1, label_smoothing=0.2)
     store, one, recipe, records = train_one(place, stage_two=settings)
-    two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
+    two = train_two(place, recipe, records, one)
     assert facts_of(store, two).before.val_loss == pytest.approx(facts_of(store, one).val_loss, rel=1e-5)
     before, after = (load_classifier(store.verified(ref)).weights for ref in (one, two))
     moved = [new.path for old, new in zip(before, after, strict=True) if not np.array_equal(old, new)]
@@ -88,14 +96,14 @@ def test_stage_two_starts_from_the_weights_that_stage_one_kept(place: Path) -> N
 
 def test_stage_two_works_at_another_resolution(place: Path) -> None:
     store, one, recipe, records = train_one(place)
-    two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
+    two = train_two(place, recipe, records, one)
     assert facts_of(store, two).fit.resolution == 24
     assert load_classifier(store.verified(two)).input_shape == (None, 24, 24, 3)
 
 
 def test_a_stage_of_no_epochs_keeps_and_measures_what_it_starts_from(place: Path) -> None:
     store, one, recipe, records = train_one(place, stage_two=one_stage(epochs=0, resolution=24))
-    two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
+    two = train_two(place, recipe, records, one)
     facts = facts_of(store, two)
     assert (facts.epochs, facts.fit.resolution) == (0, 24)
     assert facts.weights_sha256 == facts_of(store, one).weights_sha256
@@ -110,7 +118,7 @@ def test_the_heads_batch_norm_learns_in_stage_one_and_is_frozen_in_stage_two(pla
         stage_one=settings,
         stage_two=settings,
     )
-    two = build_here(place / "home", steps.stage_two_step(recipe, records, one), TrainWork, train_stage)
+    two = train_two(place, recipe, records, one)
     fresh, first, second = (
         model.get_layer("head_batch_norm").get_weights()
         for model in (
@@ -186,12 +194,13 @@ def test_a_first_loss_far_above_guessing_warns_of_learning_rate_and_momentum(
     place: Path, optimizer: dict[str, Any], word: str | None
 ) -> None:
     recipe = small_recipe(place / "data", stage_one=one_stage(epochs=1, optimizer=optimizer))
-    step = steps.stage_one_step(recipe, place / "home", build_records(place / "home", recipe))
+    home = Home.open(place / "home")
+    step = requests.stage_one(recipe, home, build_records(home.path, recipe), None)
     output = io.StringIO()
 
-    def work(folder: Path) -> dict[str, Any]:
-        request = TrainWork(home=place / "home", folder=folder, step=step, checkpoints=place / f"checkpoints_{word}")
-        return train_stage(request, Reporter(output))
+    def work(folder: Path) -> Made:
+        request = TrainWork(home=home, folder=folder, step=step, checkpoints=place / f"checkpoints_{word}")
+        return Made.timed(lambda: train_stage(request, Reporter(output)))
 
     Home.open(place / f"home_{word}").store.build(step, work)
     warnings = [line["warning"] for line in map(json.loads, output.getvalue().splitlines()) if "warning" in line]

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
+from keras import layers
 
+from thaw.pipeline_config.stage_schema import Train
 from thaw.tasks.training.devices import share
-from thaw.tasks.training.features.step import FeaturesStep
 from thaw.tasks.training.model import POOLING_NAME, backbone_of
-from thaw.tasks.training.thawing import backbone_input_of, last_frozen_output
+from thaw.tasks.training.thawing import backbone_input_of, inputs_of, last_frozen_output
+
+_BEGINS_ANEW = (layers.Conv2D, layers.DepthwiseConv2D, layers.ZeroPadding2D, layers.MaxPooling2D)
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class FrozenOutput:
     is_pooled: bool  # nothing of the backbone is thawed, so that its pooled output is what is kept
     multiplications: int  # that lead to it, for one image
     others: int  # those after it
+    is_seam: bool  # what comes after it is computed in the same way, whether or not it is itself put out
 
     @property
     def shape(self) -> list[int]:
@@ -29,8 +33,8 @@ class FrozenOutput:
         return [self.tensor.shape[-1]] if self.is_pooled else list(self.tensor.shape[1:])
 
 
-def find_frozen_output(model: keras.Model, step: FeaturesStep) -> FrozenOutput | None:
-    """Find where the frozen layers of a stage end, in the classifier that it starts from.
+def find_frozen_output(model: keras.Model, backbone_name: str, stage: str, train: Train) -> FrozenOutput | None:
+    """Find where the frozen layers of a stage end that thaws `train` of the classifier that it starts from.
 
     None where no single tensor comes before all that is thawed.
 
@@ -38,29 +42,43 @@ def find_frozen_output(model: keras.Model, step: FeaturesStep) -> FrozenOutput |
         RecipeError: `train` names a layer or a number of blocks that the backbone does not have.
     """
     backbone = backbone_of(model)
-    output = last_frozen_output(backbone, step.train, step.model.backbone)
+    output = last_frozen_output(backbone, train, backbone_name)
     if output is None:
         return None
     before = count_multiplications(keras.Model(backbone.input, output).layers)
     others = count_multiplications(backbone.layers) - before
-    return FrozenOutput(step.name, output, step.train == "head", before, others)
+    return FrozenOutput(stage, output, train == "head", before, others, _is_seam(backbone, output))
 
 
-def count_multiplications(layers: Sequence[keras.Layer]) -> int:
+def _is_seam(backbone: keras.Model, tensor: keras.KerasTensor) -> bool:
+    # TensorFlow computes a convolution together with the normalization and the activation after it, which gives other
+    # last bits; but not where something else needs what is between them.
+    followers = [layer for layer in backbone.layers if any(each is tensor for each in inputs_of(layer))]
+    return len(followers) != 1 or isinstance(followers[0], _BEGINS_ANEW)
+
+
+def count_multiplications(counted: Sequence[keras.Layer]) -> int:
     """Count what layers multiply for one image: the numbers of their kernels, at each position of their output."""
     return sum(
         math.prod(weight.shape) * math.prod(layer.output.shape[1:-1])
-        for layer in layers
+        for layer in counted
         for weight in layer.weights
         if len(weight.shape) > 1  # a vector is added, or scales
     )
 
 
-def join(model: keras.Model, frozen: Sequence[FrozenOutput]) -> keras.Model:
-    """Make one model of all that is frozen in a classifier; layers that several outputs share are run once.
+def frozen_models(model: keras.Model, frozen: Sequence[FrozenOutput]) -> list[keras.Model]:
+    """Make models of all that is frozen in a classifier, from images, as it takes them, to outputs by the stage's name.
 
-    From images, as the classifier takes them, to outputs by the stage's name.
+    One, in which layers that several outputs share are run once, if each output is then bit for bit what a model of its
+    own gives; else one for each.
     """
+    if all(each.is_seam for each in frozen):
+        return [_join(model, frozen)]
+    return [_join(model, [each]) for each in frozen]
+
+
+def _join(model: keras.Model, frozen: Sequence[FrozenOutput]) -> keras.Model:
     backbone, pooling = backbone_of(model), model.get_layer(POOLING_NAME)
     outputs = keras.Model(backbone.input, {each.name: each.tensor for each in frozen})(backbone_input_of(model))
     pooled = {each.name: pooling(outputs[each.name]) for each in frozen if each.is_pooled}

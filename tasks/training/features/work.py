@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from thaw.tasks.training.features.files import (
     view_name,
     write_document,
 )
-from thaw.tasks.training.features.prefix import Compute, FrozenOutput, find_frozen_output, join
+from thaw.tasks.training.features.prefix import Compute, FrozenOutput, find_frozen_output, frozen_models
 from thaw.tasks.training.features.step import FeaturesFacts, FeaturesStep, FeaturesTarget, FeaturesWork
 from thaw.tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, prepared_ahead, stage_salt
 from thaw.tasks.training.start import build_start, prepare_process
@@ -77,7 +78,7 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
         computing_in(step.precision),
     ):
         model = build_start(step, store, classes=len(train.classes), resolution=step.resolution)
-        targets = [_decide(each, find_frozen_output(model, each.step), train.examples) for each in work.targets]
+        targets = [_decide(each, model, train.examples) for each in work.targets]
         needed = [each.document.bytes_of(train.examples, validation.examples) for each in targets]
         kept = [each for each in targets if each.document.views]
         free = shutil.disk_usage(work.folder).free
@@ -86,22 +87,25 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
                 reporter.log(target.document.decision)
             if kept:
                 outputs = [each.frozen for each in kept if each.frozen is not None]
-                _Pass(step, train, validation, kept, reporter).write(Compute(join(model, outputs)))
+                computes = [Compute(each) for each in frozen_models(model, outputs)]
+                _Pass(step, train, validation, kept, computes, reporter).write()
         else:
-            reporter.warn(_word_for_lack_of_room(targets, sum(needed), free))
-            for target in targets:
-                target.document = target.document.model_copy(update={"views": 0})
+            reporter.warn(_word_for_lack_of_room(kept, sum(needed), free))
+            for target in kept:
+                decision = f"{target.step.name}: nothing is kept: the disk has no room."
+                target.document = target.document.model_copy(update={"views": 0, "decision": decision})
     for target in targets:
         with writing(target.folder / DOCUMENT_NAME):
             write_document(target.folder, target.document)
     return [
-        FeaturesFacts(has_room=has_room, decision=target.document.decision, bytes=size if has_room else 0)
+        FeaturesFacts(has_room=has_room or not size, decision=target.document.decision, bytes=size if has_room else 0)
         for target, size in zip(targets, needed, strict=True)
     ]
 
 
-def _decide(target: FeaturesTarget, frozen: FrozenOutput | None, images: int) -> _Target:
+def _decide(target: FeaturesTarget, model: keras.Model, images: int) -> _Target:
     step = target.step
+    frozen = find_frozen_output(model, step.model.backbone, step.name, step.train)
     if frozen is None:
         decision = f"{step.name}: nothing is kept: no single tensor comes before the thawed layers."
         return _Target(
@@ -137,13 +141,14 @@ class _Pass:
     train: SplitReader
     validation: SplitReader
     targets: Sequence[_Target]
+    computes: Sequence[Compute]
     reporter: Reporter
 
-    def write(self, compute: Compute) -> None:
+    def write(self) -> None:
         """Write all files but the documents, which then say of what type the numbers are."""
         while True:
             try:
-                self._write_all(compute)
+                self._write_all()
             except _TooLargeError as error:
                 # From the beginning, so that what is kept does not depend on where the large number stands.
                 self.reporter.log(f"{error}: float16 is too small for what is kept; it is kept as bfloat16.")
@@ -153,14 +158,14 @@ class _Pass:
             else:
                 return
 
-    def _write_all(self, compute: Compute) -> None:
+    def _write_all(self) -> None:
         views = max(target.document.views for target in self.targets)
         total = self.train.examples * views + self.validation.examples
         progress = ProgressCounter(self.reporter, total, "views through the frozen layers")
-        self._write_split("train", self._training_views(views), compute, views, progress)
+        self._write_split("train", self._training_views(views), views, progress)
         how = fit_of(self.step.resolution, self.step.augment)
         batches = evaluation_batches(self.validation, how, batch_size=IMAGES_AT_A_TIME)
-        self._write_split("validation", ((i, y) for i, y, _ in batches), compute, 1, progress)
+        self._write_split("validation", ((i, y) for i, y, _ in batches), 1, progress)
 
     def _training_views(self, views: int) -> tf.data.Dataset:
         """Give (images float32 (images · views, height, width, 3), labels), an image's views in a row."""
@@ -183,7 +188,6 @@ class _Pass:
         self,
         split: str,
         batches: Iterable[tuple[tf.Tensor, tf.Tensor]],
-        compute: Compute,
         views: int,
         progress: ProgressCounter,
     ) -> None:
@@ -199,7 +203,7 @@ class _Pass:
                 for target in self.targets
             }
             for images, batch_labels in batches:
-                outputs = compute(images)
+                outputs = {name: rows for compute in self.computes for name, rows in compute(images).items()}
                 for target in self.targets:
                     name, document = target.step.name, target.document
                     rows = _checked(outputs[name].numpy(), name, document.type).reshape(-1, views, *document.shape)
