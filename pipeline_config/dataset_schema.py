@@ -17,12 +17,18 @@ LabelConflicts = Literal["error", "leave_out"]
 
 
 class SourceConfig(Strict):
-    """Base of every source. Fields `not_in_key` say where the images are, or how much may be read, but not which."""
+    """Base of every source.
+
+    The fields in `not_in_key` say where the images are, or how much may be read, but not which images they are.
+    """
 
     not_in_key: ClassVar[frozenset[str]] = frozenset()
 
     def of_this_machine(self) -> dict[str, str]:
-        """Say which fields name a place on this machine, and what stands there in a release, which must be valid."""
+        """Say which fields name a place on this machine, and what stands in its place in a release.
+
+        With that, the source must be valid.
+        """
         return {}
 
 
