@@ -15,23 +15,19 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 LabelConflicts = Literal["error", "leave_out"]
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
 
 class SourceConfig(Strict):
     """Base of every source.
 
-    Attributes:
-        not_in_key: Fields that say where the images are, or how much may be read, but not which images they are.
+    The fields in `not_in_key` say where the images are, or how much may be read, but not which images they are.
     """
 
     not_in_key: ClassVar[frozenset[str]] = frozenset()
 
     def of_this_machine(self) -> dict[str, str]:
-        """Say which fields name a place on this machine.
+        """Say which fields name a place on this machine, and what stands in its place in a release.
 
-        Returns:
-            For each of them what stands in its place in a release; with it, the source must be valid.
+        With that, the source must be valid.
         """
         return {}
 
@@ -89,7 +85,7 @@ class ArchiveSource(SourceConfig):
     @field_validator("sha256")
     @classmethod
     def _check_sha256(cls, sha256: str) -> str:
-        if not _SHA256.fullmatch(sha256):
+        if not re.fullmatch(r"[0-9a-f]{64}", sha256):
             raise ValueError("must be 64 digits, 0 to 9 and a to f, as sha256sum prints them")
         return sha256
 
@@ -131,13 +127,9 @@ def _places_form(value: Any) -> str:
 
 Place = Annotated[str, Field(min_length=1)]
 PlaceList = Annotated[list[Place], Field(min_length=1)]
-Places = Annotated[
-    Annotated[Place, Tag("name_form")] | Annotated[PlaceList, Tag("list_form")], Discriminator(_places_form)
-]
+OneOrMore = Annotated[Place, Tag("name_form")] | Annotated[PlaceList, Tag("list_form")]
+Places = Annotated[OneOrMore, Discriminator(_places_form)]
 PlacesOfSplits = Annotated[dict[SplitName, Places], Field(min_length=1)]
-
-
-_SECRET = re.compile(r"^\w+://[^/]*@")
 
 
 def _places_in(places: str | list[str] | Mapping[SplitName, str | list[str]]) -> list[str]:
@@ -146,22 +138,15 @@ def _places_in(places: str | list[str] | Mapping[SplitName, str | list[str]]) ->
     return places if isinstance(places, list) else [places]
 
 
-def _is_local(place: str) -> bool:
-    return "://" not in place or place.startswith("file:")
-
-
 class ParquetSource(SourceConfig):
     """Rows of Parquet files, here or in an object store: an encoded image in one column, its label in another."""
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"path"})
 
     kind: Literal["parquet"]
-    path: Annotated[
-        Annotated[Place, Tag("name_form")]
-        | Annotated[PlaceList, Tag("list_form")]
-        | Annotated[PlacesOfSplits, Tag("mapping_form")],
-        Discriminator(_places_form),
-    ] = Field(description="a file or a glob, local or s3:// or gs://; a list of them; or a mapping of splits to either")
+    path: Annotated[OneOrMore | Annotated[PlacesOfSplits, Tag("mapping_form")], Discriminator(_places_form)] = Field(
+        description="a file or a glob, local or s3:// or gs://; a list of them; or a mapping of splits to either"
+    )
     image_column: str = Field(default="image", min_length=1, description="bytes, or a struct with a field bytes")
     label_column: str = Field(default="label", min_length=1, description="integers, which need names, or strings")
     names: list[str] | None = Field(
@@ -171,17 +156,15 @@ class ParquetSource(SourceConfig):
 
     def of_this_machine(self) -> dict[str, str]:
         """The files, unless all are in an object store."""
-        return {"path": "images.parquet"} if any(_is_local(place) for place in _places_in(self.path)) else {}
+        is_local = any("://" not in place or place.startswith("file:") for place in _places_in(self.path))
+        return {"path": "images.parquet"} if is_local else {}
 
     @model_validator(mode="after")
-    def _check_secrets(self) -> Self:
-        # A recipe is kept, shown and released.
-        if any(_SECRET.match(place) for place in _places_in(self.path)):
+    def _check(self) -> Self:
+        if any(
+            re.match(r"\w+://[^/]*@", place) for place in _places_in(self.path)
+        ):  # a recipe is kept, shown and released
             raise ValueError("path must hold no keys of an object store. Give them by the environment.")
-        return self
-
-    @model_validator(mode="after")
-    def _check_splits_and_names(self) -> Self:
         if self.split_column is not None and isinstance(self.path, dict):
             raise ValueError("split_column has no use where path names the splits. Leave out one of the two.")
         if self.names is not None and len(set(self.names)) < len(self.names):

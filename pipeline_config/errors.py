@@ -70,18 +70,8 @@ class PublishError(ThawError):
 
 
 def error_class(name: str) -> type[ThawError]:
-    """Find an error class of this tree by its name, so that an error can cross a process boundary.
-
-    Args:
-        name: A class name, such as "DatasetError".
-
-    Returns:
-        The class, or `ThawError` for a name that is not in the tree.
-    """
-    pending: list[type[ThawError]] = [ThawError]
-    while pending:
-        candidate = pending.pop()
-        if candidate.__name__ == name:
-            return candidate
-        pending.extend(candidate.__subclasses__())
-    return ThawError
+    """Find an error class of this tree by its name, so that an error can cross a process boundary, else the base."""
+    classes: list[type[ThawError]] = [ThawError]
+    for each in classes:  # which grows on the way
+        classes.extend(each.__subclasses__())
+    return next((each for each in classes if each.__name__ == name), ThawError)

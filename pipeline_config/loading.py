@@ -5,41 +5,30 @@ import re
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from thaw.pipeline_config.dataset_schema import CsvSource, DirectorySource
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.schema import Recipe
-from thaw.pipeline_config.strict import nearest
+from thaw.pipeline_config.strict import nearest_hint
 from thaw.pipeline_config.yaml_dialect import read_yaml
 
 # Parts of a pydantic error's location that name a member of a union, not a key of the recipe.
 _UNION_MEMBER = re.compile(r"^(str|int|float|bool|\w+_form|literal\[.*|dict\[.*|\[key\])$")
+_QUOTED = re.compile(r"'([^']+)'")
 
 
 def shipped_recipes() -> dict[str, Traversable]:
-    """List the recipes that ship with thaw.
-
-    Returns:
-        The files by recipe name, in alphabetical order.
-    """
+    """List the files of the recipes that ship with thaw, by recipe name, in alphabetical order."""
     folder = resources.files("thaw.pipeline_config") / "recipes"
     files = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
     return dict(sorted(files.items()))
 
 
 def recipe_summary(name: str) -> str:
-    """Read the first line of a shipped recipe's opening comment.
-
-    Args:
-        name: A name from `shipped_recipes`.
-
-    Returns:
-        The line without its comment sign.
-    """
+    """Read the first line of a shipped recipe's opening comment, without its comment sign."""
     first = shipped_recipes()[name].read_text(encoding="utf-8").splitlines()[0]
     return first.lstrip("# ").rstrip()
 
@@ -73,13 +62,7 @@ def load_recipe(
 
 
 def parse_recipe(document: Any) -> Recipe:
-    """Validate a recipe that has been read already.
-
-    Args:
-        document: What a YAML or JSON reader made of a recipe.
-
-    Returns:
-        The recipe with every default filled in.
+    """Validate what a YAML or JSON reader made of a recipe, and fill in every default.
 
     Raises:
         RecipeError: A key or a value is wrong.
@@ -103,10 +86,9 @@ def _read(recipe: str) -> tuple[dict[str, Any], Path]:
     elif Path(recipe).suffix in (".yaml", ".yml"):
         file, folder = Path(recipe), Path(recipe).absolute().parent
     else:
-        hint = nearest(recipe, list(shipped))
         raise RecipeError(
             f"There is no recipe {recipe!r}. Expected one of {', '.join(shipped)}, or the path of a YAML file."
-            + (f" Nearest: {hint}." if hint else "")
+            + nearest_hint(recipe, shipped)
         )
     try:
         text = file.read_text(encoding="utf-8")
@@ -132,38 +114,23 @@ def _override(document: dict[str, Any], override: str) -> None:
     *parents, last = path.split(".")
     place: Any = document
     for parent in parents:
-        place = _step_into(place, parent, path)
-    if isinstance(place, list):
-        place[_index(place, last, path)] = value
-    elif isinstance(place, dict):
-        place[last] = value
-    else:
-        _no_such_place(path, last)
+        key = _key_in(place, parent, path)
+        if isinstance(place, dict) and (place.get(key) is None or isinstance(place[key], str)):
+            # A part that the recipe leaves out, or states in short form, is begun here; validation sees to the rest.
+            place[key] = {}
+        place = place[key]
+    place[_key_in(place, last, path)] = value
 
 
-def _step_into(place: Any, key: str, path: str) -> Any:
-    if isinstance(place, list):
-        return place[_index(place, key, path)]
-    if not isinstance(place, dict):
-        _no_such_place(path, key)
-    if place.get(key) is None or isinstance(place[key], str):
-        # A part that the recipe leaves out, or states in short form, is begun here; validation sees to the rest.
-        place[key] = {}
-    return place[key]
-
-
-def _index(place: list[Any], key: str, path: str) -> int:
-    if not place:
-        raise RecipeError(
-            f"--set {path}: there is no place for {key!r}, because the list is empty. Set the whole list."
-        )
+def _key_in(place: Any, key: str, path: str) -> str | int:
+    if isinstance(place, dict):
+        return key
+    if not isinstance(place, list) or not place:
+        why = "the list is empty. Set the whole list" if place == [] else "the key before it holds a single value"
+        raise RecipeError(f"--set {path}: there is no place for {key!r}, because {why}.")
     if not key.isdecimal() or int(key) >= len(place):
         raise RecipeError(f"--set {path}: {key!r} must be an index from 0 to {len(place) - 1}.")
     return int(key)
-
-
-def _no_such_place(path: str, key: str) -> Never:
-    raise RecipeError(f"--set {path}: there is no place for {key!r}, because the key before it holds a single value.")
 
 
 def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -175,12 +142,12 @@ def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
     source, model = recipe.dataset.source, recipe.model
-    if isinstance(source, DirectorySource | CsvSource):
-        source = source.model_copy(update={"path": _absolute(source.path, folder, "dataset.source.path")})
-    elif source.kind == "parquet":
-        source = source.model_copy(update={"path": _absolute_places(source.path, folder, "dataset.source.path")})
-    elif source.kind == "tfds" and source.data_dir is not None:
-        source = source.model_copy(update={"data_dir": _absolute(source.data_dir, folder, "dataset.source.data_dir")})
+    places = {
+        field: _absolute_places(places, folder, f"dataset.source.{field}")
+        for field in ("path", "data_dir")
+        if (places := getattr(source, field, None)) is not None
+    }
+    source = source.model_copy(update=places)
     if model.weights not in (None, "imagenet"):
         model = model.model_copy(update={"weights": _absolute(str(model.weights), folder, "model.weights")})
     return recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"source": source}), "model": model})
@@ -224,8 +191,7 @@ def _sentence(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     if error["type"] == "unknown_key":
         key = f"{path}.{context['key']}" if path else context["key"]
-        hint = f" Nearest: {context['nearest']}." if context["nearest"] else ""
-        return f"{key} is not a key of the recipe.{hint} Allowed here: {context['allowed']}."
+        return f"{key} is not a key of the recipe.{context['hint']} Allowed here: {context['allowed']}."
     if error["type"] == "missing":
         return f"{path} is missing. Add it."
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -233,9 +199,7 @@ def _sentence(error: ErrorDetails) -> str:
     expected = str(context["error"]) if error["type"] == "value_error" else error["msg"]
     received = "" if "Received" in expected or isinstance(error["input"], dict) else f" Received: {error['input']!r}."
     if error["type"] == "literal_error" and isinstance(error["input"], str):
-        choices = re.findall(r"'([^']+)'", str(context["expected"]))
-        hint = nearest(error["input"], choices)
-        received += f" Nearest: {hint}." if hint else ""
+        received += nearest_hint(error["input"], _QUOTED.findall(context["expected"]))
     return f"{path or 'The recipe'}: {expected.rstrip('.')}.{received}"
 
 
@@ -243,11 +207,9 @@ def _wrong_tag(path: str, context: dict[str, Any], received: Any) -> str:
     key = str(context["discriminator"]).strip("'")
     if "tag" not in context:
         return f"{path}.{key} is missing. Received: {received!r}."
-    choices = re.findall(r"'([^']+)'", str(context["expected_tags"]))
-    hint = nearest(str(context["tag"]), choices)
-    return f"{path}.{key} must be one of {', '.join(choices)}. Received: {context['tag']!r}." + (
-        f" Nearest: {hint}." if hint else ""
-    )
+    choices = _QUOTED.findall(context["expected_tags"])
+    hint = nearest_hint(str(context["tag"]), choices)
+    return f"{path}.{key} must be one of {', '.join(choices)}. Received: {context['tag']!r}.{hint}"
 
 
 def _is_union_tag(error: ErrorDetails, part: int | str) -> bool:

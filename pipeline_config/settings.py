@@ -6,11 +6,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Where thaw keeps its things.
-
-    Attributes:
-        home: Folder of artifacts, releases and checkpoints (`THAW_HOME`); `.thaw` in the current folder by default.
-    """
+    """Where thaw keeps its things: `home` (`THAW_HOME`) is the folder of artifacts, releases and checkpoints."""
 
     model_config = SettingsConfigDict(env_prefix="THAW_")
 

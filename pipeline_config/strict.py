@@ -1,6 +1,7 @@
 """The base of every model in the recipe: unknown keys are errors that name the nearest valid key."""
 
 import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -32,21 +33,19 @@ class Strict(BaseModel):
                 raise PydanticCustomError(
                     "unknown_key",
                     "{key}",
-                    {"key": str(key), "nearest": nearest(str(key), allowed), "allowed": ", ".join(sorted(allowed))},
+                    {"key": str(key), "hint": nearest_hint(str(key), allowed), "allowed": ", ".join(sorted(allowed))},
                 )
         return data
 
 
-def nearest(word: str, choices: list[str]) -> str:
-    """Find the choice that is most like a word.
-
-    Args:
-        word: What was written, possibly misspelled.
-        choices: The valid words; may be empty.
-
-    Returns:
-        The most similar choice, or an empty string where none is similar.
-    """
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Find the choice that is most like a word, or an empty string where none is similar."""
     lowered = {choice.lower(): choice for choice in choices}
     matches = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
     return lowered[matches[0]] if matches else ""
+
+
+def nearest_hint(word: str, choices: Iterable[str]) -> str:
+    """Write the nearest choice as a sentence to put behind another one, or nothing where none is similar."""
+    choice = nearest(word, choices)
+    return f" Nearest: {choice}." if choice else ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.dataset import Counts
+from thaw.tasks.ingest.sources.base import listed
 
 _NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, ends of lines and of paragraphs
 _LISTED_CLASSES = 5
@@ -62,19 +63,12 @@ def check_counts(counts: Counts) -> list[str]:
             f"{_named(unjudged)} images in one split only: expected at least 1 in validation or test, "
             f"received {received} in train and 0 in both for {unjudged[0]}. {_REMEDY}"
         )
-    warnings = []
-    for split in ("validation", "test"):
-        lacking = [name for name in classes if not counts[split][name]]
-        if lacking:
-            warnings.append(
-                f"{_named(lacking)} no images in the {split} split, which cannot tell how well they do. {_REMEDY}"
-            )
-    return warnings
+    return [
+        f"{_named(lacking)} no images in the {split} split, which cannot tell how well they do. {_REMEDY}"
+        for split in ("validation", "test")
+        if (lacking := [name for name in classes if not counts[split][name]])
+    ]
 
 
 def _named(classes: Sequence[str]) -> str:
-    listed = ", ".join(classes[:_LISTED_CLASSES])
-    if len(classes) == 1:
-        return f"Class {listed} has"
-    more = f" and {len(classes) - _LISTED_CLASSES} more" if len(classes) > _LISTED_CLASSES else ""
-    return f"Classes {listed}{more} have"
+    return f"Class {classes[0]} has" if len(classes) == 1 else f"Classes {listed(classes, _LISTED_CLASSES)} have"

@@ -62,12 +62,7 @@ class DatasetImage:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableImage:
-    """An image that cannot be used.
-
-    Attributes:
-        origin: Where it is in the source.
-        reason: What is wrong with it, in a few words.
-    """
+    """An image that cannot be used, and what is wrong with it, in a few words."""
 
     origin: str
     reason: str
@@ -91,15 +86,7 @@ class Dataset:
 
 
 def count_images(classes: Sequence[str], images: Sequence[DatasetImage]) -> Counts:
-    """Count images per split and class.
-
-    Args:
-        classes: Class names, by label.
-        images: The images.
-
-    Returns:
-        Counts for every split and every class, 0 included.
-    """
+    """Count images for every split and every class, 0 included."""
     counts: Counts = {split: dict.fromkeys(classes, 0) for split in SPLITS}
     for image in images:
         counts[image.split][image.class_name] += 1
@@ -107,13 +94,9 @@ def count_images(classes: Sequence[str], images: Sequence[DatasetImage]) -> Coun
 
 
 def write_dataset(folder: Path, dataset: Dataset, *, duplicates: int, unreadable: Sequence[UnreadableImage]) -> None:
-    """Write the artifact's files; the same dataset gives the same bytes.
+    """Write the artifact's files; the same dataset, in any order, gives the same bytes.
 
-    Args:
-        folder: An empty folder.
-        dataset: Classes, and images in any order.
-        duplicates: Number of files left out because another has the same content.
-        unreadable: Images left out because they cannot be read.
+    What was left out: `duplicates` is the number of files of which another has the same content.
     """
     rows = sorted(dataset.images, key=lambda image: (SPLITS.index(image.split), image.label, image.id))
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_SCHEMA)
@@ -128,13 +111,7 @@ def write_dataset(folder: Path, dataset: Dataset, *, duplicates: int, unreadable
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read the artifact.
-
-    Args:
-        folder: A dataset artifact that the store has checked.
-
-    Returns:
-        Its classes and images.
+    """Read an artifact that the store has checked.
 
     Raises:
         ArtifactError: A file is not what this version writes.

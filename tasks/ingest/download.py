@@ -7,9 +7,8 @@ import re
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
@@ -37,17 +36,12 @@ class _BrokenOffError(Exception):
 
 
 def download(url: str, sha256: str, part: Path, *, max_bytes: int, report: Reporter) -> None:
-    """Fetch a file. What an attempt that was cut short has left, also in another process, is gone on with.
+    """Fetch a file to `part`, which nobody else may write. What an attempt that was cut short has left is gone on with.
 
-    Args:
-        url: http, https or file; redirects are followed, and the environment's proxies are used.
-        sha256: The digest that the whole file must have.
-        part: Where the file grows; its folder is made. Nobody else may write it.
-        max_bytes: A longer file is not fetched.
-        report: Takes progress, and a line for each attempt that failed.
+    The URL is http, https or file; redirects are followed, and the environment's proxies are used.
 
     Raises:
-        DownloadError: The file cannot be fetched, or its digest is another one; then nothing of it is kept.
+        DownloadError: The file cannot be fetched, or its SHA-256 is another one; then nothing of it is kept.
         DatasetError: The file is longer than allowed.
         ArtifactError: The file cannot be written.
     """
@@ -85,7 +79,7 @@ class _Transfer:
         try:
             attempts(self._attempt)
         except _BrokenOffError as error:
-            raise DownloadError(f"{self._name} cannot be downloaded: {error}. {_REMEDY}") from error
+            raise self._failure(str(error)) from error
 
     @property
     def _is_whole(self) -> bool:
@@ -114,23 +108,17 @@ class _Transfer:
         try:
             return self._opener.open(request, timeout=_SECONDS_OF_SILENCE)
         except urllib.error.HTTPError as error:
-            with error:
-                self._refuse(error)
-        except urllib.error.URLError as error:
-            reason = error.reason
+            error.close()
+            if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and self._received:
+                self._reset()
+                raise _BrokenOffError("the server has fewer bytes than were received before") from error
+            text = f"the server answers {error.code} {error.reason}"
+            raise (_BrokenOffError(text) if error.code in _RETRIED_CODES else self._failure(text)) from error
+        except OSError as error:  # a URLError for a reason, or the connection was cut before an answer came
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
             text = (reason.strerror or str(reason)) if isinstance(reason, OSError) else str(reason)
-            if isinstance(reason, ssl.SSLCertVerificationError) or urlsplit(self._url).scheme == "file":
-                raise self._failure(text) from error
-            raise _BrokenOffError(text) from error
-        except OSError as error:  # the connection was cut before an answer came
-            raise _BrokenOffError(error.strerror or str(error)) from error
-
-    def _refuse(self, error: urllib.error.HTTPError) -> NoReturn:
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and self._received:
-            self._reset()
-            raise _BrokenOffError("the server has fewer bytes than were received before") from error
-        text = f"the server answers {error.code} {error.reason}"
-        raise _BrokenOffError(text) if error.code in _RETRIED_CODES else self._failure(text) from error
+            is_final = isinstance(reason, ssl.SSLCertVerificationError) or urlsplit(self._url).scheme == "file"
+            raise (self._failure(text) if is_final else _BrokenOffError(text)) from error
 
     def _begin(self, response: Any) -> None:
         """Find out where in the file the answer begins, and how long the file is."""
@@ -153,7 +141,7 @@ class _Transfer:
 
     def _receive(self, response: Any) -> None:
         with writing(self._part), self._part.open("ab") as file:
-            for chunk in self._chunks(response):
+            while chunk := _read(response):
                 if self._received + len(chunk) > self._max_bytes:
                     raise self._too_long()
                 file.write(chunk)
@@ -161,16 +149,6 @@ class _Transfer:
                 self._hash.update(chunk)
                 self._received += len(chunk)
                 self._show()
-
-    def _chunks(self, response: Any) -> Iterator[bytes]:
-        while True:
-            try:
-                chunk = response.read1(_CHUNK)
-            except OSError as error:  # of the network, and not of the file that is written
-                raise _BrokenOffError(error.strerror or str(error)) from error
-            if not chunk:
-                return
-            yield chunk
 
     def _check(self) -> None:
         if self._is_whole:
@@ -195,9 +173,8 @@ class _Transfer:
             if not self._part.exists():
                 return
             with self._part.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    self._hash.update(chunk)
-                    self._received += len(chunk)
+                self._hash = hashlib.file_digest(file, "sha256")
+                self._received = file.tell()
         self._in_pieces = True
 
     def _reset(self) -> None:
@@ -236,3 +213,11 @@ class _Transfer:
             f"{self._name} has more than {self._max_bytes} bytes, which is dataset.source.max_gigabytes. "
             "Raise it if the file is what you want."
         )
+
+
+def _read(response: Any) -> bytes:
+    try:
+        chunk: bytes = response.read1(_CHUNK)
+    except OSError as error:  # of the network, and not of the file that is written
+        raise _BrokenOffError(error.strerror or str(error)) from error
+    return chunk

@@ -6,7 +6,7 @@ from itertools import groupby
 from thaw.pipeline_config.dataset_schema import LabelConflicts
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.scan import ScannedImage
-from thaw.tasks.ingest.sources.base import one_line
+from thaw.tasks.ingest.sources.base import listed, one_line
 from thaw.tasks.process import Reporter
 
 # Where a duplicate is kept if the source has it in several splits: the held-out sets stay whole, and training never
@@ -20,15 +20,12 @@ Group = Sequence[ScannedImage]
 def drop_duplicates(images: Sequence[ScannedImage]) -> tuple[list[ScannedImage], list[Group]]:
     """Keep one of each group of equal images, if the group has one label.
 
-    Args:
-        images: All readable images.
-
-    Returns:
-        One image per id, ordered by id, and the groups whose labels differ, of which none is kept.
+    Returns one image per id, ordered by id, and the groups whose labels differ, of which none is kept.
     """
     kept: list[ScannedImage] = []
     conflicts: list[Group] = []
-    for _, equal in groupby(sorted(images, key=_order), key=lambda image: image.id):
+    ordered = sorted(images, key=lambda image: (image.id, _KEPT_FIRST[image.source_split], image.origin))
+    for _, equal in groupby(ordered, key=lambda image: image.id):
         group = list(equal)
         if len({image.class_name for image in group}) == 1:
             kept.append(group[0])
@@ -37,17 +34,8 @@ def drop_duplicates(images: Sequence[ScannedImage]) -> tuple[list[ScannedImage],
     return kept, conflicts
 
 
-def _order(image: ScannedImage) -> tuple[str, int, str]:
-    return image.id, _KEPT_FIRST[image.source_split], image.origin
-
-
 def check_conflicts(conflicts: Sequence[Group], rule: LabelConflicts, report: Reporter) -> None:
-    """Say which images stand under two labels.
-
-    Args:
-        conflicts: Groups of equal images whose labels differ.
-        rule: Whether that is an error, or a warning.
-        report: Takes the warning.
+    """Say which images stand under two labels: in a warning, or, if that is the rule, in an error.
 
     Raises:
         DatasetError: It is an error, and there is such a group.
@@ -55,11 +43,10 @@ def check_conflicts(conflicts: Sequence[Group], rule: LabelConflicts, report: Re
     if not conflicts:
         return
     names = sorted(" = ".join(one_line(image.origin) for image in group) for group in conflicts)
-    more = f" and {len(names) - _LISTED_GROUPS} more" if len(names) > _LISTED_GROUPS else ""
-    listed = ", ".join(names[:_LISTED_GROUPS]) + more
+    images = listed(names, _LISTED_GROUPS)
     if rule == "error":
         raise DatasetError(
-            f"The same image stands under two labels: {listed}. Expected one label per image. "
+            f"The same image stands under two labels: {images}. Expected one label per image. "
             "Remove the wrong copies, or set dataset.label_conflicts to leave_out."
         )
-    report.warn(f"Left out, because the same image stands under two labels: {listed}.")
+    report.warn(f"Left out, because the same image stands under two labels: {images}.")

@@ -24,7 +24,7 @@ from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 
 _ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")  # of the first member, and of a file without members
-_DECOMPRESSORS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+_DECOMPRESSORS: dict[bytes, Callable[[IO[bytes]], io.BufferedIOBase]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\0": lzma.LZMAFile,
@@ -116,14 +116,14 @@ def _check(members: Iterator[_Member], limits: Limits) -> list[tuple[str, _Membe
             raise _refusal(f"{one_line(member.name)} is there twice" if path else "a file has no name")
         checked.append((path, member))
         (folders if member.is_folder else files).add(path)
-        folders.update(_parents(path, folders))
+        while (path := path.rpartition("/")[0]) and path not in folders:
+            folders.add(path)
         total += member.bytes
         if len(checked) > limits.members:
             raise _refusal(f"it has more than {limits.members} members, which is dataset.source.max_members")
         if total > limits.bytes:
             raise _refusal(_too_large(limits.bytes))
-    both = files & folders
-    if both:
+    if both := files & folders:
         raise _refusal(f"{one_line(min(both))} is a file and a folder")
     return checked
 
@@ -139,12 +139,11 @@ def _problem_of(name: str) -> str | None:
         "leads out of the folder, by ..": ".." in parts,
         "has a name that is too long": max(len(part.encode(errors="replace")) for part in parts) > _LONGEST_NAME,
     }
+    return _first_of(problems)
+
+
+def _first_of(problems: dict[str, bool]) -> str | None:
     return next((problem for problem, is_there in problems.items() if is_there), None)
-
-
-def _parents(path: str, known: set[str]) -> Iterator[str]:
-    while (path := path.rpartition("/")[0]) and path not in known:
-        yield path
 
 
 def _write(path: Path, member: _Member, content: IO[bytes] | None) -> None:
@@ -190,16 +189,15 @@ def _open(archive: Path, limits: Limits) -> Iterator[_Archive]:
 
 def _zip_member(info: zipfile.ZipInfo) -> _Member:
     kind = stat.S_IFMT(info.external_attr >> 16)
-    problem = None
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        problem = "is a symbolic link" if kind == stat.S_IFLNK else "is neither a file nor a folder"
-    elif info.flag_bits & _ZIP_ENCRYPTED:
-        problem = "is encrypted"
-    elif info.compress_type not in _ZIP_METHODS:
-        problem = f"is compressed by method {info.compress_type}, which is not supported"
+    problems = {
+        "is a symbolic link": kind == stat.S_IFLNK,
+        "is neither a file nor a folder": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+        "is encrypted": bool(info.flag_bits & _ZIP_ENCRYPTED),
+        f"is compressed by method {info.compress_type}, which is not supported": info.compress_type not in _ZIP_METHODS,
+    }
     # The library shortens a name at its first NUL.
     is_folder = info.orig_filename.endswith("/") or kind == stat.S_IFDIR
-    return _Member(info.orig_filename, problem, is_folder, info.file_size, info)
+    return _Member(info.orig_filename, _first_of(problems), is_folder, info.file_size, info)
 
 
 def _tar_members(tar: tarfile.TarFile, stream: "_Bounded") -> Iterator[_Member]:
@@ -217,17 +215,14 @@ def _tar_members(tar: tarfile.TarFile, stream: "_Bounded") -> Iterator[_Member]:
 
 def _tar_problem(info: tarfile.TarInfo) -> str | None:
     # `tarfile.data_filter` takes links and sparse files, and makes absolute paths relative.
-    if info.size < 0:
-        return "has a size below zero"
-    if info.issym():
-        return "is a symbolic link"
-    if info.islnk():
-        return "is a hard link"
-    if info.isdev():
-        return "is a device or a pipe"
-    if info.issparse() or not (info.isreg() or info.isdir()):
-        return "is neither a plain file nor a folder"
-    return None
+    problems = {
+        "has a size below zero": info.size < 0,
+        "is a symbolic link": info.issym(),
+        "is a hard link": info.islnk(),
+        "is a device or a pipe": info.isdev(),
+        "is neither a plain file nor a folder": info.issparse() or not (info.isreg() or info.isdir()),
+    }
+    return _first_of(problems)
 
 
 class _Bounded(io.BufferedIOBase):
@@ -235,7 +230,7 @@ class _Bounded(io.BufferedIOBase):
 
     most_at_once = _LARGEST_HEADER  # bytes
 
-    def __init__(self, stream: Any, limits: Limits) -> None:
+    def __init__(self, stream: io.BufferedIOBase, limits: Limits) -> None:
         self._stream = stream
         self._limits = limits
         self._most = limits.bytes + limits.members * _BYTES_BESIDE_A_MEMBER + _CHUNK  # and padding at the end
@@ -243,18 +238,16 @@ class _Bounded(io.BufferedIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= self.most_at_once:  # the library reads an extended header whole
             raise tarfile.ReadError(f"a header of {size} bytes")
-        content: bytes = self._stream.read(size)
+        content = self._stream.read(size)
         self._check(self._stream.tell())
         return content
 
     def seek(self, position: int, whence: int = io.SEEK_SET, /) -> int:
         self._check(position)
-        place: int = self._stream.seek(position, whence)
-        return place
+        return self._stream.seek(position, whence)
 
     def tell(self) -> int:
-        place: int = self._stream.tell()
-        return place
+        return self._stream.tell()
 
     def _check(self, position: int) -> None:
         if position > self._most:

@@ -32,15 +32,10 @@ class SplitPlan:
 
 
 def plan_splits(config: SplitsConfig, present: Collection[SplitName]) -> SplitPlan:
-    """Decide which splits are taken from the source and which are cut.
+    """Decide which splits are taken from the source and which are cut, so that there are all three.
 
-    Args:
-        config: The recipe's `dataset.splits`.
-        present: The splits that the source has; at least one. Without train among them, the first of validation and
-            test stands in for it, and is cut in its place.
-
-    Returns:
-        The plan, which leads to each of the three splits.
+    The source has at least one, in `present`. Without train among them, the first of validation and test stands in for
+    it, and is cut in its place.
 
     Raises:
         DatasetError: The cuts leave nothing of a split.
@@ -49,10 +44,11 @@ def plan_splits(config: SplitsConfig, present: Collection[SplitName]) -> SplitPl
     if "train" not in roots:
         roots[next(iter(roots))] = "train"
     cuts: dict[SplitName, list[tuple[SplitName, float]]] = {}
-    for child, wanted in (("validation", config.validation), ("test", config.test)):
+    wanted_splits: dict[SplitName, str | Cut] = {"validation": config.validation, "test": config.test}
+    for child, wanted in wanted_splits.items():
         if child not in roots.values():
             cut = wanted if isinstance(wanted, Cut) else Cut(from_="train", fraction=DEFAULT_FRACTION)
-            cuts.setdefault(cut.from_, []).append((_split_name(child), cut.fraction))
+            cuts.setdefault(cut.from_, []).append((child, cut.fraction))
     for parent, children in cuts.items():
         taken = sum(fraction for _, fraction in children)
         if taken >= 1:
@@ -65,40 +61,17 @@ def plan_splits(config: SplitsConfig, present: Collection[SplitName]) -> SplitPl
 
 
 def assign_split(plan: SplitPlan, source_split: SplitName, image_id: str, seed: int) -> SplitName:
-    """Find the split of one image.
-
-    Args:
-        plan: From `plan_splits`.
-        source_split: The split that the source has it in.
-        image_id: SHA-256 of its encoded bytes, in hexadecimal.
-        seed: The recipe's seed.
-
-    Returns:
-        Its split.
-    """
-    split = plan.roots[source_split]
-    while (child := _child_of(plan, split, image_id, seed)) is not None:
-        split = child
-    return split
+    """Find the split of one image, by the split that the source has it in and the SHA-256 of its encoded bytes."""
+    return _cut(plan, plan.roots[source_split], image_id, seed)
 
 
-def _child_of(plan: SplitPlan, parent: SplitName, image_id: str, seed: int) -> SplitName | None:
-    if parent not in plan.cuts:
-        return None
-    drawn = _draw(parent, image_id, seed)
+def _cut(plan: SplitPlan, parent: SplitName, image_id: str, seed: int) -> SplitName:
+    # The draw is uniform in [0, 1). The parent's name keeps that of a second cut independent of the first.
+    digest = hashlib.sha256(f"{seed}:{parent}:{image_id}".encode()).digest()
+    drawn = int.from_bytes(digest[:8], "big") / 2**64
     end = 0.0
-    for child, fraction in plan.cuts[parent]:
+    for child, fraction in plan.cuts.get(parent, ()):
         end += fraction
         if drawn < end:
-            return child
-    return None
-
-
-def _draw(parent: SplitName, image_id: str, seed: int) -> float:
-    # Uniform in [0, 1). The parent's name keeps the draw of a second cut independent of the first.
-    digest = hashlib.sha256(f"{seed}:{parent}:{image_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def _split_name(name: str) -> SplitName:
-    return next(split for split in SPLITS if split == name)
+            return _cut(plan, child, image_id, seed)
+    return parent

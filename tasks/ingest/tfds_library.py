@@ -11,39 +11,26 @@ import re
 import struct
 import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from thaw.pipeline_config.dataset_schema import SPLITS, SplitName, TfdsSource
-from thaw.pipeline_config.errors import DatasetError, DownloadError, ThawError
-from thaw.pipeline_config.strict import nearest
+from thaw.pipeline_config.errors import DatasetError, DownloadError
+from thaw.pipeline_config.strict import nearest_hint
+from thaw.tasks.ingest.sources.base import RawExample
 
 _OPEN_FILES = 256  # a quarter of the files that a process may usually have open
 _HEADER = struct.Struct("<Q4x")  # before a record of a TFRecord file: its length, and a checksum of that
 _TRAILER_BYTES = 4  # after it: a checksum of the record
 _LISTED_NAME = re.compile(r"^\s*- (\S+)$", re.MULTILINE)
+# Errors that another attempt may overcome.
+_PASSING = (OSError, tfds.core.download.download_manager.NonMatchingChecksumError, tfds.core.download.DownloadError)
 _FIRST_SENTENCE = 300  # characters of a message of the library's, which may be as long as the list of all data sets
-
-
-class TfdsExample(NamedTuple):
-    """One example of a prepared data set.
-
-    Attributes:
-        origin: File and number, such as "tf_flowers-train.tfrecord-00000-of-00002#17".
-        class_name: Its label's name.
-        split: The split that the recipe takes it for.
-        image: The encoded image.
-    """
-
-    origin: str
-    class_name: str
-    split: SplitName
-    image: bytes
 
 
 class _Span(NamedTuple):
@@ -53,20 +40,11 @@ class _Span(NamedTuple):
     split: SplitName
 
 
-class _Records(Protocol):
-    def __len__(self) -> int: ...
-
-    def read(self, number: int) -> bytes: ...
-
-
 def prepare(config: TfdsSource, data_dir: Path, downloads: Path) -> None:
-    """Download a data set and write it in the form that is read here, unless it is there.
+    """Download a data set and write it in the form that is read here, below `data_dir` in the library's layout.
 
-    Args:
-        config: Which one.
-        data_dir: Where it is prepared, in the library's layout. A preparation that is cut short leaves nothing there
-            that could be taken for a whole one.
-        downloads: Where the files are downloaded to; whole ones are used again.
+    A preparation that is cut short leaves nothing there that could be taken for a whole one; the whole files among the
+    downloads are used again.
 
     Raises:
         DatasetError: There is no such data set, or it cannot be prepared.
@@ -75,10 +53,8 @@ def prepare(config: TfdsSource, data_dir: Path, downloads: Path) -> None:
     try:
         builder = tfds.builder(config.name, version=config.version, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError as error:
-        hint = nearest(config.name, _LISTED_NAME.findall(str(error)))
-        raise DatasetError(
-            f"tensorflow-datasets has no data set {config.name}." + (f" Nearest: {hint}." if hint else "")
-        ) from error
+        hint = nearest_hint(config.name, _LISTED_NAME.findall(str(error)))
+        raise DatasetError(f"tensorflow-datasets has no data set {config.name}.{hint}") from error
     except (AssertionError, ValueError) as error:  # a version or a configuration that it does not have
         reason = str(error).rpartition('}": ')[2]  # without what the library puts before it: the builder's arguments
         raise DatasetError(
@@ -96,18 +72,19 @@ def prepare(config: TfdsSource, data_dir: Path, downloads: Path) -> None:
     except MemoryError:
         raise
     except Exception as error:  # whatever the builder of one data set may raise
-        raise _not_prepared(config, error) from error
+        message = (
+            f"{config.name} {config.version} cannot be prepared: {_line(error)}. Prepare it elsewhere with "
+            f"`tfds build {config.name.partition('/')[0]} --data_dir DIR`, and give that folder as "
+            "dataset.source.data_dir; or give a folder of images with --data DIR."
+        )
+        raise (DownloadError(message) if isinstance(error, _PASSING) else DatasetError(message)) from error
 
 
 class PreparedDataset:
     """A prepared data set: its labels, and its examples in order or one by one. May be used from any thread."""
 
     def __init__(self, folder: Path, config: TfdsSource) -> None:
-        """Read what the data set says of itself; no example is read yet.
-
-        Args:
-            folder: The folder that has its `dataset_info.json`.
-            config: The splits and features that are wanted.
+        """Read what the data set says of itself in its folder's `dataset_info.json`; no example is read yet.
 
         Raises:
             DatasetError: The folder is damaged, or has no such split or feature.
@@ -126,18 +103,11 @@ class PreparedDataset:
         self._lock = threading.Lock()
 
     def count(self) -> int:
-        """Count the examples of all splits that are wanted.
-
-        Returns:
-            Their number, by the data set's own account.
-        """
+        """Count the examples of all splits that are wanted, by the data set's own account."""
         return sum(span.end - span.first for span in self._spans)
 
-    def examples(self) -> Iterator[TfdsExample]:
+    def examples(self) -> Iterator[RawExample]:
         """Go through the examples: train, validation, test, and in each the files in their order.
-
-        Yields:
-            Each example.
 
         Raises:
             DatasetError: A file is damaged, or an example has no label; the message names it.
@@ -152,16 +122,11 @@ class PreparedDataset:
                         f"{origin} has the label {label}. Expected 0 to {len(self.classes) - 1}. "
                         "Leave out splits without labels in dataset.source.splits."
                     )
-                yield TfdsExample(origin, self.classes[label], span.split, example[self._image_feature])
+                read = functools.partial(bytes, example[self._image_feature])
+                yield RawExample(origin, self.classes[label], span.split, read)
 
     def read(self, origin: str) -> bytes:
-        """Read one image.
-
-        Args:
-            origin: As in an example.
-
-        Returns:
-            The encoded image.
+        """Read one image, by the origin that its example has.
 
         Raises:
             OSError: The file is gone.
@@ -194,9 +159,7 @@ class PreparedDataset:
 
     def _find_spans(self, config: TfdsSource) -> list[_Span]:
         spans: list[_Span] = []
-        for split in SPLITS:
-            if split not in config.splits:
-                continue
+        for split in sorted(config.splits, key=SPLITS.index):
             try:
                 instructions = self._info.splits[config.splits[split]].file_instructions
             except (ValueError, KeyError, AssertionError) as error:
@@ -220,11 +183,11 @@ class PreparedDataset:
         example: dict[str, Any] = self._parser.deserialize_example_np(records.read(number), decoders=decoders)
         return example
 
-    def _open_file(self, name: str) -> _Records:
+    def _open_file(self, name: str) -> "_TfRecords | _ArrayRecords":
         path = self._folder / name
         if not path.is_file():
             raise FileNotFoundError(f"{path} is gone")
-        kinds: dict[Any, Callable[[Path], _Records]] = {
+        kinds: dict[Any, type[_TfRecords | _ArrayRecords]] = {
             tfds.core.FileFormat.TFRECORD: _TfRecords,
             tfds.core.FileFormat.ARRAY_RECORD: _ArrayRecords,
         }
@@ -253,13 +216,10 @@ class _TfRecords:
         self._starts = array("q")
         with path.open("rb") as file:
             position, size = 0, file.seek(0, os.SEEK_END)
-            while position < size:
+            while position + _HEADER.size <= size:
                 self._starts.append(position)
                 file.seek(position)
-                header = file.read(_HEADER.size)
-                if len(header) < _HEADER.size:
-                    raise ValueError("its last record is cut short")
-                position += _HEADER.size + _HEADER.unpack(header)[0] + _TRAILER_BYTES
+                position += _HEADER.size + _HEADER.unpack(file.read(_HEADER.size))[0] + _TRAILER_BYTES
         if position != size:
             raise ValueError("its last record is cut short")
         self._starts.append(size)
@@ -293,17 +253,6 @@ class _ArrayRecords:
 
     def read(self, number: int) -> bytes:
         return bytes(self._reader.read([number])[0])
-
-
-def _not_prepared(config: TfdsSource, error: Exception) -> ThawError:
-    name = config.name.partition("/")[0]
-    message = (
-        f"{config.name} {config.version} cannot be prepared: {_line(error)}. Prepare it elsewhere with "
-        f"`tfds build {name} --data_dir DIR`, and give that folder as dataset.source.data_dir; "
-        "or give a folder of images with --data DIR."
-    )
-    passing = (OSError, tfds.core.download.download_manager.NonMatchingChecksumError, tfds.core.download.DownloadError)
-    return DownloadError(message) if isinstance(error, passing) else DatasetError(message)
 
 
 def _line(error: Exception | str) -> str:

@@ -1,10 +1,7 @@
 """What every source of images offers, whatever kind it is."""
 
-import errno
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from thaw.pipeline_config.dataset_schema import SplitName
@@ -46,11 +43,7 @@ class ImageSource(Protocol):
     """
 
     def fetch(self, report: Reporter) -> None:
-        """Bring what is elsewhere into the home folder, unless it is there already; a local source does nothing.
-
-        Args:
-            report: Takes the progress.
-        """
+        """Bring what is elsewhere into the home folder, unless it is there already; a local source does nothing."""
 
     def splits(self) -> frozenset[SplitName]:
         """List the splits that the source has by itself; a source without any calls all its images train."""
@@ -72,50 +65,15 @@ class ImageSource(Protocol):
 
         The flow's process asks for it: no TensorFlow, no network, and nothing that `fetch` brings. Of what is fetched,
         the digest is that of what the recipe declares.
-
-        Args:
-            digests: For the files that the examples are read from, so that unchanged ones are not read again.
         """
 
 
 def one_line(origin: str) -> str:
-    """Write an origin so that it fits into a message, whatever characters a file's name has.
-
-    Args:
-        origin: Where an image is in its source.
-
-    Returns:
-        The origin itself, or an escaped form where it holds a line break or the like.
-    """
+    """Write an origin so that it fits into a message: escaped where it holds a line break or the like."""
     return origin if origin.isprintable() else repr(origin)
 
 
-def read_regular_file(path: Path) -> bytes:
-    """Read a file, and nothing that is not one: a pipe would keep its reader waiting.
-
-    Args:
-        path: The file; links are followed.
-
-    Returns:
-        Its content.
-
-    Raises:
-        OSError: It is missing, not readable, or not a regular file.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file")
-    return path.read_bytes()
-
-
-def content_word(content: str | OSError) -> str:
-    """Write what is known of a file's content into a digest of many files.
-
-    Args:
-        content: SHA-256, or why the file cannot be read.
-
-    Returns:
-        The same word for the same content or reason, on every machine.
-    """
-    if isinstance(content, OSError):
-        return f"cannot be read: {errno.errorcode.get(content.errno or 0, 'unknown')}"
-    return content
+def listed(words: Sequence[str], most: int) -> str:
+    """Write words for a message: so many of them, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

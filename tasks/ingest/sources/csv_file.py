@@ -1,114 +1,48 @@
 """A table of paths and labels in a file of comma-separated values, beside or above the images."""
 
 import csv
-import functools
-import hashlib
-import os
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
-from thaw.pipeline_config.dataset_schema import CsvSource, SplitName
+from thaw.pipeline_config.dataset_schema import CsvSource
 from thaw.pipeline_config.errors import DatasetError
-from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.sources.base import SPLIT_NAMES, RawExample, content_word, one_line, read_regular_file
-from thaw.tasks.process import Reporter
+from thaw.tasks.ingest.sources.base import SPLIT_NAMES, one_line
+from thaw.tasks.ingest.sources.image_files import ImageFile, ImageFiles
 
 
-class _Row(NamedTuple):
-    origin: str
-    class_name: str
-    split: SplitName
-
-
-class _Columns(NamedTuple):
-    in_all: int
-    path: int
-    label: int
-    split: int | None
-
-
-class CsvImages:
+class CsvImages(ImageFiles):
     """Images that a table names. Paths are relative to the table's folder, and may not leave it."""
 
     def __init__(self, config: CsvSource, home: Home) -> None:
-        """Prepare the source; the table is not looked at yet.
-
-        Args:
-            config: Says where the table is, and which columns it has.
-            home: Not used: the images are read where they are.
-        """
+        """Prepare the source; the table is not looked at yet, and the home folder not used."""
         del home
         self.config = config
         self.table = Path(config.path)
+        self.folder = self.table.parent
 
-    def fetch(self, report: Reporter) -> None:
-        """Do nothing: the table and the images are on this machine."""
-
-    def splits(self) -> frozenset[SplitName]:
-        """List the splits that the table names; without a column for them, train."""
-        return frozenset(row.split for row in self._rows)
-
-    def classes(self) -> tuple[str, ...]:
-        """List the labels, in code-point order."""
-        return tuple(sorted({row.class_name for row in self._rows}))
-
-    def count(self) -> int:
-        """Count the rows."""
-        return len(self._rows)
-
-    def examples(self) -> Iterator[RawExample]:
-        """Go through the images in the order of their paths."""
-        for row in self._rows:
-            yield RawExample(row.origin, row.class_name, row.split, functools.partial(self.read_again, row.origin))
-
-    def read_again(self, origin: str) -> bytes:
-        """Read one file.
-
-        Args:
-            origin: Its path below the table's folder, with forward slashes.
-
-        Returns:
-            Its content.
-
-        Raises:
-            OSError: It is missing, not readable, or not a regular file.
-        """
-        return read_regular_file(self.table.parent / origin)
-
-    def content_digest(self, digests: FileDigests) -> str:
-        """Digest path, label, split and content of every image; other columns, and the order, make no difference.
-
-        Args:
-            digests: Knows the files that did not change since they were last read.
-
-        Returns:
-            SHA-256, in hexadecimal.
-        """
-        digest = hashlib.sha256()
-        folder = str(self.table.parent)
-        contents = digests.sha256_of([f"{folder}{os.sep}{row.origin}" for row in self._rows])
-        for row, content in zip(self._rows, contents, strict=True):
-            digest.update(f"{row.origin}\0{row.class_name}\0{row.split}\0{content_word(content)}\n".encode())
-        return digest.hexdigest()
-
-    @functools.cached_property
-    def _rows(self) -> list[_Row]:
-        rows: dict[str, _Row] = {}
+    def find(self) -> Iterator[ImageFile]:
+        """Go through the rows; other columns make no difference."""
         first_at: dict[str, int] = {}
         lines = self._lines()
-        columns = self._columns(next(lines, (1, []))[1])
+        names = [name.strip() for name in next(lines, (1, []))[1]]
+        self._check_columns(names)
         for number, cells in lines:
-            row = self._row(number, cells, columns)
-            if row.origin in rows:
+            if len(cells) != len(names):
+                raise DatasetError(
+                    f"{self.table}, row {number}: {len(cells)} cells. Expected {len(names)}, as there are columns; "
+                    "quote a cell that holds a comma."
+                )
+            row = self._row(number, dict(zip(names, cells, strict=True)))
+            if row.origin in first_at:
                 text = f"names {one_line(row.origin)}, as row {first_at[row.origin]} does. Expected one row an image"
                 self._wrong(number, self.config.path_column, text)
-            rows[row.origin], first_at[row.origin] = row, number
-        if not rows:
+            first_at[row.origin] = number
+            yield row
+        if not first_at:
             raise DatasetError(f"{self.table} has no rows. Expected one for each image, below the columns' names.")
-        return sorted(rows.values())
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Go through the rows that are not blank, with their numbers; the names of the columns are row 1."""
@@ -126,38 +60,23 @@ class CsvImages:
         except OSError as error:
             raise DatasetError(f"{self.table}: {error.strerror or error}. Expected comma-separated values.") from error
 
-    def _columns(self, names: list[str]) -> _Columns:
-        names = [name.strip() for name in names]
+    def _check_columns(self, names: list[str]) -> None:
+        for name in (self.config.split_column, self.config.path_column, self.config.label_column):
+            if name is not None and names.count(name) != 1:
+                listed = ", ".join(map(one_line, names)) or "none"
+                what = "more than one column" if name in names else "no column"
+                raise DatasetError(f"{self.table} has {what} {name!r}. Its columns: {listed}.")
+
+    def _row(self, number: int, cells: dict[str, str]) -> ImageFile:
         config = self.config
-        split = None if config.split_column is None else self._column(names, config.split_column)
-        path, label = self._column(names, config.path_column), self._column(names, config.label_column)
-        return _Columns(len(names), path, label, split)
-
-    def _column(self, names: list[str], name: str) -> int:
-        if names.count(name) != 1:
-            listed = ", ".join(map(one_line, names)) or "none"
-            what = "more than one column" if name in names else "no column"
-            raise DatasetError(f"{self.table} has {what} {name!r}. Its columns: {listed}.")
-        return names.index(name)
-
-    def _row(self, number: int, cells: list[str], columns: _Columns) -> _Row:
-        if len(cells) != columns.in_all:
-            raise DatasetError(
-                f"{self.table}, row {number}: {len(cells)} cells. Expected {columns.in_all}, as there are columns; "
-                "quote a cell that holds a comma."
-            )
-        label = cells[columns.label].strip()
+        label = cells[config.label_column].strip()
         if not label:
-            self._wrong(number, self.config.label_column, "is empty. Expected a label")
-        split: SplitName = "train" if columns.split is None else self._split(number, cells[columns.split].strip())
-        return _Row(self._origin(number, cells[columns.path]), label, split)
-
-    def _split(self, number: int, name: str) -> SplitName:
-        split = SPLIT_NAMES.get(name.lower())
+            self._wrong(number, config.label_column, "is empty. Expected a label")
+        named = "train" if config.split_column is None else cells[config.split_column].strip()
+        split = SPLIT_NAMES.get(named.lower())
         if split is None:
-            listed = ", ".join(SPLIT_NAMES)
-            self._wrong(number, str(self.config.split_column), f"is {name!r}. Expected one of {listed}")
-        return split
+            self._wrong(number, str(config.split_column), f"is {named!r}. Expected one of {', '.join(SPLIT_NAMES)}")
+        return ImageFile(self._origin(number, cells[config.path_column]), label, split)
 
     def _origin(self, number: int, path: str) -> str:
         column = self.config.path_column

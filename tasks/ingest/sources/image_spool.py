@@ -17,26 +17,16 @@ class ImageSpool:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Use a folder's disk; no file is made yet.
-
-        Args:
-            folder: Where the file is made, which must exist by then.
-        """
+        """Use a folder's disk, which must exist when an image is read; no file is made yet."""
         self._folder = folder
         self._file: IO[bytes] | None = None
         self._bounds: dict[Hashable, array[int]] = {}
         self._lock = threading.Lock()
 
     def read(self, group: Hashable, number: int, load: Callable[[], Iterable[bytes]]) -> bytes:
-        """Read one image.
+        """Read the image that has that number, from 0, in its group.
 
-        Args:
-            group: The group that it is in.
-            number: Its place in the group, from 0.
-            load: Goes through the group's images; called if none of them has been read before.
-
-        Returns:
-            The image.
+        `load` goes through the group's images; it is called if none of them has been read before.
 
         Raises:
             OSError: The file cannot be written or read.
@@ -46,15 +36,11 @@ class ImageSpool:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - kept as long as the spool
             if group not in self._bounds:
-                self._bounds[group] = self._copy(self._file, load())
+                bounds = array("q", [self._file.seek(0, os.SEEK_END)])
+                for image in load():
+                    self._file.write(image)
+                    bounds.append(bounds[-1] + len(image))
+                self._file.flush()
+                self._bounds[group] = bounds
             bounds, descriptor = self._bounds[group], self._file.fileno()
         return os.pread(descriptor, bounds[number + 1] - bounds[number], bounds[number])
-
-    @staticmethod
-    def _copy(file: IO[bytes], images: Iterable[bytes]) -> "array[int]":
-        bounds = array("q", [file.seek(0, os.SEEK_END)])
-        for image in images:
-            file.write(image)
-            bounds.append(bounds[-1] + len(image))
-        file.flush()
-        return bounds

@@ -4,7 +4,7 @@ import bisect
 import functools
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -12,16 +12,19 @@ from thaw.pipeline_config.dataset_schema import ParquetSource, SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.sources.base import SPLIT_NAMES, RawExample
+from thaw.tasks.ingest.sources.base import SPLIT_NAMES, ImageSource, RawExample, listed
 from thaw.tasks.ingest.sources.image_spool import ImageSpool
 from thaw.tasks.ingest.sources.table_files import TableFile, digest_files, find_files
-from thaw.tasks.process import Reporter
 
 # Rows decoded at once. Together with the buffer below it bounds the memory, however large a file or its row groups are.
 _IMAGE_ROWS_AT_ONCE = 16
 _LABEL_ROWS_AT_ONCE = 8192
 _READ_BUFFER_BYTES = 1 << 20
 _LISTED_VALUES = 10
+
+# pyarrow's names of types.
+_BYTES = ("binary", "large_binary", "binary_view")
+_TEXT = ("string", "large_string", "string_view")
 
 
 class _Footer(NamedTuple):
@@ -36,7 +39,7 @@ class _Contents(NamedTuple):
     splits: set[SplitName]
 
 
-class ParquetImages:
+class ParquetImages(ImageSource):
     """Rows of Parquet files with an encoded image and a label each.
 
     Files are read as streams of a few rows. An image is named by its file and its row, from 0. Reading images again in
@@ -44,17 +47,9 @@ class ParquetImages:
     """
 
     def __init__(self, config: ParquetSource, home: Home) -> None:
-        """Prepare the source; nothing is looked at yet.
-
-        Args:
-            config: Says where the files are, and which columns matter.
-            home: Has room for the images that are read again.
-        """
+        """Prepare the source; nothing is looked at yet, and the home folder has room for what is read again."""
         self._config = config
         self._spool = ImageSpool(home.path)
-
-    def fetch(self, report: Reporter) -> None:
-        """Do nothing: files that are elsewhere are read as streams."""
 
     def splits(self) -> frozenset[SplitName]:
         """List the splits that the files or the split column have; without either, train."""
@@ -72,8 +67,7 @@ class ParquetImages:
 
     def examples(self) -> Iterator[RawExample]:
         """Go through the rows, in the order of the files' names."""
-        config = self._config
-        columns = [config.image_column, config.label_column, *([config.split_column] if config.split_column else [])]
+        columns = [self._config.image_column, *self._label_columns]
         for file in self._files:
             for row, (image, label, *split) in enumerate(_rows(file, columns, _IMAGE_ROWS_AT_ONCE)):
                 encoded = self._encoded(file, row, image)
@@ -85,13 +79,7 @@ class ParquetImages:
                 )
 
     def read_again(self, origin: str) -> bytes:
-        """Read one image.
-
-        Args:
-            origin: File and row, such as "train/0000.parquet#17".
-
-        Returns:
-            The encoded image.
+        """Read one image, by file and row, such as "train/0000.parquet#17".
 
         Raises:
             OSError: There is no such row any more, or no room for the images of its row group.
@@ -107,19 +95,16 @@ class ParquetImages:
         return self._spool.read((name, group), row - starts[group], lambda: self._images_of(file, group, starts[group]))
 
     def content_digest(self, digests: FileDigests) -> str:
-        """Digest the names, the splits and the content of the files; of objects in a store, the size and time.
-
-        Args:
-            digests: Knows the local files that did not change since they were last read.
-
-        Returns:
-            SHA-256, in hexadecimal.
-        """
+        """Digest the names, the splits and the content of the files; of objects in a store, the size and time."""
         return digest_files(self._files, digests)
 
     @functools.cached_property
     def _files(self) -> list[TableFile]:
         return find_files(self._config.path)
+
+    @property
+    def _label_columns(self) -> list[str]:
+        return [column for column in (self._config.label_column, self._config.split_column) if column is not None]
 
     @functools.cached_property
     def _footers(self) -> dict[str, _Footer]:
@@ -158,11 +143,9 @@ class ParquetImages:
     @functools.cached_property
     def _contents(self) -> _Contents:
         """All labels and splits there are: a pass over the small columns, which also finds what is wrong in them."""
-        config = self._config
-        columns = [config.label_column, *([config.split_column] if config.split_column else [])]
         found = _Contents(set(), set())
         for file in self._files:
-            for row, (label, *split) in enumerate(_rows(file, columns, _LABEL_ROWS_AT_ONCE)):
+            for row, (label, *split) in enumerate(_rows(file, self._label_columns, _LABEL_ROWS_AT_ONCE)):
                 self._class_name(file, row, label)
                 found.labels.add(label)
                 found.splits.add(self._split(file, row, *split))
@@ -176,7 +159,7 @@ class ParquetImages:
             return label
         if isinstance(label, int) and names is not None and 0 <= label < len(names):
             return names[label]
-        expected = f"0 to {len(names or ()) - 1}" if isinstance(label, int) else _listed(names or ())
+        expected = f"0 to {len(names or ()) - 1}" if isinstance(label, int) else listed(names or (), _LISTED_VALUES)
         raise _wrong_row(file, row, self._config.label_column, f"holds {label!r}", f"Expected {expected}")
 
     def _split(self, file: TableFile, row: int, value: str | None = None) -> SplitName:
@@ -184,14 +167,13 @@ class ParquetImages:
             return file.split or "train"
         split = SPLIT_NAMES.get(value.lower()) if isinstance(value, str) else None
         if split is None:
-            expected = f"Expected {_listed(tuple(SPLIT_NAMES))}"
+            expected = f"Expected {', '.join(SPLIT_NAMES)}"
             raise _wrong_row(file, row, self._config.split_column, f"holds {value!r}", expected)
         return split
 
     def _encoded(self, file: TableFile, row: int, image: bytes | dict[str, Any] | None) -> bytes:
-        encoded = image.get("bytes") if isinstance(image, dict) else image
+        encoded, path = (image.get("bytes"), image.get("path")) if isinstance(image, dict) else (image, None)
         if encoded is None:
-            path = image.get("path") if isinstance(image, dict) else None
             received = f"holds a path without bytes, {path!r}" if path else "holds no image"
             raise _wrong_row(file, row, self._config.image_column, received, "Expected an encoded image in each row")
         return encoded
@@ -229,30 +211,21 @@ def _check_columns(file: TableFile, schema: Any, config: ParquetSource) -> str:
 
     def type_of(column: str) -> Any:
         if column not in schema.names:
-            raise DatasetError(f"{file.name} has no column {column}. It has: {_listed(tuple(schema.names))}.")
+            raise DatasetError(f"{file.name} has no column {column}. It has: {listed(schema.names, _LISTED_VALUES)}.")
         found = schema.field(column).type
         return found.value_type if types.is_dictionary(found) else found
 
-    def is_text(found: Any) -> bool:
-        return bool(types.is_string(found) or types.is_large_string(found) or types.is_string_view(found))
-
     image, label = type_of(config.image_column), type_of(config.label_column)
     has_bytes = types.is_struct(image) and image.get_field_index("bytes") >= 0
-    if not _is_binary(image.field("bytes").type if has_bytes else image):
+    if str(image.field("bytes").type if has_bytes else image) not in _BYTES:
         raise DatasetError(
             f"Column {config.image_column} of {file.name} is {image}. Expected bytes, or a struct with a field bytes."
         )
-    if config.split_column is not None and not is_text(split := type_of(config.split_column)):
+    if config.split_column is not None and str(split := type_of(config.split_column)) not in _TEXT:
         raise DatasetError(f"Column {config.split_column} of {file.name} is {split}. Expected strings.")
-    if not types.is_integer(label) and not is_text(label):
+    if not types.is_integer(label) and str(label) not in _TEXT:
         raise DatasetError(f"Column {config.label_column} of {file.name} is {label}. Expected integers or strings.")
     return "integers" if types.is_integer(label) else "strings"
-
-
-def _is_binary(found: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_binary(found) or types.is_large_binary(found) or types.is_binary_view(found))
 
 
 def _names_in_metadata(schema: Any, label_column: str) -> tuple[str, ...] | None:
@@ -269,8 +242,3 @@ def _names_in_metadata(schema: Any, label_column: str) -> tuple[str, ...] | None
 
 def _wrong_row(file: TableFile, row: int, column: str, received: str, expected: str) -> DatasetError:
     return DatasetError(f"{file.name}, row {row} (the first is 0): column {column} {received}. {expected}.")
-
-
-def _listed(values: Sequence[str]) -> str:
-    more = f" and {len(values) - _LISTED_VALUES} more" if len(values) > _LISTED_VALUES else ""
-    return ", ".join(values[:_LISTED_VALUES]) + more

@@ -10,7 +10,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from thaw.pipeline_config.dataset_schema import SplitName
@@ -18,7 +18,6 @@ from thaw.pipeline_config.errors import DatasetError, DownloadError, ThawError
 from thaw.tasks.artifacts.file_digests import FileDigests
 
 _WILDCARD = re.compile(r"[*?\[]")
-_BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,33 +41,15 @@ class TableFile:
     modified_ns: int | None
 
     def error(self, cause: Exception) -> ThawError:
-        """Say that the file cannot be read.
-
-        Args:
-            cause: Why.
-
-        Returns:
-            An error to raise: one that another attempt may overcome if the file is not on this machine.
-        """
+        """Say that the file cannot be read: another attempt may overcome that if it is not on this machine."""
         return _unreadable(self.path, self.filesystem, cause)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    filesystem: Any
-    info: Any  # pyarrow.fs.FileInfo
-    split: SplitName | None
-
-
 def resolve(location: str) -> tuple[Any, str]:
-    """Find the file system of a place, and the path there.
+    """Find the `pyarrow.fs.FileSystem` of a place, and the path there, with the wildcards that the place may hold.
 
-    Args:
-        location: A path on this machine, or a URL that pyarrow knows, such as s3:// or gs://, in which what follows a
-            question mark is options of the file system. Either may hold wildcards.
-
-    Returns:
-        A `pyarrow.fs.FileSystem`, and the path with its wildcards.
+    A place is a path on this machine, or a URL that pyarrow knows, such as s3:// or gs://, in which what follows a
+    question mark is options of the file system.
 
     Raises:
         DatasetError: The URL is not one that pyarrow can use.
@@ -93,46 +74,31 @@ def resolve(location: str) -> tuple[Any, str]:
 
 
 def find_files(places: str | Sequence[str] | Mapping[SplitName, str | Sequence[str]]) -> list[TableFile]:
-    """Find the files that a recipe means.
+    """Find the files that a recipe means, each once, in the order of their names.
 
-    Args:
-        places: A path, a URL or a glob, a list of them, or a mapping of splits to either. In a glob, `*` and `?` stand
-            for parts of a name, `**` for any folders; hidden files need to be named.
-
-    Returns:
-        The files in the order of their names, each once.
+    In a glob, `*` and `?` stand for parts of a name, `**` for any folders; hidden files need to be named.
 
     Raises:
         DatasetError: A place holds no file, or a file belongs to two splits.
         DownloadError: The object store does not answer.
     """
-    found: dict[str, _Found] = {}
+    found: dict[str, TableFile] = {}
     for split, of_split in places.items() if isinstance(places, Mapping) else [(None, places)]:
         for location in [of_split] if isinstance(of_split, str) else of_split:
             for file in _files_at(location, split):
                 any_before = next(iter(found.values()), file)
                 if not file.filesystem.equals(any_before.filesystem):
                     raise DatasetError(
-                        f"{file.info.path} and {any_before.info.path} are in different places. "
+                        f"{file.path} and {any_before.path} are in different places. "
                         "Expected all files on this machine, or all in one object store."
                     )
-                same_before = found.setdefault(file.info.path, file)
+                same_before = found.setdefault(file.path, file)
                 if same_before.split != split:
                     raise DatasetError(
-                        f"{file.info.path} is in the splits {same_before.split} and {split}. Expected one split a file."
+                        f"{file.path} is in the splits {same_before.split} and {split}. Expected one split a file."
                     )
     base = posixpath.commonpath([posixpath.dirname(path) for path in found])
-    named = [
-        TableFile(
-            name=posixpath.relpath(path, base) if base else path,
-            split=file.split,
-            filesystem=file.filesystem,
-            path=path,
-            size=file.info.size,
-            modified_ns=file.info.mtime_ns,
-        )
-        for path, file in found.items()
-    ]
+    named = [replace(file, name=posixpath.relpath(path, base) if base else path) for path, file in found.items()]
     return sorted(named, key=lambda file: file.name)
 
 
@@ -143,26 +109,17 @@ def digest_files(files: Sequence[TableFile], digests: FileDigests) -> str:
     says that it was written, because its content cannot be had without fetching it; where the store tells no time, it
     is fetched.
 
-    Args:
-        files: The files.
-        digests: Knows the local files that did not change since they were last read.
-
-    Returns:
-        SHA-256, in hexadecimal.
-
     Raises:
         DatasetError: A local file cannot be read.
         DownloadError: An object cannot be read.
     """
     from pyarrow import fs
 
-    local = [file for file in files if isinstance(file.filesystem, fs.LocalFileSystem)]
-    contents: dict[str, str | OSError] = dict(
-        zip((file.name for file in local), digests.sha256_of([file.path for file in local]), strict=True)
-    )
+    local = [file.path for file in files if isinstance(file.filesystem, fs.LocalFileSystem)]
+    contents = dict(zip(local, digests.sha256_of(local), strict=True))
     digest = hashlib.sha256()
     for file in files:
-        content = contents[file.name] if file.name in contents else _identity(file)
+        content = contents[file.path] if file.path in contents else _identity(file)
         if isinstance(content, OSError):
             raise file.error(content)
         digest.update(f"{file.split or ''}\0{file.name}\0{content}\n".encode())
@@ -172,31 +129,31 @@ def digest_files(files: Sequence[TableFile], digests: FileDigests) -> str:
 def _identity(file: TableFile) -> str:
     if file.modified_ns is not None:
         return f"{file.size} bytes written at {file.modified_ns}"
-    digest = hashlib.sha256()
     try:
         with file.filesystem.open_input_stream(file.path) as stream:
-            while chunk := stream.read(_BYTES_AT_ONCE):
-                digest.update(chunk)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise file.error(error) from error
-    return digest.hexdigest()
 
 
-def _files_at(location: str, split: SplitName | None) -> Iterator[_Found]:
+def _files_at(location: str, split: SplitName | None) -> Iterator[TableFile]:
     from pyarrow import fs
 
     filesystem, path = resolve(location)
+
+    def table_file(info: Any) -> TableFile:
+        return TableFile(info.path, split, filesystem, info.path, info.size, info.mtime_ns)
+
     try:
         exact = filesystem.get_file_info(path)
         if exact.type == fs.FileType.File:  # its name may hold what is a wildcard elsewhere
-            yield _Found(filesystem, exact, split)
+            yield table_file(exact)
             return
         folder, pattern = _split_at_wildcard(path)
         if not pattern:
-            is_folder = exact.type == fs.FileType.Directory
             raise DatasetError(
                 f"{location} is a folder. Expected files; for all in it, write {location.rstrip('/')}/*.parquet."
-                if is_folder
+                if exact.type == fs.FileType.Directory
                 else f"There is no file {location}. Expected a Parquet file, or a glob such as folder/*.parquet."
             )
         parts = tuple(pattern.split("/"))
@@ -208,8 +165,7 @@ def _files_at(location: str, split: SplitName | None) -> Iterator[_Found]:
     matching = [info for info in infos if _matches(tuple(info.path[start:].split("/")), parts)]
     if not matching:
         raise DatasetError(f"No file matches {location}. Expected at least one Parquet file.")
-    for info in matching:
-        yield _Found(filesystem, info, split)
+    yield from map(table_file, matching)
 
 
 def _split_at_wildcard(path: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ downloads/tfds-<name>-<version>/    what it is made from; removed when it is mad
 The library is not imported here, because the process of a plan or a flow imports this module; see `tfds_library`.
 """
 
-import functools
 import hashlib
 import importlib
 import shutil
@@ -15,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from thaw.pipeline_config.dataset_schema import SplitName, TfdsSource
 from thaw.pipeline_config.errors import DatasetError
-from thaw.pipeline_config.strict import nearest
+from thaw.pipeline_config.strict import nearest_hint
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.artifacts.manifest import digest_of
-from thaw.tasks.artifacts.step import Made, Step, library_version
+from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.sources.base import RawExample
+from thaw.tasks.ingest.sources.base import ImageSource, RawExample
+from thaw.tasks.ingest.sources.fetched import FetchedStep
 from thaw.tasks.process import Reporter
 
 if TYPE_CHECKING:  # also makes its source part of the cache key, which follows every import
@@ -28,16 +28,10 @@ if TYPE_CHECKING:  # also makes its source part of the cache key, which follows 
 
 _LIBRARY = "thaw.tasks.ingest.tfds_library"
 _INFO = "dataset_info.json"  # the library writes it last
-_FILES = "files"  # the library's folder in the artifact
 
 
-class TfdsStep(Step):
-    """Make an artifact of a data set that tensorflow-datasets downloads and prepares: its files, below `files/`.
-
-    Attributes:
-        name: Of the data set, with its configuration if it has any.
-        version: Of the data set.
-    """
+class TfdsStep(FetchedStep):
+    """Make an artifact of a data set that tensorflow-datasets downloads and prepares."""
 
     kind: ClassVar[str] = "tfds"
     work: ClassVar[str] = f"{_LIBRARY}:prepare"
@@ -46,13 +40,8 @@ class TfdsStep(Step):
     name: str
     version: str
 
-    @functools.cached_property
-    def key_document(self) -> dict[str, Any]:
-        """No source of thaw's: a new version of it gets the same files, and must not download them again."""
-        return super().key_document | {"sources": {}}
 
-
-class TfdsImages:
+class TfdsImages(ImageSource):
     """The examples of a data set of tensorflow-datasets, as its files have them: nothing is decoded on the way.
 
     With `data_dir`, the data set must be prepared there, and is known by the content of its files. Without, it is
@@ -60,38 +49,34 @@ class TfdsImages:
     """
 
     def __init__(self, config: TfdsSource, home: Home) -> None:
-        """Prepare the source; nothing is looked at yet.
-
-        Args:
-            config: Says which data set, and what of it.
-            home: Where it is downloaded to and prepared, unless the recipe says where it is.
-        """
+        """Prepare the source; nothing is looked at yet."""
         self._config = config
         self._home = home
-        self._prepared: PreparedDataset | None = None
         self._data_dir = None if config.data_dir is None else Path(config.data_dir)
 
     def fetch(self, report: Reporter) -> None:
-        """Download and prepare the data set, unless it is there and whole. One process at a time does so.
-
-        Args:
-            report: Is told that this takes a while.
+        """Download and prepare the data set, unless it is there and whole.
 
         Raises:
             DatasetError: There is no such data set, or it is not prepared where the recipe says.
             DownloadError: It cannot be downloaded.
             ArtifactError: The home folder cannot be written.
         """
+        library, config = importlib.import_module(_LIBRARY), self._config
         if self._data_dir is None:
-            step = TfdsStep(name=self._config.name, version=self._config.version)
-            store = self._home.store.telling(report.warn)
-            ref = store.build(step, lambda folder: Made.timed(lambda: self._prepare(folder, report)))
-            store.mark_used(step.key)
-            shutil.rmtree(self._downloads, ignore_errors=True)  # what cannot be removed now goes with `thaw gc`
-            folder = store.folder(ref) / _FILES / self._config.name / self._config.version
+            downloads = self._home.path / "downloads" / f"tfds-{config.name.replace('/', '-')}-{config.version}"
+
+            def prepare(folder: Path) -> dict[str, Any]:
+                report.log(f"Downloading and preparing {config.name} {config.version}; this may take long.")
+                library.prepare(config, folder, downloads)
+                return {"name": config.name, "version": config.version}
+
+            files = TfdsStep(name=config.name, version=config.version).fetch(self._home, prepare, report)
+            shutil.rmtree(downloads, ignore_errors=True)  # what cannot be removed now goes with `thaw gc`
+            folder = files / config.name / config.version
         else:
             folder = self._folder_in(self._data_dir)
-        self._prepared = importlib.import_module(_LIBRARY).PreparedDataset(folder, self._config)
+        self._prepared: PreparedDataset = library.PreparedDataset(folder, config)
 
     def splits(self) -> frozenset[SplitName]:
         """List the splits that the recipe defines."""
@@ -99,45 +84,22 @@ class TfdsImages:
 
     def classes(self) -> tuple[str, ...]:
         """List the names that the data set has for its labels."""
-        return self._fetched.classes
+        return self._prepared.classes
 
     def count(self) -> int:
         """Count the examples of all splits that the recipe defines."""
-        return self._fetched.count()
+        return self._prepared.count()
 
     def examples(self) -> Iterator[RawExample]:
         """Go through the examples in the order of the data set's files."""
-        for example in self._fetched.examples():
-            yield RawExample(
-                origin=example.origin,
-                class_name=example.class_name,
-                split=example.split,
-                read=functools.partial(bytes, example.image),
-            )
+        return self._prepared.examples()
 
     def read_again(self, origin: str) -> bytes:
-        """Read one image.
-
-        Args:
-            origin: File and number, such as "tf_flowers-train.tfrecord-00000-of-00002#17".
-
-        Returns:
-            The encoded image.
-
-        Raises:
-            OSError: The file is gone.
-            DatasetError: The file is damaged.
-        """
-        return self._fetched.read(origin)
+        """Read one image, by file and number, such as "tf_flowers-train.tfrecord-00000-of-00002#17"."""
+        return self._prepared.read(origin)
 
     def content_digest(self, digests: FileDigests) -> str:
         """Digest the files of a prepared data set, or the name of one that thaw prepares; and the library's version.
-
-        Args:
-            digests: Knows the files that did not change since they were last read.
-
-        Returns:
-            SHA-256, in hexadecimal.
 
         Raises:
             DatasetError: It is not prepared where the recipe says, or a file of it cannot be read.
@@ -153,30 +115,14 @@ class TfdsImages:
             digest.update(f"{path.name}\0{content}\n".encode())
         return digest.hexdigest()
 
-    @property
-    def _downloads(self) -> Path:
-        name = "-".join(("tfds", *self._config.name.split("/"), self._config.version))
-        return self._home.path / "downloads" / name
-
-    @property
-    def _fetched(self) -> "PreparedDataset":
-        if self._prepared is None:
-            raise RuntimeError("fetch() comes first")
-        return self._prepared
-
-    def _prepare(self, folder: Path, report: Reporter) -> dict[str, Any]:
-        report.log(f"Downloading and preparing {self._config.name} {self._config.version}; this may take long.")
-        importlib.import_module(_LIBRARY).prepare(self._config, folder / _FILES, self._downloads)
-        return {"name": self._config.name, "version": self._config.version}
-
     def _folder_in(self, data_dir: Path) -> Path:
         folder = data_dir / self._config.name / self._config.version
         if (folder / _INFO).is_file():
             return folder
         infos = (path for depth in ("*/*", "*/*/*") for path in data_dir.glob(f"{depth}/{_INFO}"))
         found = sorted(path.parent.relative_to(data_dir).as_posix() for path in infos)
-        hint = nearest(f"{self._config.name}/{self._config.version}", found)
+        hint = nearest_hint(f"{self._config.name}/{self._config.version}", found)
         raise DatasetError(
-            f"{folder} holds no prepared data set.{f' Nearest: {hint}.' if hint else ''} Prepare it with `tfds build "
-            f"{self._config.name} --data_dir {data_dir}`, or leave out dataset.source.data_dir to download it."
+            f"{folder} holds no prepared data set.{hint} Prepare it with `tfds build {self._config.name} "
+            f"--data_dir {data_dir}`, or leave out dataset.source.data_dir to download it."
         )
