@@ -13,6 +13,8 @@ from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.home import Home
 
+_REFRESHED = ["--refresh asks for it"]
+
 
 class PlannedTask(BaseModel):
     """One task of a plan."""
@@ -58,42 +60,40 @@ class _Planner(Walk):
     def visit(self, node: Node) -> ArtifactRef | None:
         self.last_key = None
         ref, reasons = self._examine(node)
-        digest = None if ref is None else ref.digest
-        self.tasks.append(PlannedTask(name=node.name, cached=ref is not None, reasons=reasons, digest=digest))
+        self._note(node, reasons, ref)
         return ref
+
+    def provide(self, node: Node, step: Step) -> Step:
+        self._note(node, self._why(step, self.home.find(step)[1]) if node.name not in self.refresh else _REFRESHED)
+        return step
+
+    def leave_open(self, node: Node) -> None:
+        if node.may_serve is not None and node.may_serve(self.recipe):
+            self._note(node, [f"{self._last_missing()} would run before it, and decides whether it pays"])
 
     def _examine(self, node: Node) -> tuple[ArtifactRef | None, list[str]]:
         if not self.knows(node):
             return None, [f"{self._last_missing()} would run before it"]
         if node.name in self.refresh:
-            return None, ["--refresh asks for it"]
+            return None, _REFRESHED
         try:
-            step = self.request(node)
+            step = self.asked(node)
         except PublishError as error:  # a damaged champion; the run repairs it before it compares
             return None, [str(error)]
-        if step is None:
-            raise LookupError(f"{node.name} has nothing to be asked")
         self.last_key = step.key
         ref, problem = self.home.find(step)
-        return ref, [] if ref is not None else [problem] if problem else self._why(step)
+        return ref, [] if ref is not None else self._why(step, problem)
 
-    def provide(self, node: Node, step: Step) -> Step:
-        _, problem = self.home.find(step)
-        reasons = ["--refresh asks for it"] if node.name in self.refresh else [problem] if problem else self._why(step)
-        self._would_run(node, *reasons)
-        return step
-
-    def leave_open(self, node: Node) -> None:
-        if node.may_serve is not None and node.may_serve(self.recipe):
-            self._would_run(node, f"{self._last_missing()} would run before it, and decides whether it pays")
-
-    def _would_run(self, node: Node, *reasons: str) -> None:
-        self.tasks.append(PlannedTask(name=node.name, cached=False, reasons=list(reasons)))
+    def _note(self, node: Node, reasons: list[str], ref: ArtifactRef | None = None) -> None:
+        digest = None if ref is None else ref.digest
+        self.tasks.append(PlannedTask(name=node.name, cached=ref is not None, reasons=reasons, digest=digest))
 
     def _last_missing(self) -> str:
         return [task.name for task in self.tasks if not task.cached][-1]
 
-    def _why(self, step: Step) -> list[str]:
+    def _why(self, step: Step, problem: str | None) -> list[str]:
+        if problem is not None:
+            return [problem]
         documents = self.home.store.key_documents(step.kind)
         name = step.key_document["depends_on"].get("name")
         same_task = [document for document in documents if document["depends_on"].get("name") == name]

@@ -41,20 +41,17 @@ class TaskRunner(Walk):
         Raises:
             ThawError: What the task raised, after its last attempt.
         """
-        return self._run(node, lambda: self._asked(node))
+        return self._run(node, lambda: self._prepared(node))
 
     def provide(self, node: Node, step: Step) -> Step | None:
         """Run a task that serves another."""
         ref = self._run(node, lambda: step)
         return step if step.is_cacheable(self.home.store.facts(ref, step.facts)) else None
 
-    def _asked(self, node: Node) -> Step:
+    def _prepared(self, node: Node) -> Step:
         if node.prepare is not None:
             node.prepare(self.home)
-        step = self.request(node)
-        if step is None:
-            raise LookupError(f"{node.name} has nothing to be asked")
-        return step
+        return self.asked(node)
 
     def _run(self, node: Node, make: Callable[[], Step]) -> ArtifactRef:
         started = time.monotonic()
