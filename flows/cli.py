@@ -87,11 +87,12 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe: ingest, train in two stages, evaluate, and publish if better."""
-    from thaw.flows.commands.request import RunRequest
     from thaw.flows.commands.run import run_recipe
+    from thaw.flows.graph import with_all_after
+    from thaw.pipeline_config.loading import load_recipe
 
-    request = RunRequest(recipe, tuple(set_ or ()), data, weights, home, tuple(refresh or ()), verify)
-    run_recipe(request, always=always, as_json=as_json)
+    loaded = load_recipe(recipe, tuple(set_ or ()), data=data, weights=weights)
+    run_recipe(loaded, with_all_after(refresh or ()), home, verify=verify, always=always, as_json=as_json)
 
 
 @app.command()
@@ -107,10 +108,11 @@ def plan(
 ) -> None:
     """Say what `thaw run` would do: for each task, whether it is cached, and if not, why."""
     from thaw.flows.commands.plan import print_plan
-    from thaw.flows.commands.request import RunRequest
+    from thaw.flows.graph import with_all_after
+    from thaw.pipeline_config.loading import load_recipe
 
-    request = RunRequest(recipe, tuple(set_ or ()), data, weights, home, tuple(refresh or ()), verify)
-    print_plan(request, as_json=as_json)
+    loaded = load_recipe(recipe, tuple(set_ or ()), data=data, weights=weights)
+    print_plan(loaded, with_all_after(refresh or ()), home, verify=verify, as_json=as_json)
 
 
 @app.command()
@@ -129,12 +131,11 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Run recipes with several seeds on the same images, and say which is better. Nothing is published."""
-    from thaw.flows.commands.compare import ComparisonRequest
-    from thaw.flows.commands.compare import compare as compare_recipes
+    from thaw.flows.commands import compare as command
+    from thaw.pipeline_config.loading import load_recipe
 
-    overrides = tuple(set_ or ())
-    request = ComparisonRequest(tuple(recipes), seeds, overrides, data, weights, home, output, workers)
-    compare_recipes(request, as_json=as_json)
+    loaded = [load_recipe(recipe, tuple(set_ or ()), data=data, weights=weights) for recipe in recipes]
+    command.compare(loaded, command.parse_seeds(seeds), home, output, workers, as_json=as_json)
 
 
 @app.command()
@@ -191,25 +192,29 @@ def recipes() -> None:
 @releases.command("list")
 def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the releases, by recipe."""
-    from thaw.flows.commands import releases as commands
+    from thaw.flows.commands.releases import print_releases
 
-    commands.list_releases(home, as_json=as_json)
+    print_releases(home, as_json=as_json)
 
 
 @releases.command()
 def show(release: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show a release: its metrics, its verdict, and what it was made from."""
-    from thaw.flows.commands import releases as commands
+    from thaw.flows.commands.home import open_home
 
-    commands.show_release(release, home, as_json=as_json)
+    registry = open_home(home).registry
+    found = registry.get(release)
+    registry.verify(found.id)
+    typer.echo((found.path / ("release.json" if as_json else "README.md")).read_text(encoding="utf-8"))
 
 
 @releases.command()
 def promote(release: IdArgument, reason: ReasonOption, home: HomeOption = None) -> None:
     """Make a release the champion of its recipe."""
-    from thaw.flows.commands import releases as commands
+    from thaw.flows.commands.home import open_home
 
-    commands.promote(release, reason, home)
+    promoted = open_home(home).registry.promote(release, reason)
+    typer.echo(f"{promoted.id} is now the champion of {promoted.recipe}.")
 
 
 @releases.command()
@@ -219,9 +224,10 @@ def rollback(
     home: HomeOption = None,
 ) -> None:
     """Go back to the champion before the present one."""
-    from thaw.flows.commands import releases as commands
+    from thaw.flows.commands.home import open_home
 
-    commands.rollback(recipe, reason, home)
+    restored = open_home(home).registry.rollback(recipe, reason)
+    typer.echo(f"{restored.id} is the champion of {restored.recipe} again.")
 
 
 def main() -> None:

@@ -15,16 +15,9 @@ _DEADLINE_SECONDS = 3600.0
 
 
 def predict(home: Home, paths: list[Path], release_id: str | None, recipe: str | None = None) -> list[dict[str, Any]]:
-    """Classify images.
+    """Classify images with a release, else with a recipe's champion, else with the only champion there is.
 
-    Args:
-        home: The home folder.
-        paths: Image files.
-        release_id: A release; None for a champion.
-        recipe: The recipe whose champion it is; may be None where only one recipe has a champion.
-
-    Returns:
-        For each path: path, class, probability, and the probabilities of all classes by name.
+    For each path the answer has the path, class, probability, and the probabilities of all classes by name.
 
     Raises:
         RequestError: There is no such release or champion, or it is not clear which is meant.
