@@ -19,12 +19,9 @@ from thaw.tasks.task import StepTask, tags_with_limits, with_execution
 
 
 class TaskRunner(Walk):
-    """Runs a recipe's tasks.
+    """Runs a recipe's tasks, and keeps their reports, and the keys of their steps by the nodes' names.
 
-    Attributes:
-        label: Which of a flow's several runs it is, for the names of the tasks; empty where there is one.
-        keys: Of the steps that were asked for, by the node's name.
-        reports: One for each finished task.
+    The label is for the names of the tasks: which of a flow's several runs it is; empty where there is one.
     """
 
     def __init__(self, recipe: Recipe, home: Home, refresh: Collection[str] = (), label: str = "") -> None:

@@ -18,13 +18,8 @@ def do_all(jobs: Sequence[Job], work: Callable[[Job], Result], workers: int) -> 
     process: a signal ends this function at once, and the processes of the jobs see that their parent is gone, save
     their state and leave.
 
-    Args:
-        jobs: What to do.
-        work: Does one job. It is called in a copy of this thread's context, in which Prefect keeps the flow.
-        workers: How many jobs may go on at a time, at least 1.
-
-    Returns:
-        For each job, in order, its result or what it raised.
+    Work is called in a copy of this thread's context, in which Prefect keeps the flow. For each job, in order, its
+    result is returned, or what it raised.
     """
     if workers == 1:
         return [_attempt(work, job) for job in jobs]
@@ -50,10 +45,9 @@ def do_all(jobs: Sequence[Job], work: Callable[[Job], Result], workers: int) -> 
         for thread in threads:
             thread.join()
     except BaseException:
+        stopped.set()
         logging.raiseExceptions = False  # they go on until the process ends, whose log is closed before
         raise
-    finally:
-        stopped.set()
     return [outcomes[number] for number in range(len(jobs))]
 
 

@@ -7,35 +7,17 @@ from pathlib import Path
 
 
 def set_prefect_defaults(home: Path) -> None:
-    """Set what holds for every command that starts Prefect.
-
-    Args:
-        home: The home folder, which holds Prefect's records of results.
-    """
-    _set_defaults(
-        {
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # no word to anyone about who runs what
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 is too few: 12 s on a quiet machine
-            "PREFECT_LOCAL_STORAGE_PATH": str(home / "prefect-results"),
-            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        }
-    )
-
-
-def keep_console_quiet() -> None:
-    """Keep Prefect's lines off the console, where the command shows its own; its server gets them all the same."""
-    _set_defaults({"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"})
+    """Set what holds for every command that starts Prefect; the home folder holds Prefect's records of results."""
+    defaults = {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # no word to anyone about who runs what
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 is too few: 12 s on a quiet machine
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "prefect-results"),
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
 
 
 def prefect_command() -> str:
-    """Find the command to show to users.
-
-    Returns:
-        "prefect", or the path of the one beside this Python, where a shell would not find it.
-    """
+    """Find the command to show to users: with the path of the one beside this Python, where a shell finds none."""
     return "prefect" if shutil.which("prefect") else str(Path(sys.executable).with_name("prefect"))
-
-
-def _set_defaults(defaults: dict[str, str]) -> None:
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)

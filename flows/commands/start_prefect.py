@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from thaw.flows.commands.prefect_settings import keep_console_quiet, set_prefect_defaults
+from thaw.flows.commands.prefect_settings import set_prefect_defaults
 from thaw.flows.interruption import Interruption
 from thaw.flows.temporary_server import TemporaryServer
 
@@ -14,18 +14,14 @@ from thaw.flows.temporary_server import TemporaryServer
 def start_prefect(home: Path, console: Console) -> Interruption:
     """Import Prefect, with a temporary server unless there is another, and handle signals from now on.
 
-    Args:
-        home: The home folder.
-        console: Standard error.
-
-    Returns:
-        What handles the signals; the flow that starts must let it take over.
+    What handles the signals is returned; the flow that starts must let it take over.
 
     Raises:
         ServerError: The temporary server did not start.
     """
     set_prefect_defaults(home)
-    keep_console_quiet()
+    # The command shows lines of its own. Prefect's server gets Prefect's all the same.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     console.print("thaw: starting Prefect")
     interruption = Interruption()
     server = None if "PREFECT_API_URL" in os.environ else TemporaryServer()
