@@ -15,7 +15,6 @@ from filelock import FileLock
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.states import Crashed
 
@@ -75,23 +74,24 @@ def _report_dead_runs(folder: Path) -> None:
                 continue  # its process lives
             if file.read() != _server():
                 continue
-            _report_as_crashed(get_client(sync_client=True), UUID(path.stem))
+            _report_as_crashed(UUID(path.stem))
             path.unlink(missing_ok=True)
 
 
-def _report_as_crashed(client: SyncPrefectClient, run: UUID) -> None:
-    try:
-        flow_run = client.read_flow_run(run)
-    except ObjectNotFound:
-        return  # deleted in the UI, or with the database
-    if flow_run.state is not None and flow_run.state.is_final():
-        return
+def _report_as_crashed(run: UUID) -> None:
+    client = get_client(sync_client=True)
     crashed: Any = Crashed(message="The process of this run is gone: killed, or lost with its machine.")
-    _report_tasks(client, run, crashed)
-    client.set_flow_run_state(run, crashed, force=True)
+    for flow_run in client.read_flow_runs(flow_run_filter=_only(run)):  # none where it was deleted in the UI
+        if flow_run.state is None or not flow_run.state.is_final():
+            _report_tasks(client, run, crashed)
+            client.set_flow_run_state(run, crashed, force=True)
 
 
 def _report_tasks(client: SyncPrefectClient, run: UUID, crashed: Any) -> None:
-    for task_run in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run]))):
+    for task_run in client.read_task_runs(flow_run_filter=_only(run)):
         if task_run.state is None or not task_run.state.is_final():
             client.set_task_run_state(task_run.id, crashed, force=True)
+
+
+def _only(run: UUID) -> FlowRunFilter:
+    return FlowRunFilter(id=FlowRunFilterId(any_=[run]))

@@ -43,19 +43,8 @@ VerifyOption = Annotated[
     bool, typer.Option("--verify", help="Read every file, also those that did not change since they were last read.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
-KeepReleasesOption = Annotated[
-    int,
-    typer.Option(
-        metavar="N", min=0, help="Keep each recipe's last N, besides what is in use or a rollback returns to."
-    ),
-]
-OlderThanOption = Annotated[
-    str, typer.Option(metavar="AGE", help="Keep what was made or used since: 45m, 12h, 30d, 2w.")
-]
 ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the log.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A release's id, as `thaw releases list` prints it.")]
-
-_INTERRUPTED = 130  # what typer makes of Ctrl-C where a command does nothing about it
 
 
 def _print_version(wanted: bool) -> None:
@@ -154,8 +143,15 @@ def predict(
 
 @app.command()
 def gc(
-    keep_releases: KeepReleasesOption = 3,
-    older_than: OlderThanOption = "30d",
+    keep_releases: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Keep each recipe's last N, besides what is in use or a rollback returns to."
+        ),
+    ] = 3,
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Keep what was made or used since: 45m, 12h, 30d, 2w.")
+    ] = "30d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -239,14 +235,12 @@ def main() -> None:
     try:
         sys.exit(_call(arguments))
     except ThawError as error:
-        _complain(error, str(error), debug)
-        sys.exit(error.exit_code)
+        _give_up(error, str(error), error.exit_code, debug)
     except Interrupted as interruption:
-        _complain(interruption, f"{interruption}; the same command goes on from where it stopped", debug)
-        sys.exit(interruption.exit_code)
+        message = f"{interruption}; the same command goes on from where it stopped"
+        _give_up(interruption, message, interruption.exit_code, debug)
     except Exception as error:  # noqa: BLE001 (the border of the program: no traceback without --debug)
-        _complain(error, f"{type(error).__name__}: {error} (Run again with --debug for the traceback.)", debug)
-        sys.exit(1)
+        _give_up(error, f"{type(error).__name__}: {error} (Run again with --debug for the traceback.)", 1, debug)
 
 
 def _call(arguments: list[str]) -> int:
@@ -259,15 +253,16 @@ def _call(arguments: list[str]) -> int:
             return RequestError.exit_code
         context: typer.Context | None = getattr(error, "ctx", None)
         raise RequestError(f"{message} Try: {context.command_path if context else 'thaw'} --help") from error
-    if code == _INTERRUPTED:
+    if code == 130:  # what typer makes of Ctrl-C where a command does nothing about it
         typer.echo("thaw: interrupted", err=True)
     return int(code)
 
 
-def _complain(error: BaseException, message: str, debug: bool) -> None:
+def _give_up(error: BaseException, message: str, exit_code: int, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
     typer.echo(f"thaw: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)
 
 
 if __name__ == "__main__":

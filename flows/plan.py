@@ -1,7 +1,6 @@
 """What a run would do, without doing it: for each task, whether it is cached, and if not, why. No Prefect."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
@@ -25,49 +24,48 @@ class PlannedTask(BaseModel):
     digest: str | None = Field(default=None, description="of the artifact, if it is cached")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do; the key of its last step is not known where its inputs have yet to be made."""
+def plan(recipe: Recipe, home: Home, refresh: Collection[str] = ()) -> "Plan":
+    """Plan a run. Nothing is changed but the memory of the digests of files.
 
-    tasks: list[PlannedTask]
-    last_key: str | None
+    Raises:
+        ThawError: The request is wrong.
+    """
+    made = Plan(recipe, home, refresh)
+    made.go(GRAPH)
+    return made
+
+
+class Plan(Walk):
+    """What a run would do: looks up what each node would make, for as long as its inputs are there.
+
+    The key of the last step is not known where its inputs have yet to be made.
+    """
+
+    def __init__(self, recipe: Recipe, home: Home, refresh: Collection[str]) -> None:
+        """Begin; nothing is planned yet."""
+        super().__init__(recipe, home, refresh)
+        self.tasks: list[PlannedTask] = []
+        self.last_key: str | None = None
 
     @property
     def up_to_date(self) -> bool:
         """Whether there is nothing to do."""
         return all(task.cached for task in self.tasks)
 
-
-def plan(recipe: Recipe, home: Home, refresh: Collection[str] = ()) -> Plan:
-    """Plan a run. Nothing is changed but the memory of the digests of files.
-
-    Raises:
-        ThawError: The request is wrong.
-    """
-    planner = _Planner(recipe, home, refresh)
-    planner.go(GRAPH)
-    return Plan(planner.tasks, planner.last_key)
-
-
-class _Planner(Walk):
-    """Looks up what each node would make, for as long as its inputs are there."""
-
-    def __init__(self, recipe: Recipe, home: Home, refresh: Collection[str]) -> None:
-        super().__init__(recipe, home, refresh)
-        self.tasks: list[PlannedTask] = []
-        self.last_key: str | None = None
-
     def visit(self, node: Node) -> ArtifactRef | None:
+        """Say whether what a node makes is there, and if not, why."""
         self.last_key = None
         ref, reasons = self._examine(node)
         self._note(node, reasons, ref)
         return ref
 
     def provide(self, node: Node, step: Step) -> Step:
-        self._note(node, self._why(step, self.home.find(step)[1]) if node.name not in self.refresh else _REFRESHED)
+        """Say why what serves another node would be made."""
+        self._note(node, _REFRESHED if node.name in self.refresh else self._why(step, self.home.find(step)[1]))
         return step
 
     def leave_open(self, node: Node) -> None:
+        """Say that a node that serves another may have to run."""
         if node.may_serve is not None and node.may_serve(self.recipe):
             self._note(node, [f"{self._last_missing()} would run before it, and decides whether it pays"])
 

@@ -15,8 +15,7 @@ class QuickFlow(Flow[Parameters, Result]):
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Write the parameters of a run for Prefect's server, as Prefect does with FastAPI's encoder."""
-        document: dict[str, Any] = to_jsonable_python(parameters, by_alias=True)
-        return document
+        return dict(to_jsonable_python(parameters, by_alias=True))
 
 
 def quick_flow(**options: Any) -> Callable[[Callable[Parameters, Result]], QuickFlow[Parameters, Result]]:

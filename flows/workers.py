@@ -2,8 +2,8 @@
 
 import contextvars
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -24,16 +24,13 @@ def do_all(jobs: Sequence[Job], work: Callable[[Job], Result], workers: int) -> 
     if workers == 1:
         return [_attempt(work, job) for job in jobs]
     outcomes: dict[int, Result | Exception] = {}
-    pending: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in range(len(jobs)):
-        pending.put(number)
-    stopped = threading.Event()
+    pending = deque(range(len(jobs)))
 
     def serve() -> None:
-        while not stopped.is_set():
+        while True:
             try:
-                number = pending.get_nowait()
-            except queue.Empty:
+                number = pending.popleft()
+            except IndexError:
                 return
             outcomes[number] = _attempt(work, jobs[number])
 
@@ -45,7 +42,7 @@ def do_all(jobs: Sequence[Job], work: Callable[[Job], Result], workers: int) -> 
         for thread in threads:
             thread.join()
     except BaseException:
-        stopped.set()
+        pending.clear()
         logging.raiseExceptions = False  # they go on until the process ends, whose log is closed before
         raise
     return [outcomes[number] for number in range(len(jobs))]

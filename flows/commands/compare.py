@@ -1,6 +1,5 @@
 """`thaw compare`: recipes and seeds, shown live, and one comparison of them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -20,13 +19,7 @@ _SEED_LIMIT = 2**31  # the recipe's own
 
 
 def compare(
-    recipes: Sequence[Recipe],
-    seeds: Sequence[int],
-    folder: Path | None,
-    output: Path | None,
-    workers: int,
-    *,
-    as_json: bool,
+    recipes: list[Recipe], seeds: list[int], home: Path | None, output: Path | None, workers: int, *, as_json: bool
 ) -> None:
     """Run the recipes with each seed and print how they compare.
 
@@ -40,18 +33,18 @@ def compare(
                 f"{names.count(name)} of the recipes have the name {name}, expected different names. "
                 "Change `name` in one of them."
             )
-    home = prepare_home(folder)
+    folder = prepare_home(home).path
     console = Console(stderr=True, highlight=False)
     what = f"{', '.join(names)}; seeds {', '.join(map(str, seeds))}"
-    console.print(f"thaw: comparing {what}; home {home.path}", soft_wrap=True)
-    interruption = start_prefect(home.path, console)
+    console.print(f"thaw: comparing {what}; home {folder}", soft_wrap=True)
+    interruption = start_prefect(folder, console)
 
     from thaw.flows.compare import compare_recipes
 
     compare_recipes.on_running(interruption.take_over)
     place = None if output is None else output.expanduser().absolute()
     with LiveProgress(console) as live, subscribed(live):
-        result = compare_recipes(recipes, seeds, home.path, place, workers)
+        result = compare_recipes(recipes, seeds, folder, place, workers)
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:

@@ -9,8 +9,7 @@ from rich.console import Console
 from thaw.flows.commands.console import plain_table, result_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.live import LiveProgress
-from thaw.flows.commands.prefect_settings import prefect_command
-from thaw.flows.commands.start_prefect import start_prefect
+from thaw.flows.commands.start_prefect import prefect_command, start_prefect
 from thaw.flows.graph import TaskName
 from thaw.flows.plan import plan
 from thaw.pipeline_config.schema import Recipe

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from thaw.flows.commands.home import prepare_home
-from thaw.flows.commands.prefect_settings import prefect_command, set_prefect_defaults
+from thaw.flows.commands.start_prefect import prefect_command, set_prefect_defaults
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipe
 

@@ -14,10 +14,7 @@ from thaw.tasks.evaluation.pictures.style import BLUE, INK, ORANGE, percent
 _LINES: dict[str, dict[str, Any]] = {
     "training": {"color": ORANGE, "linestyle": (0, (4, 2)), "marker": "s", "markersize": 3.5},
     "validation": {"color": BLUE, "linestyle": "-", "marker": "o", "markersize": 4.5},
-}
-_RING: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 10, "clip_on": False} | {
-    "markerfacecolor": "none",
-    "markeredgecolor": BLUE,
+    "kept weights": {"color": BLUE, "linestyle": "", "marker": "o", "markersize": 10, "fillstyle": "none"},
 }
 
 
@@ -37,8 +34,8 @@ def draw_learning_curves(accuracy: Sequence[Curve], loss: Sequence[Curve], kept_
     lower.set_ylim(bottom=0)
     upper.yaxis.set_major_formatter(lambda share, _: percent(share))
     lower.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    handles = [Line2D([], [], **style) for style in (*_LINES.values(), _RING)]
-    figure.legend(handles, [*_LINES, "kept weights"], loc="outside upper center", ncols=3, handlelength=2.6)
+    handles = [Line2D([], [], **style) for style in _LINES.values()]
+    figure.legend(handles, list(_LINES), loc="outside upper center", ncols=3, handlelength=2.6)
     return figure
 
 
@@ -49,7 +46,7 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], kept_epochs: Sequence[int])
             axes.plot([x for x, _ in points], [y for _, y in points], **_LINES[name])
         kept_value = dict(curve.validation).get(curve.start + kept)
         if kept_value is not None:
-            axes.plot(curve.start + kept, kept_value, **_RING)
+            axes.plot(curve.start + kept, kept_value, **_LINES["kept weights"], clip_on=False)
     for curve in curves[1:]:
         axes.axvline(curve.start, color=INK, linewidth=1.2, linestyle=":", zorder=0)
 
