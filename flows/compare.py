@@ -45,9 +45,6 @@ def compare_recipes(
         output: Folder for the tables and the picture; None for one in the home folder.
         workers: How many runs may go on at a time.
 
-    Returns:
-        The comparison.
-
     Raises:
         ThawError: A run failed, after all others have ended.
     """

@@ -22,7 +22,6 @@ class Node:
     """A task of a run.
 
     Attributes:
-        name: Of the task.
         task: "package:task", its door below `thaw.tasks`, which imports Prefect.
         ask: Makes its request of the recipe, the home and what its inputs have made.
         inputs: Names of the nodes whose artifacts it is made from.

@@ -52,9 +52,9 @@ def _print(collected: Collected) -> None:
             if kind in _SMALL:
                 size = sum(item.bytes for item in items)
                 table.add_row(kind, f"{len(items)} of them", _megabytes(size), "they lead to nothing that stays")
-                continue
-            for item in items:
-                table.add_row(kind, item.name, _megabytes(item.bytes), item.reason)
+            else:
+                for item in items:
+                    table.add_row(kind, item.name, _megabytes(item.bytes), item.reason)
         console.print(table)
     words = "would free" if collected.dry_run else "freed"
     console.print(f"{words}: {_megabytes(collected.bytes)} MB")

@@ -10,7 +10,7 @@ class LiveProgress(Progress):
     """Shows the events of a run; a context manager, and the subscriber of `thaw.tasks.progress`."""
 
     def __init__(self, console: Console) -> None:
-        """Show on a console."""
+        """Show on a console, usually standard error."""
         super().__init__(
             TextColumn("{task.fields[step]:<10}"),
             BarColumn(bar_width=24),
