@@ -6,6 +6,7 @@ starts looks for files that nobody holds.
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,6 @@ from filelock import FileLock
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.states import Crashed
 
@@ -23,18 +23,19 @@ from thaw.flows.temporary_server import runs_on_temporary_server
 _DESCRIPTORS: dict[UUID, int] = {}  # open for as long as this process lives, or the run goes on
 
 
-def begin(flow: Any, flow_run: Any, state: Any) -> None:
-    """Mark a run as active, and those whose process is gone as crashed. A hook of Prefect's, on running.
+def hooks(*on_crash: Callable[[Any, Any, Any], None]) -> dict[str, Any]:
+    """Make the options of a flow by which its runs are known to be active until they end."""
+    ends = {"on_completion": [end], "on_failure": [end], "on_cancellation": [end], "on_crashed": [*on_crash, end]}
+    return {"on_running": [begin], **ends}
 
-    Args:
-        flow: Not used.
-        flow_run: The run, with the parameter `home`.
-        state: Not used.
-    """
+
+def begin(flow: Any, flow_run: Any, state: Any) -> None:
+    """Mark a run as active, and those whose process is gone as crashed. A hook of Prefect's, on running."""
     folder = _folder(flow_run)
     folder.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(folder):  # between making the file and locking it, it looks like that of a dead run
-        descriptor = os.open(_path(folder, flow_run.id), os.O_RDWR | os.O_CREAT, 0o644)
+    # One at a time: between making the file and locking it, it looks like that of a dead run.
+    with FileLock(folder.parent / "active.lock"):
+        descriptor = os.open(folder / f"{flow_run.id}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.write(descriptor, _server().encode())
         _DESCRIPTORS[flow_run.id] = descriptor
@@ -42,40 +43,20 @@ def begin(flow: Any, flow_run: Any, state: Any) -> None:
 
 
 def end(flow: Any, flow_run: Any, state: Any) -> None:
-    """Mark a run as over. A hook of Prefect's, called when the run's last state is known to the server.
-
-    Args:
-        flow: Not used.
-        flow_run: The run, with the parameter `home`.
-        state: Not used.
-    """
-    _path(_folder(flow_run), flow_run.id).unlink(missing_ok=True)
+    """Mark a run as over. A hook of Prefect's, called when the run's last state is known to the server."""
+    (_folder(flow_run) / f"{flow_run.id}.lock").unlink(missing_ok=True)
     descriptor = _DESCRIPTORS.pop(flow_run.id, None)
     if descriptor is not None:
         os.close(descriptor)
 
 
 def report_tasks_as_crashed(flow: Any, flow_run: Any, state: Any) -> None:
-    """Say of tasks in other threads that they end with the run, which has crashed. A hook of Prefect's, on crashed.
-
-    Args:
-        flow: Not used.
-        flow_run: The run.
-        state: Not used.
-    """
+    """Say of tasks in other threads that they end with the run, which has crashed. A hook of Prefect's, on crashed."""
     _report_tasks(get_client(sync_client=True), flow_run.id, Crashed(message="The run was interrupted."))
 
 
 def _folder(flow_run: Any) -> Path:
     return Path(flow_run.parameters["home"]).absolute() / "runs" / "active"
-
-
-def _path(folder: Path, run: UUID) -> Path:
-    return folder / f"{run}.lock"
-
-
-def _one_at_a_time(folder: Path) -> FileLock:
-    return FileLock(folder.parent / "active.lock")
 
 
 def _server() -> str:
@@ -93,23 +74,24 @@ def _report_dead_runs(folder: Path) -> None:
                 continue  # its process lives
             if file.read() != _server():
                 continue
-            _report_as_crashed(get_client(sync_client=True), UUID(path.stem))
+            _report_as_crashed(UUID(path.stem))
             path.unlink(missing_ok=True)
 
 
-def _report_as_crashed(client: SyncPrefectClient, run: UUID) -> None:
-    try:
-        flow_run = client.read_flow_run(run)
-    except ObjectNotFound:
-        return  # deleted in the UI, or with the database
-    if flow_run.state is not None and flow_run.state.is_final():
-        return
+def _report_as_crashed(run: UUID) -> None:
+    client = get_client(sync_client=True)
     crashed: Any = Crashed(message="The process of this run is gone: killed, or lost with its machine.")
-    _report_tasks(client, run, crashed)
-    client.set_flow_run_state(run, crashed, force=True)
+    for flow_run in client.read_flow_runs(flow_run_filter=_only(run)):  # none where it was deleted in the UI
+        if flow_run.state is None or not flow_run.state.is_final():
+            _report_tasks(client, run, crashed)
+            client.set_flow_run_state(run, crashed, force=True)
 
 
 def _report_tasks(client: SyncPrefectClient, run: UUID, crashed: Any) -> None:
-    for task_run in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run]))):
+    for task_run in client.read_task_runs(flow_run_filter=_only(run)):
         if task_run.state is None or not task_run.state.is_final():
             client.set_task_run_state(task_run.id, crashed, force=True)
+
+
+def _only(run: UUID) -> FlowRunFilter:
+    return FlowRunFilter(id=FlowRunFilterId(any_=[run]))

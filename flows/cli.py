@@ -43,19 +43,8 @@ VerifyOption = Annotated[
     bool, typer.Option("--verify", help="Read every file, also those that did not change since they were last read.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
-KeepReleasesOption = Annotated[
-    int,
-    typer.Option(
-        metavar="N", min=0, help="Keep each recipe's last N, besides what is in use or a rollback returns to."
-    ),
-]
-OlderThanOption = Annotated[
-    str, typer.Option(metavar="AGE", help="Keep what was made or used since: 45m, 12h, 30d, 2w.")
-]
 ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the log.")]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A release's id, as `thaw releases list` prints it.")]
-
-_INTERRUPTED = 130  # what typer makes of Ctrl-C where a command does nothing about it
 
 
 def _print_version(wanted: bool) -> None:
@@ -87,11 +76,12 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe: ingest, train in two stages, evaluate, and publish if better."""
-    from thaw.flows.commands.request import RunRequest
     from thaw.flows.commands.run import run_recipe
+    from thaw.flows.graph import with_all_after
+    from thaw.pipeline_config.loading import load_recipe
 
-    request = RunRequest(recipe, tuple(set_ or ()), data, weights, home, tuple(refresh or ()), verify)
-    run_recipe(request, always=always, as_json=as_json)
+    loaded = load_recipe(recipe, tuple(set_ or ()), data=data, weights=weights)
+    run_recipe(loaded, with_all_after(refresh or ()), home, verify=verify, always=always, as_json=as_json)
 
 
 @app.command()
@@ -107,10 +97,11 @@ def plan(
 ) -> None:
     """Say what `thaw run` would do: for each task, whether it is cached, and if not, why."""
     from thaw.flows.commands.plan import print_plan
-    from thaw.flows.commands.request import RunRequest
+    from thaw.flows.graph import with_all_after
+    from thaw.pipeline_config.loading import load_recipe
 
-    request = RunRequest(recipe, tuple(set_ or ()), data, weights, home, tuple(refresh or ()), verify)
-    print_plan(request, as_json=as_json)
+    loaded = load_recipe(recipe, tuple(set_ or ()), data=data, weights=weights)
+    print_plan(loaded, with_all_after(refresh or ()), home, verify=verify, as_json=as_json)
 
 
 @app.command()
@@ -129,12 +120,11 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Run recipes with several seeds on the same images, and say which is better. Nothing is published."""
-    from thaw.flows.commands.compare import ComparisonRequest
-    from thaw.flows.commands.compare import compare as compare_recipes
+    from thaw.flows.commands import compare as command
+    from thaw.pipeline_config.loading import load_recipe
 
-    overrides = tuple(set_ or ())
-    request = ComparisonRequest(tuple(recipes), seeds, overrides, data, weights, home, output, workers)
-    compare_recipes(request, as_json=as_json)
+    loaded = [load_recipe(recipe, tuple(set_ or ()), data=data, weights=weights) for recipe in recipes]
+    command.compare(loaded, command.parse_seeds(seeds), home, output, workers, as_json=as_json)
 
 
 @app.command()
@@ -153,8 +143,15 @@ def predict(
 
 @app.command()
 def gc(
-    keep_releases: KeepReleasesOption = 3,
-    older_than: OlderThanOption = "30d",
+    keep_releases: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Keep each recipe's last N, besides what is in use or a rollback returns to."
+        ),
+    ] = 3,
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Keep what was made or used since: 45m, 12h, 30d, 2w.")
+    ] = "30d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -191,25 +188,29 @@ def recipes() -> None:
 @releases.command("list")
 def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the releases, by recipe."""
-    from thaw.flows.commands import releases as commands
+    from thaw.flows.commands.releases import print_releases
 
-    commands.list_releases(home, as_json=as_json)
+    print_releases(home, as_json=as_json)
 
 
 @releases.command()
 def show(release: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show a release: its metrics, its verdict, and what it was made from."""
-    from thaw.flows.commands import releases as commands
+    from thaw.flows.commands.home import open_home
 
-    commands.show_release(release, home, as_json=as_json)
+    registry = open_home(home).registry
+    found = registry.get(release)
+    registry.verify(found.id)
+    typer.echo((found.path / ("release.json" if as_json else "README.md")).read_text(encoding="utf-8"))
 
 
 @releases.command()
 def promote(release: IdArgument, reason: ReasonOption, home: HomeOption = None) -> None:
     """Make a release the champion of its recipe."""
-    from thaw.flows.commands import releases as commands
+    from thaw.flows.commands.home import open_home
 
-    commands.promote(release, reason, home)
+    promoted = open_home(home).registry.promote(release, reason)
+    typer.echo(f"{promoted.id} is now the champion of {promoted.recipe}.")
 
 
 @releases.command()
@@ -219,9 +220,10 @@ def rollback(
     home: HomeOption = None,
 ) -> None:
     """Go back to the champion before the present one."""
-    from thaw.flows.commands import releases as commands
+    from thaw.flows.commands.home import open_home
 
-    commands.rollback(recipe, reason, home)
+    restored = open_home(home).registry.rollback(recipe, reason)
+    typer.echo(f"{restored.id} is the champion of {restored.recipe} again.")
 
 
 def main() -> None:
@@ -233,14 +235,12 @@ def main() -> None:
     try:
         sys.exit(_call(arguments))
     except ThawError as error:
-        _complain(error, str(error), debug)
-        sys.exit(error.exit_code)
+        _give_up(error, str(error), error.exit_code, debug)
     except Interrupted as interruption:
-        _complain(interruption, f"{interruption}; the same command goes on from where it stopped", debug)
-        sys.exit(interruption.exit_code)
+        message = f"{interruption}; the same command goes on from where it stopped"
+        _give_up(interruption, message, interruption.exit_code, debug)
     except Exception as error:  # noqa: BLE001 (the border of the program: no traceback without --debug)
-        _complain(error, f"{type(error).__name__}: {error} (Run again with --debug for the traceback.)", debug)
-        sys.exit(1)
+        _give_up(error, f"{type(error).__name__}: {error} (Run again with --debug for the traceback.)", 1, debug)
 
 
 def _call(arguments: list[str]) -> int:
@@ -253,15 +253,16 @@ def _call(arguments: list[str]) -> int:
             return RequestError.exit_code
         context: typer.Context | None = getattr(error, "ctx", None)
         raise RequestError(f"{message} Try: {context.command_path if context else 'thaw'} --help") from error
-    if code == _INTERRUPTED:
+    if code == 130:  # what typer makes of Ctrl-C where a command does nothing about it
         typer.echo("thaw: interrupted", err=True)
     return int(code)
 
 
-def _complain(error: BaseException, message: str, debug: bool) -> None:
+def _give_up(error: BaseException, message: str, exit_code: int, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
     typer.echo(f"thaw: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)
 
 
 if __name__ == "__main__":

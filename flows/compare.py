@@ -31,15 +31,7 @@ def _run_name() -> str:
     return f"{names}-seeds-{'-'.join(map(str, parameters['seeds']))}"
 
 
-@quick_flow(
-    name="compare",
-    flow_run_name=_run_name,
-    on_running=[active_runs.begin],
-    on_completion=[active_runs.end],
-    on_failure=[active_runs.end],
-    on_crashed=[active_runs.report_tasks_as_crashed, active_runs.end],
-    on_cancellation=[active_runs.end],
-)
+@quick_flow(name="compare", flow_run_name=_run_name, **active_runs.hooks(active_runs.report_tasks_as_crashed))
 def compare_recipes(
     recipes: Sequence[Recipe], seeds: Sequence[int], home: Path, output: Path | None = None, workers: int = 1
 ) -> ComparisonResult:
@@ -52,9 +44,6 @@ def compare_recipes(
         home: Folder of artifacts.
         output: Folder for the tables and the picture; None for one in the home folder.
         workers: How many runs may go on at a time.
-
-    Returns:
-        The comparison.
 
     Raises:
         ThawError: A run failed, after all others have ended.
@@ -104,13 +93,16 @@ def _with_seed(prepared: TaskRunner, seed: int) -> TaskRunner:
 
 def _require_same_test_images(prepared: Sequence[TaskRunner]) -> None:
     """Refuse, before any training, what could not be compared after it."""
-    found = []
-    for each in prepared:
-        images = read_dataset(each.home.store.verified(each.made["ingest"])).images
-        found.append({(image.id, image.class_name) for image in images if image.split == "test"})
-    for each, images_of in zip(prepared, found, strict=True):
-        if images_of != found[0]:
-            raise different_test_images(prepared[0].recipe.name, each.recipe.name)
+    first, *others = prepared
+    expected = _test_images(first)
+    for other in others:
+        if _test_images(other) != expected:
+            raise different_test_images(first.recipe.name, other.recipe.name)
+
+
+def _test_images(prepared: TaskRunner) -> set[tuple[str, str]]:
+    images = read_dataset(prepared.home.store.verified(prepared.made["ingest"])).images
+    return {(image.id, image.class_name) for image in images if image.split == "test"}
 
 
 def _train_and_test(runner: TaskRunner) -> MeasuredRun:

@@ -2,31 +2,22 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from thaw.tasks.experiments.summary import Comparison
 from thaw.tasks.runs import TaskReport
 
 
 class ComparisonTask(TaskReport):
-    """One task of a comparison.
+    """One task of a comparison."""
 
-    Attributes:
-        run: The recipe, and the seed if it is a task of one run only.
-    """
-
-    run: str
+    run: str = Field(description="the recipe, and the seed if it is a task of one run only")
 
 
 class ComparisonResult(Comparison):
-    """The result of a comparison: what `thaw compare --json` prints.
+    """The result of a comparison."""
 
-    Attributes:
-        run: Prefect's id of the flow run.
-        seconds: Wall time of the flow.
-        folder: Where the tables and the picture are.
-        tasks: One line per task.
-    """
-
-    run: str
-    seconds: float
-    folder: Path
+    run: str = Field(description="Prefect's id of the flow run")
+    seconds: float = Field(description="wall time of the flow")
+    folder: Path = Field(description="where the tables and the picture are")
     tasks: list[ComparisonTask]

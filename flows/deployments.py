@@ -12,15 +12,9 @@ from thaw.pipeline_config.schema import Recipe
 
 
 def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
-    """Describe a recipe's deployment.
+    """Describe a recipe's deployment, which runs on demand only where there is no `schedule`.
 
-    Args:
-        recipe: The recipe; without a `schedule` it runs on demand only.
-        home: The home folder, absolute.
-
-    Returns:
-        A deployment named after the recipe. A run that would start while another of it is going on is cancelled: the
-        next scheduled one will do its work.
+    A run that would start while another of it is going on is cancelled: the next scheduled one will do its work.
     """
     schedule = recipe.schedule
     return RunnerDeployment.from_flow(

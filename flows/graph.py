@@ -22,7 +22,6 @@ class Node:
     """A task of a run.
 
     Attributes:
-        name: Of the task.
         task: "package:task", its door below `thaw.tasks`, which imports Prefect.
         ask: Makes its request of the recipe, the home and what its inputs have made.
         inputs: Names of the nodes whose artifacts it is made from.
@@ -140,6 +139,13 @@ class Walk(ABC):
         inputs = {name: self.made[name] for name in node.inputs if name not in instead}
         return node.ask(self.recipe, self.home, **inputs, **instead)
 
+    def asked(self, node: Node, **instead: Any) -> Step:
+        """Make the request of a node that serves no other, and so always has one."""
+        step = self.request(node, **instead)
+        if step is None:
+            raise LookupError(f"{node.name} has nothing to be asked")
+        return step
+
     def _serve(self, node: Node, consumer: Node) -> Step | None:
         if not self.knows(node):
             self.leave_open(node)
@@ -147,11 +153,10 @@ class Walk(ABC):
         step = self.request(node)
         if step is None:
             return None
-        wanted = self.request(consumer, **{node.name: step})
+        wanted = self.asked(consumer, **{node.name: step})
         # A stage that is there needs no features, which are large, and may have been removed.
-        if wanted is not None and (consumer.name in self.refresh or self.home.find(wanted)[0] is None):
-            there, _ = self.home.find(step)
-            if there is None or node.name in self.refresh:
+        if consumer.name in self.refresh or self.home.find(wanted)[0] is None:
+            if node.name in self.refresh or self.home.find(step)[0] is None:
                 return self.provide(node, step)
             self.home.store.mark_used(step.key)
         return step

@@ -11,18 +11,10 @@ _SECONDS_TO_END = 20.0
 
 
 class Interrupted(BaseException):
-    """A signal asked the command to end.
-
-    Attributes:
-        exit_code: The command's exit code, as shells count it: 130 for Ctrl-C, 143 for SIGTERM.
-    """
+    """A signal asked the command to end; the exit code is as shells count it, 130 for Ctrl-C, 143 for SIGTERM."""
 
     def __init__(self, number: signal.Signals) -> None:
-        """Say which signal it was.
-
-        Args:
-            number: The signal.
-        """
+        """Say which signal it was."""
         super().__init__(f"interrupted by {number.name}")
         self.exit_code = 128 + number
 
@@ -42,13 +34,7 @@ class Interruption:
         self._handle_signals()
 
     def take_over(self, flow: Any, flow_run: Any, state: Any) -> None:
-        """Handle the signals in a flow, too, where Prefect has a handler of its own, which never ignores a signal.
-
-        Args:
-            flow: Not used. The parameters are those of a hook of Prefect's.
-            flow_run: Not used.
-            state: Not used.
-        """
+        """Handle the signals in a flow, too: Prefect's handler never ignores one. A hook of Prefect's, on running."""
         self._handle_signals()
 
     def _handle_signals(self) -> None:

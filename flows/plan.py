@@ -1,7 +1,6 @@
 """What a run would do, without doing it: for each task, whether it is cached, and if not, why. No Prefect."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from pydantic import BaseModel, Field
 
@@ -13,6 +12,8 @@ from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.home import Home
 
+_REFRESHED = ["--refresh asks for it"]
+
 
 class PlannedTask(BaseModel):
     """One task of a plan."""
@@ -23,77 +24,74 @@ class PlannedTask(BaseModel):
     digest: str | None = Field(default=None, description="of the artifact, if it is cached")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do; the key of its last step is not known where its inputs have yet to be made."""
+def plan(recipe: Recipe, home: Home, refresh: Collection[str] = ()) -> "Plan":
+    """Plan a run. Nothing is changed but the memory of the digests of files.
 
-    tasks: list[PlannedTask]
-    last_key: str | None
+    Raises:
+        ThawError: The request is wrong.
+    """
+    made = Plan(recipe, home, refresh)
+    made.go(GRAPH)
+    return made
+
+
+class Plan(Walk):
+    """What a run would do: looks up what each node would make, for as long as its inputs are there.
+
+    The key of the last step is not known where its inputs have yet to be made.
+    """
+
+    def __init__(self, recipe: Recipe, home: Home, refresh: Collection[str]) -> None:
+        """Begin; nothing is planned yet."""
+        super().__init__(recipe, home, refresh)
+        self.tasks: list[PlannedTask] = []
+        self.last_key: str | None = None
 
     @property
     def up_to_date(self) -> bool:
         """Whether there is nothing to do."""
         return all(task.cached for task in self.tasks)
 
-
-def plan(recipe: Recipe, home: Home, refresh: Collection[str] = ()) -> Plan:
-    """Plan a run. Nothing is changed but the memory of the digests of files.
-
-    Raises:
-        ThawError: The request is wrong.
-    """
-    planner = _Planner(recipe, home, refresh)
-    planner.go(GRAPH)
-    return Plan(planner.tasks, planner.last_key)
-
-
-class _Planner(Walk):
-    """Looks up what each node would make, for as long as its inputs are there."""
-
-    def __init__(self, recipe: Recipe, home: Home, refresh: Collection[str]) -> None:
-        super().__init__(recipe, home, refresh)
-        self.tasks: list[PlannedTask] = []
-        self.last_key: str | None = None
-
     def visit(self, node: Node) -> ArtifactRef | None:
+        """Say whether what a node makes is there, and if not, why."""
         self.last_key = None
         ref, reasons = self._examine(node)
-        digest = None if ref is None else ref.digest
-        self.tasks.append(PlannedTask(name=node.name, cached=ref is not None, reasons=reasons, digest=digest))
+        self._note(node, reasons, ref)
         return ref
+
+    def provide(self, node: Node, step: Step) -> Step:
+        """Say why what serves another node would be made."""
+        self._note(node, _REFRESHED if node.name in self.refresh else self._why(step, self.home.find(step)[1]))
+        return step
+
+    def leave_open(self, node: Node) -> None:
+        """Say that a node that serves another may have to run."""
+        if node.may_serve is not None and node.may_serve(self.recipe):
+            self._note(node, [f"{self._last_missing()} would run before it, and decides whether it pays"])
 
     def _examine(self, node: Node) -> tuple[ArtifactRef | None, list[str]]:
         if not self.knows(node):
             return None, [f"{self._last_missing()} would run before it"]
         if node.name in self.refresh:
-            return None, ["--refresh asks for it"]
+            return None, _REFRESHED
         try:
-            step = self.request(node)
+            step = self.asked(node)
         except PublishError as error:  # a damaged champion; the run repairs it before it compares
             return None, [str(error)]
-        if step is None:
-            raise LookupError(f"{node.name} has nothing to be asked")
         self.last_key = step.key
         ref, problem = self.home.find(step)
-        return ref, [] if ref is not None else [problem] if problem else self._why(step)
+        return ref, [] if ref is not None else self._why(step, problem)
 
-    def provide(self, node: Node, step: Step) -> Step:
-        _, problem = self.home.find(step)
-        reasons = ["--refresh asks for it"] if node.name in self.refresh else [problem] if problem else self._why(step)
-        self._would_run(node, *reasons)
-        return step
-
-    def leave_open(self, node: Node) -> None:
-        if node.may_serve is not None and node.may_serve(self.recipe):
-            self._would_run(node, f"{self._last_missing()} would run before it, and decides whether it pays")
-
-    def _would_run(self, node: Node, *reasons: str) -> None:
-        self.tasks.append(PlannedTask(name=node.name, cached=False, reasons=list(reasons)))
+    def _note(self, node: Node, reasons: list[str], ref: ArtifactRef | None = None) -> None:
+        digest = None if ref is None else ref.digest
+        self.tasks.append(PlannedTask(name=node.name, cached=ref is not None, reasons=reasons, digest=digest))
 
     def _last_missing(self) -> str:
         return [task.name for task in self.tasks if not task.cached][-1]
 
-    def _why(self, step: Step) -> list[str]:
+    def _why(self, step: Step, problem: str | None) -> list[str]:
+        if problem is not None:
+            return [problem]
         documents = self.home.store.key_documents(step.kind)
         name = step.key_document["depends_on"].get("name")
         same_task = [document for document in documents if document["depends_on"].get("name") == name]

@@ -11,20 +11,11 @@ from thaw.tasks.publishing.predict_request import PredictWork
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import ReleaseInfo
 
-_DEADLINE_SECONDS = 3600.0
-
 
 def predict(home: Home, paths: list[Path], release_id: str | None, recipe: str | None = None) -> list[dict[str, Any]]:
-    """Classify images.
+    """Classify images with a release, else with a recipe's champion, else with the only champion there is.
 
-    Args:
-        home: The home folder.
-        paths: Image files.
-        release_id: A release; None for a champion.
-        recipe: The recipe whose champion it is; may be None where only one recipe has a champion.
-
-    Returns:
-        For each path: path, class, probability, and the probabilities of all classes by name.
+    For each path the answer has the path, class, probability, and the probabilities of all classes by name.
 
     Raises:
         RequestError: There is no such release or champion, or it is not clear which is meant.
@@ -36,11 +27,7 @@ def predict(home: Home, paths: list[Path], release_id: str | None, recipe: str |
     registry.verify(release.id)
     request = PredictWork(release=release.path, paths=[path.absolute() for path in paths])
     made = run_in_child(
-        "thaw.tasks.publishing.predict:predict",
-        request,
-        deadline_seconds=_DEADLINE_SECONDS,
-        listener=lambda *_: None,
-        shared=True,
+        "thaw.tasks.publishing.predict:predict", request, deadline_seconds=3600, listener=lambda *_: None, shared=True
     )
     predictions: list[dict[str, Any]] = made.facts["predictions"]
     # Under the names that were asked for, which may be relative to where the caller is.

@@ -14,27 +14,12 @@ class QuickFlow(Flow[Parameters, Result]):
     """A flow whose parameters are what pydantic can write as JSON, such as a recipe and a path."""
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Write the parameters of a run for Prefect's server, as Prefect does with FastAPI's encoder.
-
-        Args:
-            parameters: Values by name.
-
-        Returns:
-            A JSON document.
-        """
-        document: dict[str, Any] = to_jsonable_python(parameters, by_alias=True)
-        return document
+        """Write the parameters of a run for Prefect's server, as Prefect does with FastAPI's encoder."""
+        return dict(to_jsonable_python(parameters, by_alias=True))
 
 
 def quick_flow(**options: Any) -> Callable[[Callable[Parameters, Result]], QuickFlow[Parameters, Result]]:
-    """Make a flow of a function, as Prefect's decorator does.
-
-    Args:
-        **options: As for `prefect.Flow`.
-
-    Returns:
-        The decorator.
-    """
+    """Make a flow of a function, as Prefect's decorator does."""
 
     def decorate(function: Callable[Parameters, Result]) -> QuickFlow[Parameters, Result]:
         return QuickFlow(function, **options)

@@ -1,11 +1,12 @@
 """From a recipe, and what the tasks before have made, to the request of each task. No Prefect: a plan needs no server.
 
-Parameters that come after the home are named after the tasks whose artifacts they are; a stage gets the request of its
-features, and not their artifact, because it needs that only while it trains.
+All take the recipe and the home. Parameters that come after them are named after the tasks whose artifacts they are; a
+stage gets the request of its features, and not their artifact, because it needs that only while it trains.
 """
 
+from typing import Any
+
 from thaw.pipeline_config.schema import Recipe
-from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep
 from thaw.tasks.evaluation.step import EvaluateStep
@@ -34,56 +35,49 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
 
 def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
     """Ask for the dataset's images as TFRecord shards."""
-    del home
     return RecordsStep(dataset=ingest, source=recipe.dataset.source, records=recipe.records)
 
 
 def features_one(recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesStep | None:
     """Ask for what stage one's frozen layers put out, if it pays; where it serves, the same pass makes stage two's."""
-    alone = _features(home, _stage_one(recipe, home, records))
+    alone = _features(home, stage_one(recipe, home, records, None))
     also = features_two(recipe, home, records, None) if one_pass_does(recipe) else None
     return alone if alone is None else alone.model_copy(update={"also": also})
 
 
 def stage_one(recipe: Recipe, home: Home, records: ArtifactRef, features_one: FeaturesStep | None) -> TrainStep:
     """Ask for the first stage: from the recipe's weights, on what its frozen layers put out if that is there."""
-    return _learning_from(features_one, _stage_one(recipe, home, records))
+    return _stage("stage_one", recipe, records, features_one, **_recipes_weights(recipe, home))
 
 
 def features_two(
     recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef | None
 ) -> FeaturesStep | None:
     """Ask for what stage two's frozen layers put out, if it pays."""
-    stage = _stage(recipe, "stage_two", recipe.resolved.stage_two, records)
     if one_pass_does(recipe):  # they are those of stage one's start, and look at the same pictures
-        first = _stage_one(recipe, home, records)
-        start = {"model": first.model, "weights_sha256": first.weights_sha256}
-        return _features(home, stage.model_copy(update=start), draws=first.name)
-    return _features(home, stage.model_copy(update={"start": stage_one}))
+        stage = _stage("stage_two", recipe, records, **_recipes_weights(recipe, home))
+        return _features(home, stage, draws="stage_one")
+    return _features(home, _stage("stage_two", recipe, records, start=stage_one))
 
 
 def stage_two(
     recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, features_two: FeaturesStep | None
 ) -> TrainStep:
     """Ask for the second stage: from the first one's kept weights, in the same way."""
-    del home
-    stage = _stage(recipe, "stage_two", recipe.resolved.stage_two, records)
-    return _learning_from(features_two, stage.model_copy(update={"start": stage_one}))
+    return _stage("stage_two", recipe, records, features_two, start=stage_one)
 
 
 def evaluate(
     recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
 ) -> EvaluateStep:
     """Ask for the judgement of the second stage's model on the test split."""
-    del home
-    resolved = recipe.resolved
     return EvaluateStep(
         recipe_name=recipe.name,
         records=records,
         stage_one=stage_one,
         stage_two=stage_two,
-        stage_one_settings=resolved.stage_one,
-        stage_two_settings=resolved.stage_two,
+        stage_one_settings=recipe.resolved.stage_one,
+        stage_two_settings=recipe.resolved.stage_two,
         evaluate=recipe.evaluate,
         seed=recipe.seed,
     )
@@ -93,9 +87,9 @@ def stage_answers(
     recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
 ) -> StageAnswersStep:
     """Ask for what both stages' weights answer on the test split."""
-    del home
-    batch_size = recipe.evaluate.batch_size
-    return StageAnswersStep(records=records, stage_one=stage_one, stage_two=stage_two, batch_size=batch_size)
+    return StageAnswersStep(
+        records=records, stage_one=stage_one, stage_two=stage_two, batch_size=recipe.evaluate.batch_size
+    )
 
 
 def mend_releases(home: Home) -> None:
@@ -110,12 +104,8 @@ def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef) -> VerdictStep:
 
 def publish(recipe: Recipe, home: Home, **made: ArtifactRef) -> PublishStep:
     """Ask for the release."""
-    del home
-    names = {"ingest": "dataset", "evaluate": "evaluation"}
-    written = portable_recipe(recipe, resolved=False)
-    return PublishStep(
-        recipe=recipe.resolved, written=written, **{names.get(name, name): ref for name, ref in made.items()}
-    )
+    made["dataset"], made["evaluation"] = made.pop("ingest"), made.pop("evaluate")
+    return PublishStep(recipe=recipe.resolved, written=portable_recipe(recipe, resolved=False), **made)
 
 
 def may_want_features_one(recipe: Recipe) -> bool:
@@ -138,26 +128,25 @@ def one_pass_does(recipe: Recipe) -> bool:
     return one.train == "head" and same_pictures and min(possible_views(one), possible_views(two)) > 0
 
 
-def _stage(recipe: Recipe, name: str, stage: StageConfig, records: ArtifactRef) -> TrainStep:
+def _stage(
+    name: str, recipe: Recipe, records: ArtifactRef, features: FeaturesStep | None = None, **start: Any
+) -> TrainStep:
+    without_weights = recipe.model.model_copy(update={"weights": None})  # where stage one's came from is nothing to two
     return TrainStep(
         name=name,
         records=records,
-        model=recipe.model.model_copy(update={"weights": None}),  # where stage one's came from makes no difference
-        stage=stage,
+        stage=getattr(recipe.resolved, name),
         seed=recipe.seed,
         deterministic=recipe.deterministic,
         precision=recipe.precision,
         devices=recipe.devices,
+        features_key=None if features is None else features.key,
+        **{"model": without_weights} | start,
     )
 
 
-def _stage_one(recipe: Recipe, home: Home, records: ArtifactRef) -> TrainStep:
-    start = {"model": recipe.model, "weights_sha256": weights_digest(recipe.model, home.digests)}
-    return _stage(recipe, "stage_one", recipe.resolved.stage_one, records).model_copy(update=start)
-
-
-def _learning_from(features: FeaturesStep | None, stage: TrainStep) -> TrainStep:
-    return stage if features is None else stage.model_copy(update={"features_key": features.key})
+def _recipes_weights(recipe: Recipe, home: Home) -> dict[str, Any]:
+    return {"model": recipe.model, "weights_sha256": weights_digest(recipe.model, home.digests)}
 
 
 def _features(home: Home, stage: TrainStep, draws: str | None = None) -> FeaturesStep | None:

@@ -22,15 +22,7 @@ from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remem
 from thaw.tasks.training.stage_facts import StageFacts
 
 
-@quick_flow(
-    name="retrain",
-    flow_run_name="{recipe.name}-seed-{recipe.seed}",
-    on_running=[active_runs.begin],
-    on_completion=[active_runs.end],
-    on_failure=[active_runs.end],
-    on_crashed=[active_runs.end],
-    on_cancellation=[active_runs.end],
-)
+@quick_flow(name="retrain", flow_run_name="{recipe.name}-seed-{recipe.seed}", **active_runs.hooks())
 def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> RunResult:
     """Ingest, train in two stages, evaluate, compare with the champion, and publish.
 

@@ -19,12 +19,9 @@ from thaw.tasks.task import StepTask, tags_with_limits, with_execution
 
 
 class TaskRunner(Walk):
-    """Runs a recipe's tasks.
+    """Runs a recipe's tasks, and keeps their reports, and the keys of their steps by the nodes' names.
 
-    Attributes:
-        label: Which of a flow's several runs it is, for the names of the tasks; empty where there is one.
-        keys: Of the steps that were asked for, by the node's name.
-        reports: One for each finished task.
+    The label is for the names of the tasks: which of a flow's several runs it is; empty where there is one.
     """
 
     def __init__(self, recipe: Recipe, home: Home, refresh: Collection[str] = (), label: str = "") -> None:
@@ -41,20 +38,17 @@ class TaskRunner(Walk):
         Raises:
             ThawError: What the task raised, after its last attempt.
         """
-        return self._run(node, lambda: self._asked(node))
+        return self._run(node, lambda: self._prepared(node))
 
     def provide(self, node: Node, step: Step) -> Step | None:
         """Run a task that serves another."""
         ref = self._run(node, lambda: step)
         return step if step.is_cacheable(self.home.store.facts(ref, step.facts)) else None
 
-    def _asked(self, node: Node) -> Step:
+    def _prepared(self, node: Node) -> Step:
         if node.prepare is not None:
             node.prepare(self.home)
-        step = self.request(node)
-        if step is None:
-            raise LookupError(f"{node.name} has nothing to be asked")
-        return step
+        return self.asked(node)
 
     def _run(self, node: Node, make: Callable[[], Step]) -> ArtifactRef:
         started = time.monotonic()

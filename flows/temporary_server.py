@@ -25,14 +25,11 @@ _addresses: set[str] = set()  # of the servers that this process uses
 
 
 class TemporaryServer:
-    """A server in a process of its own.
-
-    Attributes:
-        url: The address of its API.
-    """
+    """A server in a process of its own."""
 
     def __init__(self) -> None:
         """Start it; it is not ready yet. It ends with this process at the latest."""
+        path = os.pathsep.join(entry for entry in sys.path if entry)
         # The process gets the bound socket, so nobody can take the port before it, and whoever connects early waits.
         with socket.create_server((_HOST, 0), backlog=128) as listener:
             self._port: int = listener.getsockname()[1]
@@ -42,7 +39,7 @@ class TemporaryServer:
                 stdout=2,  # standard output is for the run's result
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
-                env=_environment(),
+                env=os.environ | {"PYTHONPATH": path, "PREFECT_SERVER_UI_ENABLED": "false"},
             )
         self.url = f"http://{_HOST}:{self._port}/api"
         atexit.register(self.stop)  # Prefect sends its last events before: it does so when the threads end
@@ -94,25 +91,12 @@ class TemporaryServer:
 
 
 def runs_on_temporary_server() -> bool:
-    """Say whether this process uses a temporary server.
-
-    Returns:
-        Whether the server ends with this process.
-    """
+    """Say whether this process uses a temporary server, which ends with it."""
     return os.environ.get("PREFECT_API_URL") in _addresses
 
 
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return os.environ | {"PYTHONPATH": path, "PREFECT_SERVER_UI_ENABLED": "false"}
-
-
 def main(argv: list[str]) -> None:
-    """Be the server.
-
-    Args:
-        argv: The number of the descriptor of a socket that listens.
-    """
+    """Be the server; the one argument is the number of the descriptor of a socket that listens."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
     from prefect.settings import get_current_settings

@@ -6,13 +6,12 @@ from itertools import groupby
 from pathlib import Path
 
 import typer
-from rich.table import Column, Table
+from rich.table import Column
 
-from thaw.flows.commands.console import result_console
+from thaw.flows.commands.console import plain_table, result_console
 from thaw.flows.commands.home import open_home
 from thaw.pipeline_config.errors import RequestError
 from thaw.tasks.cleanup.collect import Collected, collect_garbage
-from thaw.tasks.cleanup.garbage import Garbage
 from thaw.tasks.cleanup.kept import Limits
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -21,18 +20,7 @@ _SMALL = ("run record", "Prefect record", "key record")  # many, of some kilobyt
 
 
 def collect(home: Path | None, *, keep_releases: int, older_than: str, dry_run: bool, as_json: bool) -> None:
-    """Remove what no kept release, champion or recent run refers to, and print what it was.
-
-    Args:
-        home: `--home`, if it was given.
-        keep_releases: How many of each recipe's last releases stay, besides its champion.
-        older_than: What was used since then stays; such as "30d".
-        dry_run: Only say what would go.
-        as_json: Print one JSON document.
-
-    Raises:
-        ThawError: The age is wrong, a run is going on, or something cannot be removed.
-    """
+    """Remove what no kept release, champion or recent run refers to, and print what it was."""
     limits = Limits(keep_releases, young_after=time.time() - seconds_of(older_than))
     collected = collect_garbage(open_home(home), limits, dry_run=dry_run)
     for warning in collected.warnings:
@@ -44,13 +32,7 @@ def collect(home: Path | None, *, keep_releases: int, older_than: str, dry_run: 
 
 
 def seconds_of(age: str) -> int:
-    """Read an age.
-
-    Args:
-        age: A whole number and a unit: m, h, d or w.
-
-    Returns:
-        Seconds.
+    """Read an age: a whole number and a unit, m, h, d or w.
 
     Raises:
         RequestError: It is none.
@@ -64,19 +46,18 @@ def seconds_of(age: str) -> int:
 def _print(collected: Collected) -> None:
     console = result_console()
     if collected.garbage:
-        table = Table("kind", "name", Column("MB", justify="right"), "why it can go", box=None, pad_edge=False)
-        for kind, items in groupby(collected.garbage, key=lambda item: item.kind):
-            for name, size, reason in _rows(kind, list(items)):
-                table.add_row(kind, name, _megabytes(size), reason)
+        table = plain_table("kind", "name", Column("MB", justify="right"), "why it can go")
+        for kind, group in groupby(collected.garbage, key=lambda item: item.kind):
+            items = list(group)
+            if kind in _SMALL:
+                size = sum(item.bytes for item in items)
+                table.add_row(kind, f"{len(items)} of them", _megabytes(size), "they lead to nothing that stays")
+            else:
+                for item in items:
+                    table.add_row(kind, item.name, _megabytes(item.bytes), item.reason)
         console.print(table)
     words = "would free" if collected.dry_run else "freed"
     console.print(f"{words}: {_megabytes(collected.bytes)} MB")
-
-
-def _rows(kind: str, items: list[Garbage]) -> list[tuple[str, int, str]]:
-    if kind in _SMALL:
-        return [(f"{len(items)} of them", sum(item.bytes for item in items), "they lead to nothing that stays")]
-    return [(item.name, item.bytes, item.reason) for item in items]
 
 
 def _megabytes(size: int) -> str:

@@ -1,17 +1,15 @@
 """`thaw run`: one run of a recipe, shown live, and its result."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from thaw.flows.commands.console import result_console
+from thaw.flows.commands.console import plain_table, result_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.live import LiveProgress
-from thaw.flows.commands.prefect_settings import prefect_command
-from thaw.flows.commands.request import RunRequest
-from thaw.flows.commands.start_prefect import start_prefect
+from thaw.flows.commands.start_prefect import prefect_command, start_prefect
 from thaw.flows.graph import TaskName
 from thaw.flows.plan import plan
 from thaw.pipeline_config.schema import Recipe
@@ -22,28 +20,25 @@ from thaw.tasks.progress import subscribed
 from thaw.tasks.runs import RunResult, recall
 
 
-def run_recipe(request: RunRequest, *, always: bool, as_json: bool) -> None:
+def run_recipe(
+    recipe: Recipe, refresh: Collection[TaskName], folder: Path | None, *, verify: bool, always: bool, as_json: bool
+) -> None:
     """Run a recipe and print its result.
 
-    Args:
-        request: Which run.
-        always: Start the flow also where everything is cached.
-        as_json: Print one JSON document instead of a table.
-
-    Raises:
-        ThawError: The request was wrong, or the run failed.
+    With `verify`, files that seem unchanged are read, too; with `always`, the flow starts also where all is cached.
     """
-    recipe, refresh = request.load_recipe(), request.tasks_to_refresh()
-    home = prepare_home(request.home)
+    home = prepare_home(folder)
     console = Console(stderr=True, highlight=False)
     console.print(f"thaw: recipe {recipe.name}, seed {recipe.seed}, home {home.path}", soft_wrap=True)
-    request.prepare_digests(home)
+    if verify:
+        home.digests.forget()
     result = None if always else _up_to_date_result(recipe, home, refresh)
     if result is None:
         result = _run_flow(recipe, home, refresh, console, needs_keras=not always)
     else:
-        words = "up to date; this is the result of the run that made it (--always runs all the same)"
-        console.print(f"thaw: {words}", soft_wrap=True)
+        console.print(
+            "thaw: up to date; this is the result of the run that made it (--always runs all the same)", soft_wrap=True
+        )
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
@@ -72,13 +67,9 @@ def _up_to_date_result(recipe: Recipe, home: Home, refresh: Collection[TaskName]
 
 
 def print_result(result: RunResult) -> None:
-    """Print what a run made, and where it is.
-
-    Args:
-        result: The run's result.
-    """
+    """Print what a run made, and where it is."""
     console = result_console()
-    table = Table("task", "state", "seconds", box=None, pad_edge=False)
+    table = plain_table("task", "state", "seconds")
     for task in result.tasks:
         table.add_row(task.name, "cached" if task.cached else task.state, f"{task.seconds:.1f}")
     console.print(table)
@@ -93,16 +84,9 @@ def print_result(result: RunResult) -> None:
     low, high = test["accuracy_ci"]
     console.print(f"test accuracy: {test['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {test['examples']} images")
     console.print(f"verdict: {result.verdict}" + (", now in use" if result.release.champion else ", not in use"))
-    for name, path in (
-        ("release", result.release.path),
-        ("model", result.release.path / "model.keras"),
-        ("report", result.release.path / "report.html"),
-    ):
-        if path.exists():
+    for name, file in (("release", ""), ("model", "model.keras"), ("report", "report.html")):
+        if (path := result.release.path / file).exists():
             console.print(f"{name}: {path}", soft_wrap=True)
-    console.print(f"in the Prefect UI: {result.ui_url}" if result.ui_url else _ui_hint(result.run), soft_wrap=True)
-
-
-def _ui_hint(run: str) -> str:
     address = "http://127.0.0.1:4200"  # where Prefect's server listens by default
-    return f"in the Prefect UI: {prefect_command()} server start, then open {address}/runs/flow-run/{run}"
+    hint = f"{prefect_command()} server start, then open {address}/runs/flow-run/{result.run}"
+    console.print(f"in the Prefect UI: {result.ui_url or hint}", soft_wrap=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from thaw.flows.commands.home import prepare_home
-from thaw.flows.commands.prefect_settings import prefect_command, set_prefect_defaults
+from thaw.flows.commands.start_prefect import prefect_command, set_prefect_defaults
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipe
 
@@ -14,14 +14,8 @@ from thaw.pipeline_config.loading import load_recipe
 def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path | None, home: Path | None) -> None:
     """Serve a deployment for each recipe; returns when interrupted.
 
-    Args:
-        recipe_names: Names or files of recipes.
-        data: A folder that takes the place of every recipe's source.
-        weights: A file that takes the place of every recipe's weights.
-        home: `--home`, if it was given.
-
     Raises:
-        ThawError: A recipe is wrong, or no Prefect server is set.
+        RequestError: A recipe is wrong, or no Prefect server is set.
     """
     recipes = [load_recipe(name, data=data, weights=weights) for name in recipe_names]
     folder = prepare_home(home).path

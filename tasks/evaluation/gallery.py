@@ -28,26 +28,14 @@ _SAMPLES = 6  # images a class; one less where there are many classes, for a sma
 
 @dataclass(frozen=True)
 class Gallery:
-    """Where the pictures go, and what chooses the images in them.
-
-    Attributes:
-        folder: An existing folder.
-        classes: The classes' names, by label.
-        seed: The recipe's seed.
-    """
+    """Where the pictures go, an existing folder, and what chooses the images in them."""
 
     folder: Path
     classes: Sequence[str]
     seed: int
 
     def draw_training(self, reader: SplitReader, resolution: int, operations: Sequence[Augmentation]) -> None:
-        """Draw training images by class, and the first of them under nine augmentations.
-
-        Args:
-            reader: The train split.
-            resolution: Height and width of the first stage's images, in pixels.
-            operations: The first stage's augmentations.
-        """
+        """Draw training images by class, and one under nine of the first stage's augmentations, at its resolution."""
         labels = shown_classes(len(self.classes), _MOST_CLASSES)
         wanted = _SAMPLES if len(labels) <= 5 else _SAMPLES - 1
         found = samples_per_class(
@@ -66,34 +54,22 @@ class Gallery:
         )
 
     def draw_history(self, history: pa.Table, kept_epochs: Sequence[int]) -> None:
-        """Draw the learning curves.
-
-        Args:
-            history: Both stages' history.
-            kept_epochs: Per stage, the epoch whose weights were kept.
-        """
+        """Draw the learning curves; `kept_epochs` are those whose weights were kept, counted within the stages."""
         accuracy, loss = learning_curves(history, "accuracy"), learning_curves(history, "loss")
         save_picture(self.folder / "learning_curves.png", lambda: draw_learning_curves(accuracy, loss, kept_epochs))
 
     def draw_metrics(self, metrics: SplitMetrics) -> None:
-        """Draw the confusion matrix and the reliability diagram.
-
-        Args:
-            metrics: The test split's metrics.
-        """
+        """Draw the confusion matrix and the reliability diagram."""
         matrix = metrics["confusion_matrix"]["matrix"]
         save_picture(self.folder / "confusion_matrix.png", lambda: draw_confusion_matrix(matrix, self.classes))
         save_picture(
-            self.folder / "reliability.png",
-            lambda: draw_reliability(metrics["calibration"], metrics["confidence"]),
+            self.folder / "reliability.png", lambda: draw_reliability(metrics["calibration"], metrics["confidence"])
         )
 
     def draw_test(self, reader: SplitReader, table: pa.Table) -> None:
         """Draw some test images with the model's answers, and the mistakes of which it was most sure.
 
-        Args:
-            reader: The test split.
-            table: The predictions, in the order of the records.
+        The predictions are in the order of the records.
         """
         some = self._answers(reader, table, some_images(table.num_rows, _ANSWERS, self.seed))
         mistakes = self._answers(reader, table, most_confident_mistakes(table, _ANSWERS))

@@ -17,13 +17,9 @@ Quantity = Literal["accuracy", "loss"]
 
 @dataclass(frozen=True)
 class Curve:
-    """One stage's part of a learning curve; its epochs count on from the stage before.
+    """One stage's part of a learning curve: (epoch, value) pairs; its epochs count on from the stage before.
 
-    Attributes:
-        stage: The stage's name.
-        start: Epochs that were run before this stage.
-        training: (epoch, value) pairs, from the stage's first epoch on.
-        validation: (epoch, value) pairs; the first is the value before the stage's first step, at epoch `start`.
+    `start` is the number of epochs before this stage. There, the first validation value is that before its first step.
     """
 
     stage: str
@@ -33,13 +29,9 @@ class Curve:
 
 
 def read_histories(stage_folders: Mapping[str, Path]) -> pa.Table:
-    """Put the stages' histories below each other.
+    """Put the stages' histories below each other, with a column `stage` (string) before their own.
 
-    Args:
-        stage_folders: Folders of stage artifacts by the stages' names, in the order of training.
-
-    Returns:
-        The columns of `history.parquet` with a column `stage` (string) before them.
+    The folders are those of stage artifacts, in the order of training.
     """
     parts = []
     for name, folder in stage_folders.items():
@@ -49,33 +41,18 @@ def read_histories(stage_folders: Mapping[str, Path]) -> pa.Table:
 
 
 def learning_curves(history: pa.Table, quantity: Quantity) -> list[Curve]:
-    """Lay the stages' curves end to end.
-
-    Args:
-        history: From `read_histories`.
-        quantity: What to draw.
-
-    Returns:
-        One curve per stage, in the order of training. A value that is not a finite number has no point.
-    """
+    """Lay the stages' curves end to end. A value that is not a finite number has no point."""
     curves = []
     start = 0
     for stage in pc.unique(history["stage"]).to_pylist():
         rows = history.filter(pc.equal(history["stage"], stage))
-        epochs = rows["epoch"].to_pylist()
-        curves.append(
-            Curve(
-                stage=stage,
-                start=start,
-                training=_points(rows, epochs, quantity, start),
-                validation=_points(rows, epochs, f"val_{quantity}", start),
-            )
-        )
-        start += max(epochs)
+        training, validation = (_points(rows, column, start) for column in (quantity, f"val_{quantity}"))
+        curves.append(Curve(stage=stage, start=start, training=training, validation=validation))
+        start += pc.max(rows["epoch"]).as_py()
     return curves
 
 
-def _points(rows: pa.Table, epochs: list[int], column: str, start: int) -> list[tuple[int, float]]:
-    finite = pc.fill_null(pc.is_finite(rows[column]), False).to_pylist()
-    values = rows[column].to_pylist()
-    return [(start + epoch, value) for epoch, value, is_finite in zip(epochs, values, finite, strict=True) if is_finite]
+def _points(rows: pa.Table, column: str, start: int) -> list[tuple[int, float]]:
+    finite = rows.filter(pc.is_finite(rows[column]))  # a null is dropped, too
+    epochs = pc.add(finite["epoch"], start)
+    return list(zip(epochs.to_pylist(), finite[column].to_pylist(), strict=True))

@@ -64,16 +64,10 @@ class Metrics(TypedDict):
 
 
 def compute_metrics(table: pa.Table, classes: Sequence[str], confidence: float) -> Metrics:
-    """Compute all metrics of the test split.
+    """Compute all metrics of the test split from its predictions; `confidence` is the level of the intervals, 0 to 1.
 
-    Args:
-        table: The predictions table.
-        classes: The classes' names, by label.
-        confidence: Level of the accuracy's interval, between 0 and 1.
-
-    Returns:
-        The document. Top-5 accuracy is in it only where there are more than five classes. The macro F1 is the mean over
-        the classes that occur among the labels or the predictions.
+    Top-5 accuracy is there only where there are more than five classes. The macro F1 is the mean over the classes that
+    occur among the labels or the predictions.
 
     Raises:
         DatasetError: The table has no rows.
@@ -103,16 +97,7 @@ def compute_metrics(table: pa.Table, classes: Sequence[str], confidence: float) 
 
 
 def wilson_interval(successes: int, trials: int, confidence: float) -> list[float]:
-    """Estimate the range in which the true share lies: Wilson's score interval.
-
-    Args:
-        successes: From 0 to `trials`.
-        trials: At least 1.
-        confidence: Share of all such intervals that hold the true value, between 0 and 1.
-
-    Returns:
-        Low and high end, within [0, 1].
-    """
+    """Estimate the range, within [0, 1], in which the true share lies: Wilson's score interval. It needs a trial."""
     interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     return [float(interval.low), float(interval.high)]
 
@@ -120,33 +105,34 @@ def wilson_interval(successes: int, trials: int, confidence: float) -> list[floa
 def calibration(
     top: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], confidence: float
 ) -> list[CalibrationBin]:
-    """Compare how sure the model was with how often it was right.
+    """Compare how sure the model was with how often it was right, in 15 bins of equal width from 0 to 1.
 
     Args:
         top: Probability of the predicted class, (images,), range [0, 1].
         correct: Whether the prediction was right, (images,).
         confidence: Level of each bin's interval.
-
-    Returns:
-        15 bins of equal width from 0 to 1.
     """
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     places = np.clip(np.searchsorted(edges, top, side="left") - 1, 0, CALIBRATION_BINS - 1)
-    return [
-        _calibration_bin(float(edges[number]), float(edges[number + 1]), top[chosen], correct[chosen], confidence)
-        for number, chosen in enumerate(places == number for number in range(CALIBRATION_BINS))
-    ]
+    bins: list[CalibrationBin] = []
+    for number in range(CALIBRATION_BINS):
+        chosen = places == number
+        examples, right = int(chosen.sum()), int(correct[chosen].sum())
+        bins.append(
+            {
+                "low": float(edges[number]),
+                "high": float(edges[number + 1]),
+                "examples": examples,
+                "confidence": float(top[chosen].mean()) if examples else None,
+                "accuracy": right / examples if examples else None,
+                "accuracy_ci": wilson_interval(right, examples, confidence) if examples else None,
+            }
+        )
+    return bins
 
 
 def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
-    """Sum up the bins: the mean distance between confidence and accuracy, weighted by the number of images.
-
-    Args:
-        bins: From `calibration`.
-
-    Returns:
-        The error, range [0, 1]; 0 is perfect.
-    """
+    """Sum up the bins: the mean distance between confidence and accuracy, weighted by the number of images."""
     total = sum(one["examples"] for one in bins)
     gaps = (
         one["examples"] * abs(one["accuracy"] - one["confidence"])
@@ -156,33 +142,11 @@ def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
     return sum(gaps) / total
 
 
-def _calibration_bin(
-    low: float, high: float, top: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], confidence: float
-) -> CalibrationBin:
-    filled = top.size > 0
-    return {
-        "low": low,
-        "high": high,
-        "examples": int(top.size),
-        "confidence": float(top.mean()) if filled else None,
-        "accuracy": float(correct.mean()) if filled else None,
-        "accuracy_ci": wilson_interval(int(correct.sum()), int(top.size), confidence) if filled else None,
-    }
-
-
 def _class_scores(
     labels: npt.NDArray[np.int32], predicted: npt.NDArray[np.int32], classes: Sequence[str]
 ) -> list[ClassScore]:
-    precision, recall, f1, examples = precision_recall_fscore_support(
-        labels, predicted, labels=range(len(classes)), zero_division=0
-    )
+    scores = precision_recall_fscore_support(labels, predicted, labels=range(len(classes)), zero_division=0)
     return [
-        {
-            "class": name,
-            "examples": int(examples[label]),
-            "precision": float(precision[label]),
-            "recall": float(recall[label]),
-            "f1": float(f1[label]),
-        }
-        for label, name in enumerate(classes)
+        {"class": name, "examples": count, "precision": precision, "recall": recall, "f1": f1}
+        for name, precision, recall, f1, count in zip(classes, *(score.tolist() for score in scores), strict=True)
     ]

@@ -24,13 +24,7 @@ Outcome = Literal["first", "second", "none shown"]
 
 
 class Difference(BaseModel):
-    """The accuracy of the first less that of the second.
-
-    Attributes:
-        estimate: The difference on the images at hand, mean over the seeds, -1 to 1.
-        low: Low end of its 95 % interval.
-        high: High end of it.
-    """
+    """The accuracy of the first less that of the second, mean over the seeds, and the ends of its 95 % interval."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,14 +41,9 @@ class Difference(BaseModel):
 
 
 def paired_difference(first: Bools, second: Bools) -> Difference:
-    """Compare two classifiers over seeds and images.
+    """Compare where two classifiers were right, (seeds, images), with the same seeds and images in the same order.
 
-    Args:
-        first: Whether the first was right, (seeds, images), at least one of each.
-        second: The same for the second, with the same seeds and images in the same order.
-
-    Returns:
-        The difference. With one seed, its interval says nothing about other seeds.
+    With one seed, the interval says nothing about other seeds.
 
     Raises:
         ValueError: The two have different shapes, or there is nothing in them.

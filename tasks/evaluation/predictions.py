@@ -32,21 +32,15 @@ SCHEMA = pa.schema(
 
 
 def predictions_table(
-    ids: Sequence[str],
-    labels: npt.NDArray[np.integer],
-    probabilities: npt.NDArray[np.float32],
-    classes: Sequence[str],
+    ids: Sequence[str], labels: npt.NDArray[np.integer], probabilities: npt.NDArray[np.float32], classes: Sequence[str]
 ) -> pa.Table:
-    """Put a model's answers beside the truth.
+    """Put a model's answers beside the truth: one row per image, in the order given, with the columns of `SCHEMA`.
 
     Args:
         ids: SHA-256 of each image, in hexadecimal.
-        labels: True class of each image, (images,), range [0, number of classes).
-        probabilities: One row per image, float32 (images, classes), range [0, 1].
-        classes: The classes' names, by label.
-
-    Returns:
-        One row per image, in the order given, with the columns of `SCHEMA`.
+        labels: (images,), range [0, number of classes).
+        probabilities: float32 (images, classes), range [0, 1].
+        classes: By label.
 
     Raises:
         TrainingError: A probability is not a finite number; the message names the image.
@@ -58,7 +52,7 @@ def predictions_table(
             "expected numbers from 0 to 1. Lower the learning rate of the last stage and train again."
         )
     predicted = probabilities.argmax(axis=1)
-    true_probability = np.take_along_axis(probabilities, np.asarray(labels)[:, np.newaxis], axis=1)[:, 0]
+    true_probability = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return pa.table(
         {
             "id": list(ids),
@@ -68,7 +62,7 @@ def predictions_table(
             "predicted_class": [classes[label] for label in predicted],
             "probabilities": list(probabilities),
             "rank": rank_of_true_class(labels, probabilities),
-            "loss": -np.log(np.clip(true_probability.astype(np.float64), SMALLEST_PROBABILITY, 1.0)),
+            "loss": -np.log(np.clip(true_probability, SMALLEST_PROBABILITY, 1.0)),
         },
         schema=SCHEMA,
     )
@@ -81,51 +75,26 @@ def rank_of_true_class(
 
     The predicted class is first; of several with the highest probability, the one with the lowest label is predicted.
     Any other tie counts against the model: the true class comes after all classes that are as probable. So rank 1 means
-    exactly that the prediction is right.
-
-    Args:
-        labels: True classes, (images,).
-        probabilities: (images, classes).
-
-    Returns:
-        Ranks, int32 (images,), range [1, number of classes].
+    exactly that the prediction is right. Of labels (images,) and probabilities (images, classes) come ranks (images,).
     """
-    true_probability = np.take_along_axis(probabilities, np.asarray(labels)[:, np.newaxis], axis=1)
-    ranks = (probabilities >= true_probability).sum(axis=1)  # the true class counts itself: the 1 of "1 + others"
+    true_probability = probabilities[np.arange(len(labels)), labels]
+    # The true class counts itself: the 1 of "1 + others".
+    ranks = (probabilities >= true_probability[:, np.newaxis]).sum(axis=1)
     return np.where(probabilities.argmax(axis=1) == labels, 1, ranks).astype(np.int32)
 
 
 def probability_matrix(table: pa.Table) -> npt.NDArray[np.float32]:
-    """Get the probabilities back as one array.
-
-    Args:
-        table: A predictions table.
-
-    Returns:
-        float32 (images, classes).
-    """
+    """Get the probabilities of a predictions table back as one array (images, classes)."""
     values = table["probabilities"].combine_chunks().flatten().to_numpy()
     return np.asarray(values, dtype=np.float32).reshape(table.num_rows, -1)
 
 
 def top_probability(table: pa.Table) -> npt.NDArray[np.float64]:
-    """Read how sure the model was of its predictions.
-
-    Args:
-        table: A predictions table.
-
-    Returns:
-        Probability of each image's predicted class, float64 (images,), range [0, 1]; rounding above 1 is cut off.
-    """
+    """Read how sure the model was of its predictions: (images,), range [0, 1]; rounding above 1 is cut off."""
     top: npt.NDArray[np.float64] = np.minimum(probability_matrix(table).max(axis=1).astype(np.float64), 1.0)
     return top
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write a table as Parquet; equal tables give equal bytes.
-
-    Args:
-        table: Any table.
-        path: The file.
-    """
+    """Write a table as Parquet; equal tables give equal bytes."""
     pq.write_table(table.combine_chunks(), path, compression="zstd")

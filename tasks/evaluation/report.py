@@ -10,7 +10,6 @@ from PIL import Image
 
 from thaw.tasks.evaluation.metrics import ClassScore, SplitMetrics
 
-TEMPLATE_NAME = "report.html.j2"
 LONG_TABLE = 20  # classes; a longer table is folded, and the worst classes stand before it
 _WORST = 10
 _CSS_PIXELS_PER_INCH = 96
@@ -21,18 +20,8 @@ _SPACE = "\N{NO-BREAK SPACE}"
 class StageSummary:
     """What the report says of one stage.
 
-    Attributes:
-        name: For example "stage two".
-        resolution: Height and width of the images, in pixels.
-        trained: What was trained, in words.
-        trainable_parameters: Numbers that learned.
-        parameters: Numbers in the model.
-        epochs: Epochs that were run.
-        kept_epoch: The epoch whose weights were kept.
-        accuracy_before: Validation accuracy before the first step, range [0, 1].
-        accuracy_after: Validation accuracy of the kept weights, range [0, 1].
-        loss_before: Validation loss before the first step.
-        loss_after: Validation loss of the kept weights.
+    `trained` says in words what learned. Accuracy, 0 to 1, and loss are those of the validation split: before the first
+    step, and of the kept weights.
     """
 
     name: str
@@ -50,17 +39,7 @@ class StageSummary:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """All that the report shows.
-
-    Attributes:
-        recipe_name: The recipe's name.
-        backbone: The backbone's name.
-        metrics: The test split's metrics.
-        stages: The stages, in the order of training.
-        training_images: Number of images in the train split.
-        digests: What it was all made from: SHA-256 by a name for the reader.
-        augmented: Whether training changes its images at random.
-    """
+    """All that the report shows; `digests` are SHA-256 by a name for the reader."""
 
     recipe_name: str
     backbone: str
@@ -71,22 +50,10 @@ class ReportContent:
     augmented: bool
 
 
-@dataclass(frozen=True)
-class _Picture:
-    uri: str
-    width: int
-    height: int
-
-
 def render_report(content: ReportContent, pictures: Path) -> str:
-    """Write the report.
+    """Write the report as HTML, with the PNG files of a folder in it.
 
-    Args:
-        content: What it says.
-        pictures: Folder of PNG files, which become part of the page.
-
-    Returns:
-        The HTML document. It asks for nothing from outside, and whatever comes from the data is escaped.
+    The page asks for nothing from outside, and whatever comes from the data is escaped.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -96,9 +63,9 @@ def render_report(content: ReportContent, pictures: Path) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(percent=percent, points=points, number=number)
+    environment.filters.update(percent=percent, points=points, number="{:,}".format)
     metrics = content.metrics
-    return environment.get_template(TEMPLATE_NAME).render(
+    return environment.get_template("report.html.j2").render(
         content=content,
         metrics=metrics,
         wrong=metrics["examples"] - metrics["correct"],
@@ -109,61 +76,24 @@ def render_report(content: ReportContent, pictures: Path) -> str:
 
 
 def worst_classes(scores: Sequence[ClassScore], wanted: int) -> list[ClassScore]:
-    """Find the classes with the lowest F1 among those that have test images.
-
-    Args:
-        scores: Scores of all classes.
-        wanted: How many to find at most.
-
-    Returns:
-        The scores, the worst first.
-    """
+    """Find the classes with the lowest F1 among those that have test images, the worst first."""
     return sorted((score for score in scores if score["examples"]), key=lambda score: score["f1"])[:wanted]
 
 
 def percent(share: float) -> str:
-    """Write a share as a percentage.
-
-    Args:
-        share: From 0 to 1.
-
-    Returns:
-        For example "95.7 %", with a space at which no line breaks.
-    """
+    """Write a share, 0 to 1, as for example "95.7 %", with a space at which no line breaks."""
     return f"{100 * share:.1f}{_SPACE}%"
 
 
 def points(difference: float) -> str:
-    """Write a difference of two shares.
-
-    Args:
-        difference: From -1 to 1.
-
-    Returns:
-        Percentage points, for example "+1.2 points"; "no change" where that would read 0.0.
-    """
+    """Write a difference of two shares as for example "+1.2 points"; "no change" where that would read 0.0."""
     text = f"{100 * difference:+.1f}"
     return "no change" if text in ("+0.0", "-0.0") else f"{text.replace('-', '−')}{_SPACE}points"
 
 
-def number(value: int) -> str:
-    """Write a number.
-
-    Args:
-        value: Any whole number.
-
-    Returns:
-        The number with commas between thousands.
-    """
-    return f"{value:,}"
-
-
-def _embed(path: Path) -> _Picture:
+def _embed(path: Path) -> dict[str, str | int]:
     with Image.open(path) as image:
         width, height = image.size
         scale = _CSS_PIXELS_PER_INCH / image.info["dpi"][0]
-    return _Picture(
-        uri="data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
-        width=round(width * scale),
-        height=round(height * scale),
-    )
+    uri = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    return {"uri": uri, "width": round(width * scale), "height": round(height * scale)}

@@ -11,34 +11,16 @@ _MOST_DRAWS = 5000  # a draw reads an image's record; this bounds the work on la
 
 
 def some_images(examples: int, wanted: int, seed: int) -> list[int]:
-    """Draw images without looking at them.
-
-    Args:
-        examples: How many there are.
-        wanted: How many to draw; fewer are drawn where there are not so many.
-        seed: The recipe's seed.
-
-    Returns:
-        Different indices.
-    """
-    drawn = np.random.default_rng(seed).permutation(examples)[:wanted]
-    return [int(index) for index in drawn]
+    """Draw images without looking at them: different indices, fewer where there are not so many."""
+    return [int(index) for index in np.random.default_rng(seed).permutation(examples)[:wanted]]
 
 
 def samples_per_class(
     label_of: Callable[[int], int], examples: int, labels: Sequence[int], wanted: int, seed: int
 ) -> dict[int, list[int]]:
-    """Draw some images of each class.
+    """Draw as many images as wanted of each class; `label_of` reads the label of the image at an index.
 
-    Args:
-        label_of: Reads the label of the image at an index.
-        examples: How many images there are.
-        labels: The classes to fill.
-        wanted: Images per class.
-        seed: The recipe's seed.
-
-    Returns:
-        Indices by label. A class with few images, or one so rare that it is not met in 5,000 draws, has fewer.
+    A class with few images, or one so rare that it is not met in 5,000 draws, has fewer.
     """
     found: dict[int, list[int]] = {label: [] for label in labels}
     missing = len(labels) * wanted
@@ -53,29 +35,15 @@ def samples_per_class(
 
 
 def most_confident_mistakes(table: pa.Table, wanted: int) -> list[int]:
-    """Find the wrong predictions of which the model was most sure.
+    """Find the wrong predictions of which the model was most sure, as rows of the predictions table.
 
-    Args:
-        table: The predictions table.
-        wanted: How many to find at most.
-
-    Returns:
-        Rows of the table, the most confident first; equal ones in the order of the table.
+    The most confident is first; equal ones are in the order of the table.
     """
     top = top_probability(table)
     wrong = np.flatnonzero(table["label"].to_numpy() != table["predicted"].to_numpy())
-    order = wrong[np.argsort(-top[wrong], kind="stable")]
-    return [int(row) for row in order[:wanted]]
+    return [int(row) for row in wrong[np.argsort(-top[wrong], kind="stable")][:wanted]]
 
 
 def shown_classes(classes: int, wanted: int) -> list[int]:
-    """Choose classes evenly from first to last.
-
-    Args:
-        classes: How many there are.
-        wanted: How many to choose at most.
-
-    Returns:
-        Labels in rising order.
-    """
+    """Choose at most as many classes as wanted, evenly from first to last: labels in rising order."""
     return [int(label) for label in np.unique(np.linspace(0, classes - 1, min(classes, wanted)).round())]

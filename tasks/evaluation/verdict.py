@@ -46,13 +46,12 @@ def write_verdict(work: VerdictWork) -> Verdict:
 
 def decide(candidate: TestMetrics, champion: ChampionMetrics | None) -> Verdict:
     """Apply the rule: a model is better if its accuracy on the test split is higher."""
-    outcome: Outcome
     if champion is None:
-        outcome, reason = "first", f"Test accuracy {_words(candidate)}; there is no champion to compare with."
-    else:
-        outcome = "better" if candidate.accuracy > champion.accuracy else "not better"
-        relation = "higher than" if outcome == "better" else "not higher than"
-        reason = f"Test accuracy {_words(candidate)}, {relation} the {_words(champion)} of {champion.release}."
+        reason = f"Test accuracy {_words(candidate)}; there is no champion to compare with."
+        return Verdict(verdict="first", candidate=candidate, champion=None, reason=reason)
+    outcome: Outcome = "better" if candidate.accuracy > champion.accuracy else "not better"
+    relation = "higher than" if outcome == "better" else "not higher than"
+    reason = f"Test accuracy {_words(candidate)}, {relation} the {_words(champion)} of {champion.release}."
     return Verdict(verdict=outcome, candidate=candidate, champion=champion, reason=reason)
 
 

@@ -18,14 +18,7 @@ _WIDEST = 1.55  # inches, of a class name; leaves room for "(), 100 %"
 
 @dataclass(frozen=True)
 class Answer:
-    """One test image and the model's answer.
-
-    Attributes:
-        pixels: uint8 (height, width, 3).
-        predicted: Name of the predicted class.
-        true: Name of the true class.
-        probability: Of the predicted class, range [0, 1].
-    """
+    """One test image, (height, width, 3), and the model's answer: names of classes, and how sure it is, 0 to 1."""
 
     pixels: npt.NDArray[np.uint8]
     predicted: str
@@ -34,15 +27,7 @@ class Answer:
 
 
 def draw_answers(answers: Sequence[Answer], *, if_none: str) -> Figure:
-    """Draw images in rows of three, each under its predicted and (true) class; colour and sign say if it is right.
-
-    Args:
-        answers: At most nine.
-        if_none: The sentence to show where there are no answers.
-
-    Returns:
-        The figure.
-    """
+    """Draw images in rows of three, each under its predicted and (true) class; colour and sign say if it is right."""
     if not answers:
         figure = Figure(figsize=(8.2, 1.2))
         figure.text(0.5, 0.5, if_none, ha="center", va="center", fontsize=12, color=GREY)

@@ -10,22 +10,11 @@ from thaw.tasks.evaluation.pictures.style import GREY, show_pixels
 
 
 def draw_augmentations(original: npt.NDArray[np.uint8], augmented: Sequence[npt.NDArray[np.uint8]]) -> Figure:
-    """Draw the image large at the left, and its nine versions in a square at the right.
-
-    Args:
-        original: uint8 (height, width, 3).
-        augmented: Nine images, uint8 (resolution, resolution, 3).
-
-    Returns:
-        The figure.
-    """
+    """Draw the image large at the left, and its nine versions in a square at the right."""
     figure = Figure(figsize=(8.2, 4.6))
-    left, right = (
-        figure.add_gridspec(1, 1, left=0.01, right=0.43, bottom=0.02, top=0.92),
-        figure.add_gridspec(3, 3, left=0.46, right=0.99, bottom=0.02, top=0.92, wspace=0.04, hspace=0.04),
-    )
-    axes = figure.add_subplot(left[0])
-    show_pixels(axes, original)
+    left = figure.add_gridspec(1, 1, left=0.01, right=0.43, bottom=0.02, top=0.92)
+    right = figure.add_gridspec(3, 3, left=0.46, right=0.99, bottom=0.02, top=0.92, wspace=0.04, hspace=0.04)
+    show_pixels(figure.add_subplot(left[0]), original)
     figure.text(0.22, 0.945, "as it is", ha="center", fontsize=10, color=GREY)
     figure.text(0.725, 0.945, "as the model may see it in training", ha="center", fontsize=10, color=GREY)
     for place, pixels in enumerate(augmented):

@@ -1,6 +1,7 @@
 """The picture of the confusion matrix, from 2 classes to hundreds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,7 @@ _BESIDE = 1.3  # inches, about what the names of the rows and the label take of 
 def draw_confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
     """Draw one cell per pair of true class (row) and predicted class (column), coloured by the share of its row.
 
-    Args:
-        matrix: Numbers of images, (classes, classes), rows are true classes.
-        classes: The classes' names, by label.
-
-    Returns:
-        The figure. Up to 20 classes have the number of images in the cell; more have colours only.
+    Up to 20 classes have the number of images in the cell; more have colours only.
     """
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -37,8 +33,7 @@ def draw_confusion_matrix(matrix: Sequence[Sequence[int]], classes: Sequence[str
     bar.ax.yaxis.set_major_formatter(lambda share, _: percent(share))
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     _label(axes, classes, cell=(side - _BESIDE) / len(classes))
@@ -53,11 +48,9 @@ def _label(axes: Axes, classes: Sequence[str], cell: float) -> None:
     size = 9 if len(places) <= 12 else 7.5
     names = [shorten(classes[place], _WIDEST, size) for place in places]
     level = step == 1 and max(text_width(name, size) for name in names) <= 0.9 * cell
+    tilt: dict[str, Any] = {} if level else {"rotation": 50, "ha": "right", "rotation_mode": "anchor"}
     axes.set_yticks(places, names, fontsize=size)
-    if level:
-        axes.set_xticks(places, names, fontsize=size)
-    else:
-        axes.set_xticks(places, names, fontsize=size, rotation=50, ha="right", rotation_mode="anchor")
+    axes.set_xticks(places, names, fontsize=size, **tilt)
     if step == 1:
         axes.set_xticks(np.arange(0.5, len(classes) - 1), minor=True)
         axes.set_yticks(np.arange(0.5, len(classes) - 1), minor=True)

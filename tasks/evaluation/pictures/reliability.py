@@ -12,35 +12,18 @@ from thaw.tasks.evaluation.pictures.style import BLUE, GREY, percent
 
 
 def draw_reliability(bins: Sequence[CalibrationBin], confidence: float) -> Figure:
-    """Draw accuracy over confidence with each bin's interval, and below it where the test images are.
-
-    Args:
-        bins: From `thaw.tasks.evaluation.metrics.calibration`.
-        confidence: Level of the bins' intervals.
-
-    Returns:
-        The figure.
-    """
+    """Draw accuracy over confidence with each bin's interval of a level, and below it where the test images are."""
     figure = Figure(figsize=(6.0, 5.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
     upper.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--")
     for one in bins:
         _draw_bin(upper, one)
-    upper.set_ylabel("share that is right")
-    upper.set_ylim(0, 1.02)
+    upper.set(ylabel="share that is right", ylim=(0, 1.02))
     upper.grid(visible=True)
-    widths = [one["high"] - one["low"] for one in bins]
-    lower.bar(
-        [one["low"] for one in bins],
-        [one["examples"] for one in bins],
-        widths,
-        align="edge",
-        color=BLUE,
-        edgecolor="white",
-    )
-    lower.set_ylabel("images")
-    lower.set_xlabel("probability of the predicted class")
-    lower.set_xlim(0, 1.01)
+    lows, widths = [one["low"] for one in bins], [one["high"] - one["low"] for one in bins]
+    examples = [one["examples"] for one in bins]
+    lower.bar(lows, examples, widths, align="edge", color=BLUE, edgecolor="white")
+    lower.set(ylabel="images", xlabel="probability of the predicted class", xlim=(0, 1.01))
     for axis in (upper.xaxis, upper.yaxis):
         axis.set_major_formatter(lambda share, _: percent(share))
     lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))

@@ -14,14 +14,7 @@ _FONT = 10
 
 
 def draw_samples(rows: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]]) -> Figure:
-    """Draw a row of images per class, its name before it.
-
-    Args:
-        rows: Class names and images, uint8 (height, width, 3). A row may be shorter than others.
-
-    Returns:
-        The figure.
-    """
+    """Draw a row of images (height, width, 3) per class, its name before it. A row may be shorter than others."""
     columns = max([1, *(len(images) for _, images in rows)])
     names = [shorten(name, _WIDEST, _FONT) for name, _ in rows]
     margin = 0.2 + max(text_width(name, _FONT) for name in names)

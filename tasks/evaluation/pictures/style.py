@@ -57,12 +57,10 @@ _STYLE: dict[str, Any] = {
 
 
 def save_picture(path: Path, draw: Callable[[], Figure], *, photos: bool = False) -> None:
-    """Draw a picture in the common style and write it; equal pictures give equal bytes.
+    """Draw a picture in the common style and write it as PNG; equal pictures give equal bytes.
 
-    Args:
-        path: The PNG file.
-        draw: Makes the figure. It is called within the style, whatever the machine's matplotlib settings are.
-        photos: Whether it shows images of the dataset rather than lines and areas.
+    `draw` is called within the style, whatever the machine's matplotlib settings are. `photos` says whether the picture
+    shows images of the dataset rather than lines and areas.
     """
     buffer = io.BytesIO()
     dpi = _PHOTO_DPI if photos else _PLOT_DPI
@@ -93,15 +91,9 @@ def _with_few_colours(image: Image.Image, dithered: bool) -> Image.Image:
 
 
 def shorten(name: str, inches: float, size: float) -> str:
-    """Make a class name fit into a width.
+    """Make any text fit into a width, with a font's size in points.
 
-    Args:
-        name: Any text.
-        inches: The width.
-        size: Of the font, in points.
-
-    Returns:
-        The name on one line without control characters; where it is too wide, its beginning and an ellipsis.
+    It comes back on one line without control characters; where it is too wide, its beginning and an ellipsis.
     """
     printable = "".join(" " if unicodedata.category(character).startswith("C") else character for character in name)
     line = " ".join(printable[:_LONGEST_NAME].split())
@@ -112,46 +104,26 @@ def shorten(name: str, inches: float, size: float) -> str:
 
 
 def text_width(text: str, size: float) -> float:
-    """Measure a line of text.
-
-    Args:
-        text: One line.
-        size: Of the font, in points.
-
-    Returns:
-        Its width, in inches.
-    """
+    """Measure a line of text, in inches, with a font's size in points."""
     font = FontProperties(family="DejaVu Sans", size=size)
     width, _, _ = TextToPath().get_text_width_height_descent(text, font, ismath=False)
     return float(width) / _POINTS_PER_INCH
 
 
 def show_pixels(axes: Axes, pixels: npt.NDArray[np.uint8], *, frame: str | None = None) -> None:
-    """Show an image whole, in the middle of a light square; one of few pixels with its pixels visible.
+    """Show an image (height, width, 3) whole, in the middle of a light square; a tiny one with its pixels visible.
 
-    Args:
-        axes: Where.
-        pixels: uint8 (height, width, 3).
-        frame: Colour of the frame around the square; None for no frame.
+    `frame` is the colour of a frame around the square.
     """
     height, width = pixels.shape[:2]
     side = max(height, width)
     axes.imshow(pixels, interpolation="nearest" if side < _TINY else "antialiased")
     axes.set_xlim((width - side) / 2 - 0.5, (width + side) / 2 - 0.5)
     axes.set_ylim((height + side) / 2 - 0.5, (height - side) / 2 - 0.5)
-    axes.set_facecolor("#F1F3F5")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(facecolor="#F1F3F5", xticks=[], yticks=[])
     axes.spines[:].set(visible=frame is not None, color=frame, linewidth=3)
 
 
 def percent(share: float) -> str:
-    """Write a share as a percentage with as few digits as it needs.
-
-    Args:
-        share: From 0 to 1.
-
-    Returns:
-        For example "97 %" or "97.5 %".
-    """
+    """Write a share, 0 to 1, with as few digits as it needs, such as "97 %" or "97.5 %"."""
     return f"{100 * share:.3g} %"
