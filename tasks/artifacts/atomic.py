@@ -1,6 +1,7 @@
 """Writes that are whole or absent: a temporary sibling, fsync, rename. Standard library only."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,7 @@ from thaw.pipeline_config.errors import ArtifactError
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that a reader, or the next run after a crash, sees the old content or the new, never a part.
 
-    Args:
-        path: The file to create or replace; its folder must exist.
-        content: The new content.
+    Its folder must exist.
 
     Raises:
         ArtifactError: The file cannot be written (no space, no permission).
@@ -36,9 +35,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def move_into_place(folder: Path, destination: Path) -> None:
     """Make a finished folder visible under its final name, after every file in it has reached the disk.
 
-    Args:
-        folder: The finished folder, on the same file system as the destination.
-        destination: Its final path, which must not exist.
+    The destination must not exist, and lies on the same file system.
 
     Raises:
         ArtifactError: The folder cannot be moved.
@@ -53,9 +50,7 @@ def move_into_place(folder: Path, destination: Path) -> None:
 def rename(path: Path, destination: Path) -> None:
     """Give a file or a folder another name, and wait until the disk knows it under the new name and not the old.
 
-    Args:
-        path: What is renamed.
-        destination: Its new path, on the same file system; its folder is made if it is missing.
+    The destination lies on the same file system; its folder is made if it is missing.
 
     Raises:
         ArtifactError: It cannot be renamed.
@@ -68,11 +63,21 @@ def rename(path: Path, destination: Path) -> None:
             sync(path.parent)
 
 
+def set_aside(home: Path, path: Path) -> Path:
+    """Move what is damaged into the home's quarantine, below its folder's name and with a number; returns its place.
+
+    Raises:
+        ArtifactError: It cannot be moved.
+    """
+    folder = home / "quarantine" / path.parent.name
+    places = (folder / f"{path.name}.{number}" for number in itertools.count(1))
+    place = next(place for place in places if not place.exists())
+    rename(path, place)
+    return place
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, where they are missing, so that they outlive a loss of power.
-
-    Args:
-        folder: The folder, which may exist.
 
     Raises:
         ArtifactError: It cannot be made.
@@ -88,9 +93,6 @@ def make_folder(folder: Path) -> None:
 def writing(path: Path) -> Iterator[None]:
     """Report what the operating system refuses as an error that names the file.
 
-    Args:
-        path: What is being written.
-
     Raises:
         ArtifactError: It cannot be written (no space, no permission).
     """
@@ -101,11 +103,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, has reached the disk.
-
-    Args:
-        path: An existing file or folder.
-    """
+    """Wait until a file's content, or a folder's list of names, has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

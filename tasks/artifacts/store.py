@@ -9,7 +9,6 @@ quarantine/                  artifacts and key records that failed their check
 """
 
 import contextlib
-import itertools
 import json
 import logging
 import re
@@ -22,7 +21,7 @@ from filelock import FileLock
 
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.age import mark_used
-from thaw.tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically, writing
+from thaw.tasks.artifacts.atomic import make_folder, move_into_place, set_aside, write_atomically, writing
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.artifacts.manifest import (
@@ -205,26 +204,21 @@ class ArtifactStore:
             ArtifactError: The home folder cannot be written.
         """
         path = self.home / "locks" / f"{name}.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
-            lock.acquire()
-        except OSError as error:
-            raise ArtifactError(
-                f"{path} cannot be written: {error.strerror or error}. Choose another --home."
-            ) from error
-        try:
+        with contextlib.ExitStack() as held:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(path))
+            except OSError as error:
+                message = f"{path} cannot be written: {error.strerror or error}. Choose another --home."
+                raise ArtifactError(message) from error
             yield
-        finally:
-            lock.release()
 
     def _building(self, step: Step) -> Path:
         return self.home / "building" / step.key
 
     def _take(self, step: Step) -> ArtifactRef | None:
-        shutil.rmtree(
-            self._building(step), ignore_errors=True
-        )  # what a killed build left; under the lock nobody uses it
+        # What a killed build left; under the lock nobody uses it.
+        shutil.rmtree(self._building(step), ignore_errors=True)
         ref = self._look_up(step.key)
         if ref is not None:
             self._remove_checkpoints(step.key)
@@ -279,30 +273,25 @@ class ArtifactStore:
 
     def _read_record(self, key: str) -> KeyRecord:
         path = self._key_path(key)
-        try:
+        with contextlib.suppress(ValueError):  # no JSON, not the form, or a number that is not finite
             record = KeyRecord.from_json(path.read_bytes(), path)
             of_this_key = digest_of(record.document) == key and record.document["kind"] == record.ref.kind
             if of_this_key and _DIGEST.fullmatch(record.ref.digest):
                 return record
-        except ValueError:  # no JSON, not the form, or a number that is not finite
-            pass
         raise _DamagedRecordError(f"{path} is damaged: it is not the record of this key")
 
     def _damage(self, ref: ArtifactRef) -> str | None:
         return find_damage(self.folder(ref), ref, self.digests)
 
     def _set_aside(self, path: Path, damage: str) -> None:
-        if not path.exists():  # all of it is gone, or another process has just set it aside
-            self._warn(f"{damage}. To be made again.")
-            return
-        place = self.home / "quarantine" / path.parent.name
-        free = next(at for number in itertools.count(1) if not (at := place / f"{path.name}.{number}").exists())
-        try:
-            rename(path, free)
-        except ArtifactError:
-            if path.exists():
-                raise
-        self._warn(f"{damage}. Set aside as {free}, to be made again.")
+        fate = "To be made again."
+        if path.exists():
+            try:
+                fate = f"Set aside as {set_aside(self.home, path)}, to be made again."
+            except ArtifactError:
+                if path.exists():  # else another process has just set it aside
+                    raise
+        self._warn(f"{damage}. {fate}")
 
     def _remove_checkpoints(self, key: str) -> None:
         # What cannot be removed now is removed when the key is next found.

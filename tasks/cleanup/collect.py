@@ -23,33 +23,17 @@ from thaw.tasks.home import Home
 
 
 class Collected(BaseModel):
-    """What was found, and removed unless only asked for.
-
-    Attributes:
-        home: The home folder.
-        dry_run: Whether everything is still there.
-        garbage: What can go, or is gone.
-        bytes: Its size.
-        warnings: What stays because something is damaged.
-    """
+    """What was found, and removed unless only asked for."""
 
     home: Path
     dry_run: bool
     garbage: list[Garbage]
-    bytes: int
-    warnings: list[str]
+    bytes: int  # of the garbage
+    warnings: list[str]  # what stays because something is damaged
 
 
 def collect_garbage(home: Home, limits: Limits, *, dry_run: bool) -> Collected:
-    """Remove what no kept release, champion or recent run refers to.
-
-    Args:
-        home: The home folder.
-        limits: What is to stay besides the champions.
-        dry_run: Only say what would go.
-
-    Returns:
-        What is gone, or would be.
+    """Remove what no kept release, champion or recent run refers to; on a dry run, only say what would go.
 
     Raises:
         HomeInUseError: A run is going on in the home folder.
@@ -66,7 +50,10 @@ def collect_garbage(home: Home, limits: Limits, *, dry_run: bool) -> Collected:
         if not dry_run:
             for item in garbage:
                 _remove(home.path, item)
-            _remove_empty(home.path / TRASH_NAME)
+            trash = home.path / TRASH_NAME
+            with _removing(trash):
+                if trash.is_dir() and not any(trash.iterdir()):
+                    trash.rmdir()
     total = sum(item.bytes for item in garbage)
     return Collected(home=home.path, dry_run=dry_run, garbage=garbage, bytes=total, warnings=kept.warnings)
 
@@ -88,12 +75,6 @@ def _move_to_trash(home: Path, folder: Path) -> Path:
     sync(trash)
     sync(folder.parent)
     return place
-
-
-def _remove_empty(folder: Path) -> None:
-    with _removing(folder):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -11,13 +11,7 @@ _WHOLE_SECONDS = 10  # from here on, tenths say nothing
 
 @dataclass(frozen=True)
 class WordTable:
-    """A table to read.
-
-    Attributes:
-        title: What it is about.
-        columns: The columns' names.
-        rows: As many words as there are columns, in each.
-    """
+    """A table to read."""
 
     title: str
     columns: tuple[str, ...]
@@ -34,14 +28,7 @@ class WordTable:
 
 
 def word_tables(comparison: Comparison) -> list[WordTable]:
-    """Put a comparison into words.
-
-    Args:
-        comparison: The comparison.
-
-    Returns:
-        The recipes, their stages, and their pairs if there is more than one recipe.
-    """
+    """Put a comparison into words: the recipes, their stages, and their pairs if there is more than one recipe."""
     tables = [_recipes(comparison.recipes), _stages(comparison.recipes)]
     return [*tables, _pairs(comparison.pairs)] if comparison.pairs else tables
 
@@ -56,27 +43,14 @@ def _recipes(rows: Sequence[RecipeRow]) -> WordTable:
             *(f"{stage}: {cost}" for stage in ("one", "two") for cost in ("seconds", "images/s", "peak MB")),
         ),
         [
-            (
-                row.recipe,
-                _spread(row.accuracy, 4),
-                _spread(row.loss, 3),
-                *_costs(row.stage_one),
-                *_costs(row.stage_two),
-            )
+            (row.recipe, _spread(row.accuracy, 4), _spread(row.loss, 3), *_costs(row.stage_one), *_costs(row.stage_two))
             for row in rows
         ],
     )
 
 
 def conditions(rows: Sequence[RecipeRow]) -> str:
-    """Say on what the recipes were compared.
-
-    Args:
-        rows: The recipes, which have the same seeds and test images.
-
-    Returns:
-        One or two sentences.
-    """
+    """Say, in one or two sentences, on what the recipes were compared: they have the same seeds and test images."""
     seeds = rows[0].seeds
     of_one = " With one seed, the intervals say nothing about other seeds." if len(seeds) == 1 else ""
     name = "Seed" if len(seeds) == 1 else "Seeds"
@@ -117,14 +91,7 @@ def _pairs(rows: Sequence[PairRow]) -> WordTable:
 
 
 def points(difference: Difference) -> str:
-    """Write a difference in percentage points.
-
-    Args:
-        difference: The difference.
-
-    Returns:
-        For example "+2.1 (+0.4 to +3.8)".
-    """
+    """Write a difference in percentage points, for example "+2.10 (+0.40 to +3.80)"."""
     low, high = _signed(difference.low), _signed(difference.high)
     return f"{_signed(difference.estimate)} ({low} to {high})"
 
