@@ -4,9 +4,10 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from thaw.pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.errors import ArtifactError, ThawError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -89,17 +90,22 @@ def make_folder(folder: Path) -> None:
             sync(place.parent)
 
 
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> AbstractContextManager[None]:
     """Report what the operating system refuses as an error that names the file.
 
     Raises:
         ArtifactError: It cannot be written (no space, no permission).
     """
+    return refusals(path, "written")
+
+
+@contextlib.contextmanager
+def refusals(path: Path, deed: str, advice: str = "", error_class: type[ThawError] = ArtifactError) -> Iterator[None]:
+    """Report what the operating system refuses in the same way; the deed is "read", "written" or "removed"."""
     try:
         yield
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise error_class(f"{path} cannot be {deed}: {error.strerror or error}. {advice}".rstrip()) from error
 
 
 def sync(path: Path) -> None:

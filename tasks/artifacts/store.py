@@ -11,7 +11,6 @@ quarantine/                  artifacts and key records that failed their check
 import contextlib
 import json
 import logging
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,8 +20,9 @@ from filelock import FileLock
 
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.age import mark_used
-from thaw.tasks.artifacts.atomic import make_folder, move_into_place, set_aside, write_atomically, writing
+from thaw.tasks.artifacts.atomic import make_folder, move_into_place, refusals, set_aside, write_atomically, writing
 from thaw.tasks.artifacts.document import Document
+from thaw.tasks.artifacts.entries import DIGEST
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.artifacts.manifest import (
     MANIFEST_NAME,
@@ -37,7 +37,6 @@ from thaw.tasks.artifacts.manifest import (
 from thaw.tasks.artifacts.step import Cost, Facts, Made, Step
 
 _LOGGER = logging.getLogger(__name__)
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 SomeFacts = TypeVar("SomeFacts", bound=Facts)
 Work = Callable[[Sequence[tuple[Step, Path]]], Sequence[Made]]
@@ -205,12 +204,9 @@ class ArtifactStore:
         """
         path = self.home / "locks" / f"{name}.lock"
         with contextlib.ExitStack() as held:
-            try:
+            with refusals(path, "written", "Choose another --home."):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 held.enter_context(FileLock(path))
-            except OSError as error:
-                message = f"{path} cannot be written: {error.strerror or error}. Choose another --home."
-                raise ArtifactError(message) from error
             yield
 
     def _building(self, step: Step) -> Path:
@@ -276,7 +272,7 @@ class ArtifactStore:
         with contextlib.suppress(ValueError):  # no JSON, not the form, or a number that is not finite
             record = KeyRecord.from_json(path.read_bytes(), path)
             of_this_key = digest_of(record.document) == key and record.document["kind"] == record.ref.kind
-            if of_this_key and _DIGEST.fullmatch(record.ref.digest):
+            if of_this_key and DIGEST.fullmatch(record.ref.digest):
                 return record
         raise _DamagedRecordError(f"{path} is damaged: it is not the record of this key")
 

@@ -8,18 +8,18 @@ from its place in one step, by being renamed into `trash/`, and what is left the
 import contextlib
 import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.artifacts.atomic import sync
+from thaw.tasks.artifacts.atomic import refusals, sync
 from thaw.tasks.artifacts.in_use import home_at_rest
 from thaw.tasks.cleanup.garbage import TRASH_NAME, Garbage, find_garbage
 from thaw.tasks.cleanup.inventory import take_inventory
 from thaw.tasks.cleanup.kept import Limits, find_kept
 from thaw.tasks.home import Home
+
+_ADVICE = "What is left works; put it right and try again."
 
 
 class Collected(BaseModel):
@@ -51,7 +51,7 @@ def collect_garbage(home: Home, limits: Limits, *, dry_run: bool) -> Collected:
             for item in garbage:
                 _remove(home.path, item)
             trash = home.path / TRASH_NAME
-            with _removing(trash):
+            with refusals(trash, "removed", _ADVICE):
                 if trash.is_dir() and not any(trash.iterdir()):
                     trash.rmdir()
     total = sum(item.bytes for item in garbage)
@@ -59,7 +59,7 @@ def collect_garbage(home: Home, limits: Limits, *, dry_run: bool) -> Collected:
 
 
 def _remove(home: Path, item: Garbage) -> None:
-    with _removing(item.path):
+    with refusals(item.path, "removed", _ADVICE):
         if item.path.is_symlink() or not item.path.is_dir():
             item.path.unlink(missing_ok=True)
             return
@@ -75,13 +75,3 @@ def _move_to_trash(home: Path, folder: Path) -> Path:
     sync(trash)
     sync(folder.parent)
     return place
-
-
-@contextlib.contextmanager
-def _removing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ArtifactError(
-            f"{path} cannot be removed: {error.strerror or error}. What is left works; put it right and try again."
-        ) from error

@@ -33,17 +33,21 @@ def word_tables(comparison: Comparison) -> list[WordTable]:
     return [*tables, _pairs(comparison.pairs)] if comparison.pairs else tables
 
 
+def _table(title: str, records: Sequence[dict[str, str]]) -> WordTable:
+    return WordTable(title, tuple(records[0]), [tuple(record.values()) for record in records])
+
+
 def _recipes(rows: Sequence[RecipeRow]) -> WordTable:
-    return WordTable(
+    return _table(
         f"{conditions(rows)} Mean (lowest–highest) over the seeds; of the memory, the highest.",
-        (
-            "recipe",
-            "test accuracy",
-            "test loss",
-            *(f"{stage}: {cost}" for stage in ("one", "two") for cost in ("seconds", "images/s", "peak MB")),
-        ),
         [
-            (row.recipe, _spread(row.accuracy, 4), _spread(row.loss, 3), *_costs(row.stage_one), *_costs(row.stage_two))
+            {
+                "recipe": row.recipe,
+                "test accuracy": _spread(row.accuracy, 4),
+                "test loss": _spread(row.loss, 3),
+                **_costs("one", row.stage_one),
+                **_costs("two", row.stage_two),
+            }
             for row in rows
         ],
     )
@@ -58,25 +62,19 @@ def conditions(rows: Sequence[RecipeRow]) -> str:
 
 
 def _stages(rows: Sequence[RecipeRow]) -> WordTable:
-    return WordTable(
+    return _table(
         "What stage two earned, and what its resolution alone earned: test accuracy, and points with 95 % intervals.",
-        (
-            "recipe",
-            "stage one",
-            "stage one's weights, stage two's resolution",
-            "stage two",
-            "resolution earned",
-            "stage two earned",
-        ),
         [
-            (
-                row.recipe,
-                f"{_spread(row.stage_one_accuracy, 4)} at {row.stage_one.resolution} px",
-                f"{_spread(row.stage_one_at_stage_two_accuracy, 4)} at {row.stage_two.resolution} px",
-                f"{_spread(row.accuracy, 4)} at {row.stage_two.resolution} px",
-                points(row.resolution_earned),
-                points(row.stage_two_earned),
-            )
+            {
+                "recipe": row.recipe,
+                "stage one": f"{_spread(row.stage_one_accuracy, 4)} at {row.stage_one.resolution} px",
+                "stage one's weights, stage two's resolution": (
+                    f"{_spread(row.stage_one_at_stage_two_accuracy, 4)} at {row.stage_two.resolution} px"
+                ),
+                "stage two": f"{_spread(row.accuracy, 4)} at {row.stage_two.resolution} px",
+                "resolution earned": points(row.resolution_earned),
+                "stage two earned": points(row.stage_two_earned),
+            }
             for row in rows
         ],
     )
@@ -101,13 +99,13 @@ def _signed(share: float) -> str:
     return "0.00" if float(text) == 0 else text
 
 
-def _costs(stage: StageRow) -> tuple[str, str, str]:
+def _costs(name: str, stage: StageRow) -> dict[str, str]:
     peak = "unknown" if stage.peak_memory_bytes is None else f"{stage.peak_memory_bytes / 1e6:,.0f}"
-    return (
-        _spread(stage.seconds, 0 if stage.seconds.mean >= _WHOLE_SECONDS else 1),
-        _spread(stage.images_per_second, 0),
-        peak,
-    )
+    return {
+        f"{name}: seconds": _spread(stage.seconds, 0 if stage.seconds.mean >= _WHOLE_SECONDS else 1),
+        f"{name}: images/s": _spread(stage.images_per_second, 0),
+        f"{name}: peak MB": peak,
+    }
 
 
 def _spread(spread: Spread, digits: int) -> str:

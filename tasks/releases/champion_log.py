@@ -18,6 +18,7 @@ A change is written to the log first, and synced; that is the moment at which it
 A champion is only ever a release whose folder is complete, because the folder is in place before the line is written.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -29,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.pipeline_config.schema import RECIPE_NAME, RecipeName
-from thaw.tasks.artifacts.atomic import make_folder, sync, write_atomically
+from thaw.tasks.artifacts.atomic import make_folder, refusals, sync, write_atomically
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.releases.release import ReleaseId, recipe_of
 
@@ -193,12 +194,8 @@ def record(releases: Path, entry: LogEntry) -> None:
         PublishError: The log or the pointer cannot be written; the message says which of the two champions holds.
     """
     path = releases / LOG_NAME
-    try:
+    with refusals(path, "written", f"The champion of {entry.recipe} is as it was.", PublishError):
         _append(path, entry.model_dump_json().encode())
-    except OSError as error:
-        raise PublishError(
-            f"{path} cannot be written: {error.strerror or error}. The champion of {entry.recipe} is as it was."
-        ) from error
     try:
         write_pointer(releases, entry.recipe, entry.pointer)
     except ArtifactError as error:
@@ -226,17 +223,9 @@ def _append(path: Path, line: bytes) -> None:
             if is_new:
                 sync(path.parent)
         except OSError:
-            _withdraw(path, len(whole))
+            with refusals(path, "written", "Whether the change counts, thaw releases list shows.", PublishError):
+                os.truncate(path, len(whole))
             raise
-
-
-def _withdraw(path: Path, length: int) -> None:
-    try:
-        os.truncate(path, length)
-    except OSError as error:
-        raise PublishError(
-            f"{path} cannot be written: {error.strerror or error}. Whether the change counts, thaw releases list shows."
-        ) from error
 
 
 def _without_torn_line(content: bytes, path: Path) -> bytes:
@@ -246,12 +235,9 @@ def _without_torn_line(content: bytes, path: Path) -> bytes:
 
 
 def _read_bytes(path: Path) -> bytes:
-    try:
+    with refusals(path, "read", error_class=PublishError), contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise PublishError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return b""
 
 
 def _parse(model: type[_Document], content: bytes, name: object) -> _Document | None:
