@@ -84,8 +84,8 @@ class Child:
 
     def is_ready(self) -> bool:
         """Say whether it can take a request, and has not ended; waits for one that has yet to forget the last."""
-        said = "" if self._was_asked else _READY  # a new one has nothing to forget
-        return self._process.poll() is None and (said or self._stdout.readline()) == _READY
+        # A new one has nothing to forget.
+        return self._process.poll() is None and (not self._was_asked or self._stdout.readline() == _READY)
 
     def ask(self, function: str, request: BaseModel, deadline_seconds: float, listener: Listener) -> tuple[Made, bool]:
         """Let it run a function, as `run_in_child` does, and say whether it may be asked again.

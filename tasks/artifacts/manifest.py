@@ -55,8 +55,7 @@ class Manifest(Document):
     @property
     def ref(self) -> ArtifactRef:
         """The artifact's name, which follows from its kind and its files alone."""
-        content = {"kind": self.kind, "files": {name: entry.model_dump() for name, entry in self.files.items()}}
-        return ArtifactRef(kind=self.kind, digest=digest_of(content))
+        return ArtifactRef(kind=self.kind, digest=digest_of(self.model_dump(include={"kind", "files"})))
 
 
 def digest_of(document: Any) -> str:

@@ -123,8 +123,7 @@ class Step(BaseModel):
 
     def inputs(self) -> dict[str, ArtifactRef]:
         """List the artifacts that the step reads, by field name."""
-        values = ((name, getattr(self, name)) for name in type(self).model_fields)
-        return {name: value for name, value in values if isinstance(value, ArtifactRef)}
+        return {name: value for name, value in self if isinstance(value, ArtifactRef)}
 
 
 @functools.cache

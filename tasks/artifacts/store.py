@@ -55,7 +55,10 @@ class _DamagedRecordError(Exception):
 
 
 class ArtifactStore:
-    """Artifacts below one home folder; nothing is created before the first build."""
+    """Artifacts below one home folder; nothing is created before the first build.
+
+    All that writes raises ArtifactError where the home folder cannot be written.
+    """
 
     def __init__(self, home: Path, digests: FileDigests, warn: Callable[[str], None] = _LOGGER.warning) -> None:
         """Open the store; `warn` is told, in one line, of each damaged file that is set aside."""
@@ -123,9 +126,6 @@ class ArtifactStore:
         """Make a key one that was never built, so that its step is done again, from its beginning.
 
         The artifact stays where it is: other keys may lead to it.
-
-        Raises:
-            ArtifactError: The home folder cannot be written.
         """
         with self.lock(key), writing(self._key_path(key)):
             self._key_path(key).unlink(missing_ok=True)
@@ -163,9 +163,6 @@ class ArtifactStore:
         """Return a step's artifact, and build it first if it is not there. One process at a time builds a key.
 
         `work` fills an empty folder with the artifact's files.
-
-        Raises:
-            ArtifactError: The home folder cannot be written.
         """
         return self.build_together([step], lambda missing: [work(folder) for _, folder in missing])[0]
 
@@ -173,9 +170,6 @@ class ArtifactStore:
         """Return the artifacts of several steps, which one piece of work makes, as far as they are not there.
 
         `work` gets the steps that are missing, each with an empty folder, in the order given.
-
-        Raises:
-            ArtifactError: The home folder cannot be written.
         """
         with contextlib.ExitStack() as locks:
             for key in sorted(step.key for step in steps):  # in one order, so that nobody waits in a circle
@@ -198,9 +192,6 @@ class ArtifactStore:
         """Hold a lock that the kernel frees when its holder dies, however it dies.
 
         The name is a key, or another one that is fit for a file.
-
-        Raises:
-            ArtifactError: The home folder cannot be written.
         """
         path = self.home / "locks" / f"{name}.lock"
         with contextlib.ExitStack() as held:

@@ -37,7 +37,6 @@ class KeyFile:
 class Artifact:
     """An artifact of the store."""
 
-    ref: ArtifactRef
     folder: Path
     modified: float  # when it was last built or found
     refers_to: frozenset[ArtifactRef] | None  # what it was made from; None where that cannot be read
@@ -62,9 +61,9 @@ class Inventory:
     def by_release(self) -> dict[str, set[ArtifactRef]]:
         """The release artifacts of each release's id."""
         found: dict[str, set[ArtifactRef]] = defaultdict(set)
-        for artifact in self.artifacts.values():
+        for ref, artifact in self.artifacts.items():
             if artifact.release is not None:
-                found[artifact.release].add(artifact.ref)
+                found[artifact.release].add(ref)
         return found
 
 
@@ -114,7 +113,7 @@ def _read_artifact(ref: ArtifactRef, folder: Path, leading: list[KeyFile]) -> Ar
     except ArtifactError:
         readable = False
     refers_to = frozenset(known) if readable or leading else None
-    return Artifact(ref, folder, modified, refers_to, _release_of(ref, folder))
+    return Artifact(folder, modified, refers_to, _release_of(ref, folder))
 
 
 def _release_of(ref: ArtifactRef, folder: Path) -> str | None:

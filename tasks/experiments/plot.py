@@ -19,7 +19,6 @@ def draw_comparison(comparison: Comparison) -> Figure:
     figure = Figure(figsize=(7.0, 4.6), layout="constrained")
     axes = figure.subplots()
     axes.grid(visible=True)
-    axes.set_axisbelow(True)
     for number, recipe in enumerate(comparison.recipes):
         colour, marker = _look(number)
         runs = [run for run in comparison.runs if run.recipe == recipe.recipe]
@@ -34,14 +33,11 @@ def draw_comparison(comparison: Comparison) -> Figure:
             markeredgecolor=colour,
             markeredgewidth=2,
         )
-    axes.set_xlim(left=0)
+    axes.set(xlim=(0, None), xlabel="training seconds, both stages", ylabel="test accuracy", axisbelow=True)
     axes.margins(y=0.12)
-    axes.set_xlabel("training seconds, both stages")
-    axes.set_ylabel("test accuracy")
     axes.yaxis.set_major_formatter(lambda share, _: percent(share) if share <= 1 else "")
-    figure.legend(
-        *_legend([row.recipe for row in comparison.recipes]), loc="outside upper left", ncols=2, fontsize=_LEGEND_SIZE
-    )
+    handles, labels = _legend([row.recipe for row in comparison.recipes])
+    figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=_LEGEND_SIZE)
     return figure
 
 

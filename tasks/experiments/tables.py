@@ -67,11 +67,9 @@ def _stages(rows: Sequence[RecipeRow]) -> WordTable:
         [
             {
                 "recipe": row.recipe,
-                "stage one": f"{_spread(row.stage_one_accuracy, 4)} at {row.stage_one.resolution} px",
-                "stage one's weights, stage two's resolution": (
-                    f"{_spread(row.stage_one_at_stage_two_accuracy, 4)} at {row.stage_two.resolution} px"
-                ),
-                "stage two": f"{_spread(row.accuracy, 4)} at {row.stage_two.resolution} px",
+                "stage one": _at(row.stage_one, row.stage_one_accuracy),
+                "stage one's weights, stage two's resolution": _at(row.stage_two, row.stage_one_at_stage_two_accuracy),
+                "stage two": _at(row.stage_two, row.accuracy),
                 "resolution earned": points(row.resolution_earned),
                 "stage two earned": points(row.stage_two_earned),
             }
@@ -97,6 +95,10 @@ def points(difference: Difference) -> str:
 def _signed(share: float) -> str:
     text = f"{100 * share:+.2f}"
     return "0.00" if float(text) == 0 else text
+
+
+def _at(stage: StageRow, accuracy: Spread) -> str:
+    return f"{_spread(accuracy, 4)} at {stage.resolution} px"
 
 
 def _costs(name: str, stage: StageRow) -> dict[str, str]:

@@ -66,9 +66,7 @@ class LogEntry(Document):
     action: Action
     recipe: RecipeName
     release: ReleaseId = Field(description="the champion from now on")
-    evaluation: str | None = Field(
-        description="its digest, which tells the same model in another release; not in form 0"
-    )
+    evaluation: str | None = Field(description="by its digest one knows the same model in another release")
     previous: ReleaseId | None = Field(description="the champion until now, if there was one")
     reason: str
     thaw: str = Field(description="the version that made the change")
@@ -241,7 +239,6 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _parse(model: type[_Document], content: bytes, name: object) -> _Document | None:
-    try:
+    with contextlib.suppress(ValueError):
         return model.from_json(content, name)
-    except ValueError:
-        return None
+    return None

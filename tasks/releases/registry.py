@@ -239,9 +239,8 @@ class Registry:
 
     def _evaluation_of(self, entry: LogEntry) -> str | None:
         if entry.evaluation is None:  # an old line
-            with suppress(
-                PublishError
-            ):  # gone or damaged: then its id, which the log keeps, is all that is known of it
+            # Where it is gone or damaged, its id, which the log keeps, is all that is known of it.
+            with suppress(PublishError):
                 return read_in_place(self.releases / entry.release).evaluation
         return entry.evaluation
 
