@@ -1,4 +1,7 @@
-"""Writes that are whole or absent: a temporary sibling, fsync, rename. Standard library only."""
+"""Writes that are whole or absent: a temporary sibling, fsync, rename. Standard library only.
+
+What cannot be written (no space, no permission) raises ArtifactError.
+"""
 
 import contextlib
 import itertools
@@ -14,9 +17,6 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that a reader, or the next run after a crash, sees the old content or the new, never a part.
 
     Its folder must exist.
-
-    Raises:
-        ArtifactError: The file cannot be written (no space, no permission).
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with writing(path):
@@ -37,9 +37,6 @@ def move_into_place(folder: Path, destination: Path) -> None:
     """Make a finished folder visible under its final name, after every file in it has reached the disk.
 
     The destination must not exist, and lies on the same file system.
-
-    Raises:
-        ArtifactError: The folder cannot be moved.
     """
     with writing(destination):
         for path in folder.rglob("*"):
@@ -52,9 +49,6 @@ def rename(path: Path, destination: Path) -> None:
     """Give a file or a folder another name, and wait until the disk knows it under the new name and not the old.
 
     The destination lies on the same file system; its folder is made if it is missing.
-
-    Raises:
-        ArtifactError: It cannot be renamed.
     """
     make_folder(destination.parent)
     with writing(destination):
@@ -65,11 +59,7 @@ def rename(path: Path, destination: Path) -> None:
 
 
 def set_aside(home: Path, path: Path) -> Path:
-    """Move what is damaged into the home's quarantine, below its folder's name and with a number; returns its place.
-
-    Raises:
-        ArtifactError: It cannot be moved.
-    """
+    """Move what is damaged into the home's quarantine, below its folder's name and with a number; returns its place."""
     folder = home / "quarantine" / path.parent.name
     places = (folder / f"{path.name}.{number}" for number in itertools.count(1))
     place = next(place for place in places if not place.exists())
@@ -78,11 +68,7 @@ def set_aside(home: Path, path: Path) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are missing, so that they outlive a loss of power.
-
-    Raises:
-        ArtifactError: It cannot be made.
-    """
+    """Make a folder and those above it, where they are missing, so that they outlive a loss of power."""
     with writing(folder):
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
         for place in reversed(missing):
@@ -91,11 +77,7 @@ def make_folder(folder: Path) -> None:
 
 
 def writing(path: Path) -> AbstractContextManager[None]:
-    """Report what the operating system refuses as an error that names the file.
-
-    Raises:
-        ArtifactError: It cannot be written (no space, no permission).
-    """
+    """Report what the operating system refuses as an error that names the file."""
     return refusals(path, "written")
 
 

@@ -51,7 +51,6 @@ _NOT_DAMAGE = (
     sqlite3.SQLITE_NOMEM,
 )
 
-
 Answer = TypeVar("Answer")
 
 
