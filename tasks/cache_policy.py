@@ -26,11 +26,7 @@ class ArtifactCachePolicy(CachePolicy):
     """
 
     def compute_key(
-        self,
-        task_ctx: TaskRunContext,
-        inputs: dict[str, Any],
-        flow_parameters: dict[str, Any],
-        **kwargs: Any,
+        self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
         """Compute the key of a task whose parameters are named `step`, which is pending, `home` and `execution`.
 
@@ -38,7 +34,6 @@ class ArtifactCachePolicy(CachePolicy):
         """
         del flow_parameters, kwargs
         pending: PendingStep = inputs["step"]
-        home: Home = inputs["home"]
 
         def warn(text: str) -> None:
             get_run_logger(task_ctx).warning(text)
@@ -48,7 +43,7 @@ class ArtifactCachePolicy(CachePolicy):
             step = pending.step
         except ThawError:
             return None
-        home = home.telling(warn)
+        home: Home = inputs["home"].telling(warn)
         ref = home.store.look_up(step.key)
         records = get_result_store()
         if ref is not None and step.took_effect(home, ref):

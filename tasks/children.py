@@ -34,20 +34,13 @@ Listener = Callable[[str, Any], None]
 def run_in_child(
     function: str, request: BaseModel, *, deadline_seconds: float, listener: Listener, shared: bool = False
 ) -> Made:
-    """Run a function in a child process and wait for its result.
+    """Run a function in a child process and wait for its result: what it returned, as facts, and what it took.
 
-    Args:
-        function: "package.module:function", which takes the request and a `Reporter` and returns a pydantic model, or
-            another value that JSON can hold.
-        request: The function's first argument.
-        deadline_seconds: The longest time that it may take.
-        listener: Called with the kind and content of every progress, log and warning line, in this thread.
-        shared: For a function that needs Keras. Inside `sharing_children` it may get a process that has done such work
-            before, and leaves its own, if it succeeds, to the next one.
-
-    Returns:
-        What the function returned, as facts, and what it took. The memory is not known where the system does not say it
-        of a process that has done other work before.
+    `function` is "package.module:function", which takes the request and a `Reporter` and returns a pydantic model, or
+    another value that JSON can hold. The listener is called with the kind and content of every progress, log and
+    warning line, in this thread. `shared` is for a function that needs Keras: inside `sharing_children` it may get a
+    process that has done such work before, and leaves its own, if it succeeds, to the next one. The memory is not known
+    where the system does not say it of a process that has done other work before.
 
     Raises:
         ThawError: The error that the function raised, of the same class.
@@ -70,11 +63,7 @@ class Child:
     """A child process."""
 
     def __init__(self, modules: Sequence[str] = ()) -> None:
-        """Start it.
-
-        Args:
-            modules: What it imports while it waits for its first request.
-        """
+        """Start it; it imports the modules while it waits for its first request."""
         self._process = subprocess.Popen(
             [sys.executable, *_COMMAND, *modules],
             stdin=subprocess.PIPE,
@@ -87,22 +76,16 @@ class Child:
         )
         self._was_asked = False
         self._last_lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
-        self._stdin, self._stdout = (
-            typing.cast(IO[str], self._process.stdin),
-            typing.cast(IO[str], self._process.stdout),
-        )
+        self._stdin = typing.cast(IO[str], self._process.stdin)
+        self._stdout = typing.cast(IO[str], self._process.stdout)
         self._drain = threading.Thread(target=self._keep_last_lines, daemon=True)
         self._drain.start()
         threading.Thread(target=self._sweep, daemon=True).start()
 
     def is_ready(self) -> bool:
-        """Say whether it can take a request; waits for one that has yet to forget the last.
-
-        Returns:
-            False when it has ended.
-        """
-        said = "" if self._was_asked else _READY  # a new one has nothing to forget
-        return self._process.poll() is None and (said or self._stdout.readline()) == _READY
+        """Say whether it can take a request, and has not ended; waits for one that has yet to forget the last."""
+        # A new one has nothing to forget.
+        return self._process.poll() is None and (not self._was_asked or self._stdout.readline() == _READY)
 
     def ask(self, function: str, request: BaseModel, deadline_seconds: float, listener: Listener) -> tuple[Made, bool]:
         """Let it run a function, as `run_in_child` does, and say whether it may be asked again.
@@ -215,28 +198,19 @@ class Children:
                 self._idle.append(Child(_IMPORTED_EARLY))
 
     def take(self) -> Child:
-        """Take a child, to be given back or ended.
-
-        Returns:
-            One that waits for work, or else a new one.
-        """
-        while (child := self._take_idle()) is not None:
+        """Take a child that waits for work, or else a new one, to be given back or ended."""
+        while True:
+            with self._lock:
+                self._has_started = True
+                child = self._idle.pop() if self._idle else None
+            if child is None:
+                return Child(_IMPORTED_EARLY)
             if child.is_ready():
                 return child
             child.end()  # it died of something while it waited; this step is none the worse
-        return Child(_IMPORTED_EARLY)
-
-    def _take_idle(self) -> Child | None:
-        with self._lock:
-            self._has_started = True
-            return self._idle.pop() if self._idle else None
 
     def give_back(self, child: Child) -> None:
-        """Leave a child to the next step.
-
-        Args:
-            child: One that takes another request.
-        """
+        """Leave a child, which takes another request, to the next step."""
         with self._lock:
             if not self._is_closed:
                 self._idle.append(child)
@@ -256,11 +230,7 @@ _CHILDREN: ContextVar[Children | None] = ContextVar("children", default=None)
 
 @contextlib.contextmanager
 def sharing_children() -> Iterator[Children]:
-    """Let the steps of a run share children, which end with it. Inside another call it is the same run.
-
-    Yields:
-        The run's children.
-    """
+    """Let the steps of a run share children, which end with it. Inside another call it is the same run."""
     if (outer := _CHILDREN.get()) is not None:
         yield outer
         return
@@ -280,13 +250,12 @@ def prepare_shared_child() -> None:
 
 
 def _environment() -> dict[str, str]:
-    # The child finds modules exactly where this process does: with -P, a `thaw.py` in the current folder is not
-    # taken for ours.
-    path = os.pathsep.join(entry for entry in sys.path if entry)
     return os.environ | {
         "KERAS_BACKEND": "tensorflow",
         "PYTHONIOENCODING": "utf-8",
-        "PYTHONPATH": path,
+        # The child finds modules exactly where this process does: with -P, a `thaw.py` in the current folder is not
+        # taken for ours.
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
 

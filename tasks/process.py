@@ -61,8 +61,7 @@ class Reporter:
 def asked_to_leave() -> Iterator[threading.Event]:
     """Let the work, in a child, save its state before it leaves, instead of dying of the first SIGTERM.
 
-    Yields:
-        Set when the process is to end: it has `SECONDS_TO_LEAVE` from then on.
+    The event is set when the process is to end: it has `SECONDS_TO_LEAVE` from then on.
     """
     asked = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: asked.set())

@@ -9,21 +9,13 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a step says while it works.
+    """Something that a step says while it works."""
 
-    Attributes:
-        step: The task's name, such as "stage_one".
-        kind: "progress", "log" or "warning".
-        text: One line.
-        done: Share of the step's work, 0 to 1; only with "progress".
-        run: Which of several runs it belongs to; empty where there is one.
-    """
-
-    step: str
+    step: str  # the task's name, such as "stage_one"
     kind: Literal["progress", "log", "warning"]
-    text: str
-    done: float = 0.0
-    run: str = ""
+    text: str  # one line
+    done: float = 0.0  # share of the step's work, 0 to 1; only with "progress"
+    run: str = ""  # which of several runs it belongs to
 
 
 _subscribers: list[Callable[[Event], None]] = []
@@ -31,11 +23,7 @@ _run: ContextVar[str] = ContextVar("run", default="")  # each thread has its own
 
 
 def emit(event: Event) -> None:
-    """Tell all subscribers, in this thread.
-
-    Args:
-        event: What happened.
-    """
+    """Tell all subscribers, in this thread."""
     event = replace(event, run=_run.get())
     for subscriber in _subscribers:
         subscriber(event)
@@ -43,11 +31,7 @@ def emit(event: Event) -> None:
 
 @contextmanager
 def part_of_run(name: str) -> Iterator[None]:
-    """Say which run the events of a block belong to, those of this thread.
-
-    Args:
-        name: A few words; empty where there is one run.
-    """
+    """Say which run the events of a block belong to, those of this thread; the name is empty where there is one run."""
     token = _run.set(name)
     try:
         yield
@@ -57,11 +41,7 @@ def part_of_run(name: str) -> Iterator[None]:
 
 @contextmanager
 def subscribed(subscriber: Callable[[Event], None]) -> Iterator[None]:
-    """Subscribe for the length of a block.
-
-    Args:
-        subscriber: Called with every event of this process.
-    """
+    """Subscribe to every event of this process, for the length of a block."""
     _subscribers.append(subscriber)
     try:
         yield

@@ -3,7 +3,7 @@
 A copy is named after the key of the run's last step, which depends on all the others.
 """
 
-import functools
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ class RunRecord:
         """The key of the run's last step, which made the release artifact."""
         return self.path.stem
 
-    @functools.cached_property
+    @property
     def release(self) -> str | None:
         """The id of the release that it made; None where the file is damaged."""
         return None if self.content is None else self.content.release.id
@@ -123,10 +123,9 @@ def read_run_records(home: Path) -> list[RunRecord]:
 
 
 def _read(path: Path) -> RememberedRun | None:
-    try:
+    with contextlib.suppress(OSError, ValueError):
         return RememberedRun.from_json(path.read_bytes(), path)
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def _path(home: Path, key: str) -> Path:

@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,7 @@ _NOT_FOR_KERAS = ("matplotlib", "sklearn")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Be the process.
-
-    Args:
-        argv: Modules to import while there is no request yet.
-
-    Returns:
-        The exit code: 0 with a result, 1 with an error.
-    """
+    """Be the process; `argv` names modules to import early. Returns the exit code: 0 with a result, 1 with an error."""
     # Libraries print to descriptor 1 as well; the conversation moves to a descriptor of its own.
     reporter = Reporter(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)
@@ -78,25 +71,16 @@ def _show(name: str) -> None:
 
 
 def _import_early(modules: Sequence[str]) -> None:
-    with _hidden(_NOT_FOR_KERAS):
-        for module in modules:
-            try:
-                importlib.import_module(module)
-            except Exception:  # noqa: BLE001 (the step that needs it fails of it, and says so)
-                traceback.print_exc()
-
-
-@contextlib.contextmanager
-def _hidden(names: Sequence[str]) -> Iterator[None]:
-    """Make libraries look as if they were not installed."""
-    absent = [name for name in names if name not in sys.modules]
-    modules = typing.cast(dict[str, Any], sys.modules)
-    modules.update(dict.fromkeys(absent))
-    try:
-        yield
-    finally:
-        for name in absent:
-            del modules[name]
+    loaded = typing.cast(dict[str, Any], sys.modules)
+    hidden = [name for name in _NOT_FOR_KERAS if name not in loaded]
+    loaded.update(dict.fromkeys(hidden))  # as if they were not installed
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception:  # noqa: BLE001 (the step that needs it fails of it, and says so)
+            traceback.print_exc()
+    for name in hidden:
+        del loaded[name]
 
 
 def _work(name: str, request: str, reporter: Reporter, measured: bool) -> int | None:
@@ -126,8 +110,7 @@ def _is_as_new() -> bool:
     """Say whether the next step would find here what it finds in a new process, once the memory is cleared."""
     if psutil.Process().children() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return False
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None:
+    if (tensorflow := sys.modules.get("tensorflow")) is None:
         return True
     # What TensorFlow holds of a GPU it gives back when the process ends. Nor can be undone there: which GPUs are
     # visible, and that operations are deterministic, which they always are on a CPU.
@@ -141,21 +124,18 @@ def _forget() -> None:
         keras.utils.clear_session(free_memory=False)
     if (tensorflow := sys.modules.get("tensorflow")) is not None:
         tensorflow.random.set_seed(None)
-        _forget_custom_gradients(sys.modules["tensorflow.python.framework.ops"])
+        # TensorFlow registers the custom gradients of a graph for good, and keeps the graph with them, and with it the
+        # stage's weights. Optimizers use some in every training function. There is no public way to remove them
+        # (TensorFlow 2.21).
+        gradients = sys.modules["tensorflow.python.framework.ops"].gradient_registry._registry
+        for name in [name for name in gradients if name.startswith("CustomGradient-")]:
+            del gradients[name]
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed()
     random.seed()
     gc.collect()
     with contextlib.suppress(AttributeError):  # only glibc has it, and only glibc keeps so much that is free
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _forget_custom_gradients(ops: Any) -> None:
-    # TensorFlow registers those of a graph for good, and keeps the graph with them, and with it the stage's weights.
-    # Optimizers use some in every training function. There is no public way to remove them (TensorFlow 2.21).
-    registry = ops.gradient_registry._registry
-    for name in [name for name in registry if name.startswith("CustomGradient-")]:
-        del registry[name]
 
 
 def _reset_peak_memory() -> bool:

@@ -68,9 +68,8 @@ def with_execution(task: StepTask, execution: ExecutionConfig, tags: Iterable[st
 
     The pauses double, each with a random share added, so that runs that failed together do not come back together.
     """
-    configured = task.with_options(
-        retries=execution.retries, retry_delay_seconds=exponential_backoff(execution.retry_delay_seconds)
-    )
+    pauses = exponential_backoff(execution.retry_delay_seconds)
+    configured = task.with_options(retries=execution.retries, retry_delay_seconds=pauses)
     # A task with tags first asks for a slot of each tag's limit, though there be no limit. A server on SQLite refuses
     # that as long as it records that the task run is there, and Prefect asks again after two seconds.
     configured.tags = set(tags)

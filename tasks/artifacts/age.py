@@ -1,37 +1,25 @@
 """How long ago something in the home folder was last used: its time of modification, and that of all that is in it."""
 
 import contextlib
+import itertools
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class DiskUsage:
-    """A file, or a folder with all that is in it.
-
-    Attributes:
-        bytes: Size of the files.
-        modified: The latest time of modification, in seconds since 1970.
-    """
+class DiskUsage(NamedTuple):
+    """A file, or a folder with all that is in it."""
 
     bytes: int
-    modified: float
+    modified: float  # the latest time of modification, in seconds since 1970
 
 
 def disk_usage(path: Path) -> DiskUsage:
-    """Measure a file or a folder. Links are not followed.
-
-    Args:
-        path: What to measure.
-
-    Returns:
-        Its size and time; 0 for both where there is nothing.
-    """
+    """Measure a file or a folder; 0 for both where there is nothing. Links are not followed."""
     size, modified = 0, 0.0
-    for each in _walk(path):
+    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    for each in itertools.chain([path], inside):
         try:
             status = each.lstat()
         except FileNotFoundError:
@@ -44,15 +32,8 @@ def disk_usage(path: Path) -> DiskUsage:
 def mark_used(path: Path) -> None:
     """Note that a file is used now. A clock that was set back does not make it older.
 
-    Args:
-        path: A file of the home folder. If it cannot be marked, it is only removed the sooner.
+    A file that cannot be marked is only removed the sooner.
     """
     with contextlib.suppress(OSError):  # there is no such file, or the home folder is read-only
         if path.stat().st_mtime < time.time():
             os.utime(path)
-
-
-def _walk(path: Path) -> Iterator[Path]:
-    yield path
-    if path.is_dir() and not path.is_symlink():
-        yield from path.rglob("*")

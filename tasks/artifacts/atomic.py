@@ -1,22 +1,22 @@
-"""Writes that are whole or absent: a temporary sibling, fsync, rename. Standard library only."""
+"""Writes that are whole or absent: a temporary sibling, fsync, rename. Standard library only.
+
+What cannot be written (no space, no permission) raises ArtifactError.
+"""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from thaw.pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.errors import ArtifactError, ThawError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that a reader, or the next run after a crash, sees the old content or the new, never a part.
 
-    Args:
-        path: The file to create or replace; its folder must exist.
-        content: The new content.
-
-    Raises:
-        ArtifactError: The file cannot be written (no space, no permission).
+    Its folder must exist.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with writing(path):
@@ -36,12 +36,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def move_into_place(folder: Path, destination: Path) -> None:
     """Make a finished folder visible under its final name, after every file in it has reached the disk.
 
-    Args:
-        folder: The finished folder, on the same file system as the destination.
-        destination: Its final path, which must not exist.
-
-    Raises:
-        ArtifactError: The folder cannot be moved.
+    The destination must not exist, and lies on the same file system.
     """
     with writing(destination):
         for path in folder.rglob("*"):
@@ -53,12 +48,7 @@ def move_into_place(folder: Path, destination: Path) -> None:
 def rename(path: Path, destination: Path) -> None:
     """Give a file or a folder another name, and wait until the disk knows it under the new name and not the old.
 
-    Args:
-        path: What is renamed.
-        destination: Its new path, on the same file system; its folder is made if it is missing.
-
-    Raises:
-        ArtifactError: It cannot be renamed.
+    The destination lies on the same file system; its folder is made if it is missing.
     """
     make_folder(destination.parent)
     with writing(destination):
@@ -68,15 +58,17 @@ def rename(path: Path, destination: Path) -> None:
             sync(path.parent)
 
 
+def set_aside(home: Path, path: Path) -> Path:
+    """Move what is damaged into the home's quarantine, below its folder's name and with a number; returns its place."""
+    folder = home / "quarantine" / path.parent.name
+    places = (folder / f"{path.name}.{number}" for number in itertools.count(1))
+    place = next(place for place in places if not place.exists())
+    rename(path, place)
+    return place
+
+
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are missing, so that they outlive a loss of power.
-
-    Args:
-        folder: The folder, which may exist.
-
-    Raises:
-        ArtifactError: It cannot be made.
-    """
+    """Make a folder and those above it, where they are missing, so that they outlive a loss of power."""
     with writing(folder):
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
         for place in reversed(missing):
@@ -84,28 +76,22 @@ def make_folder(folder: Path) -> None:
             sync(place.parent)
 
 
+def writing(path: Path) -> AbstractContextManager[None]:
+    """Report what the operating system refuses as an error that names the file."""
+    return refusals(path, "written")
+
+
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Report what the operating system refuses as an error that names the file.
-
-    Args:
-        path: What is being written.
-
-    Raises:
-        ArtifactError: It cannot be written (no space, no permission).
-    """
+def refusals(path: Path, deed: str, advice: str = "", error_class: type[ThawError] = ArtifactError) -> Iterator[None]:
+    """Report what the operating system refuses in the same way; the deed is "read", "written" or "removed"."""
     try:
         yield
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise error_class(f"{path} cannot be {deed}: {error.strerror or error}. {advice}".rstrip()) from error
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, has reached the disk.
-
-    Args:
-        path: An existing file or folder.
-    """
+    """Wait until a file's content, or a folder's list of names, has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

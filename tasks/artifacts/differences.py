@@ -1,64 +1,49 @@
 """Why a key is not there: what changed since the most similar key that was built, in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _NOTHING = object()
+_PARTS = ("depends_on", "sources", "libraries")
+_SETTINGS_WITH_WORDS = {
+    "content": "the images changed",
+    "weights_sha256": "the weights file changed",
+    "written": "the recipe is written in another way",
+    "features_key": "its features are others",
+}
 
 
 def explain(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Compare the documents of two keys of one kind.
+    """Compare the documents of two keys of one kind: one that led to an artifact, and the one that is asked for.
 
-    Args:
-        old: A key document that led to an artifact.
-        new: The key document that is asked for.
-
-    Returns:
-        One line for each difference: a recipe's key with both values, a source file that changed, a library with both
-        versions, or an input that is another one. Empty for equal documents.
+    The result has one line for each difference: a recipe's key with both values, a source file that changed, a library
+    with both versions, or an input that is another one.
     """
+    settings, sources, libraries = ((old.get(part, {}), new.get(part, {})) for part in _PARTS)
     return [
-        *_explain_settings(old.get("depends_on", {}), new.get("depends_on", {})),
-        *(f"{_file_name(name)} {_verb(before, after)}" for name, before, after in _part(old, new, "sources")),
-        *(f"{name} {_word(before)} → {_word(after)}" for name, before, after in _part(old, new, "libraries")),
+        *_explain_settings(*settings),
+        *(f"{_file_name(name)} {_verb(before, after)}" for name, before, after in _changes(*sources)),
+        *(f"{name} {_word(before)} → {_word(after)}" for name, before, after in _changes(*libraries)),
     ]
 
 
 def most_similar(candidates: Iterable[dict[str, Any]], wanted: dict[str, Any]) -> dict[str, Any] | None:
-    """Find the document that differs least, so that the explanation is the shortest. No clock decides.
+    """Find the key document that differs least, so that the explanation is the shortest; None where there are none.
 
-    Args:
-        candidates: Key documents.
-        wanted: The key document that is asked for.
-
-    Returns:
-        One of the candidates; None where there are none. Of equals, the one whose explanation is first in the alphabet.
+    No clock decides: of equals, it is the one whose explanation is first in the alphabet.
     """
     return min(candidates, key=lambda candidate: (len(lines := explain(candidate, wanted)), lines), default=None)
 
 
-def _explain_settings(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    before, after = dict(_leaves(old)), dict(_leaves(new))
-    lines: list[str] = []
-    stage = new.get("name")
-    for path in sorted(before.keys() | after.keys()):
-        one, other = before.get(path, _NOTHING), after.get(path, _NOTHING)
-        if one == other:
-            continue
+def _explain_settings(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    for path, before, after in _changes(dict(_leaves(old)), dict(_leaves(new))):
         head, *rest = path.split(".")
         if rest == ["digest"]:
-            lines.append(f"its input, the {head.replace('_', ' ')}, is another one")
-        elif path == "content":
-            lines.append("the images changed")
-        elif path == "weights_sha256":
-            lines.append("the weights file changed")
-        elif path == "written":
-            lines.append("the recipe is written in another way")
-        elif path == "features_key":
-            lines.append("its features are others")
+            yield f"its input, the {head.replace('_', ' ')}, is another one"
+        elif path in _SETTINGS_WITH_WORDS:
+            yield _SETTINGS_WITH_WORDS[path]
         elif rest != ["kind"]:
-            lines.append(f"{_recipe_key(path, stage)} {_word(one)} → {_word(other)}")
-    return lines
+            yield f"{_recipe_key(path, new.get('name'))} {_word(before)} → {_word(after)}"
 
 
 def _recipe_key(path: str, stage: str | None) -> str:
@@ -69,23 +54,20 @@ def _recipe_key(path: str, stage: str | None) -> str:
     return path.removeprefix("recipe.").removeprefix("taps.")
 
 
-def _part(old: dict[str, Any], new: dict[str, Any], part: str) -> list[tuple[str, Any, Any]]:
-    before, after = old.get(part, {}), new.get(part, {})
-    names = sorted(before.keys() | after.keys())
-    pairs = ((name, before.get(name, _NOTHING), after.get(name, _NOTHING)) for name in names)
-    return [(name, one, other) for name, one, other in pairs if one != other]
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name, _NOTHING), new.get(name, _NOTHING)
+        if before != after:
+            yield name, before, after
 
 
-def _leaves(document: Any, path: str = "") -> Iterable[tuple[str, Any]]:
-    items: Iterable[tuple[str, Any]]
-    if isinstance(document, dict):
-        items = document.items()
-    elif isinstance(document, list):
-        items = ((str(index), value) for index, value in enumerate(document))
-    else:
+def _leaves(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(document, list):
+        document = dict(enumerate(document))
+    if not isinstance(document, dict):
         yield path, document
         return
-    for key, value in items:
+    for key, value in document.items():
         yield from _leaves(value, f"{path}.{key}" if path else str(key))
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def entries(folder: Path, pattern: str) -> Iterator[Path]:
@@ -17,5 +17,5 @@ def entries(folder: Path, pattern: str) -> Iterator[Path]:
     The folder need not exist; the pattern is one of `Path.glob`.
     """
     for path in sorted(folder.glob(pattern)):
-        if _DIGEST.fullmatch(path.name.lstrip(".").partition(".")[0]):
+        if DIGEST.fullmatch(path.name.lstrip(".").partition(".")[0]):
             yield path

@@ -62,51 +62,36 @@ class _Identity(NamedTuple):
         return self.newest <= now - _SETTLED_AFTER_NS
 
 
-class _Hashed(NamedTuple):
-    sha256: bytes
-    identity: _Identity | None  # None where it must not be remembered
-
-
 class FileDigests:
     """Digests of any files, remembered below one home folder. May be used by several threads and processes at once."""
 
     def __init__(self, home: Path) -> None:
-        """Use a home folder's memory, which need not exist.
-
-        Args:
-            home: The home folder. If it is missing, nothing is remembered, and it is not made.
-        """
+        """Use a home folder's memory. Where the folder is missing, nothing is remembered, and it is not made."""
         self._path = home / MEMORY_NAME
 
     def sha256_of(self, paths: Sequence[str | Path]) -> list[str | OSError]:
-        """Digest files, and read only those that changed since they were last read.
+        """Digest files, and read only those that changed since they were last read. Links are followed.
 
-        Args:
-            paths: Files; links are followed.
-
-        Returns:
-            For each path the SHA-256 of its content, in hexadecimal, or the error for which it cannot be read.
+        Returns for each path the SHA-256 of its content, in hexadecimal, or the error for which it cannot be read.
         """
         places = [_place_of(os.fspath(path)) for path in paths]
         remembered = self._look_up(places)
         now = time.time_ns()
-        answers: list[str | OSError | None] = []
-        for place in places:
-            known = remembered.get(place)
-            answers.append(None if known is None else _recognize(place, known, now))
-        unknown = [number for number, answer in enumerate(answers) if answer is None]
-        hashed = _hash_all([places[number] for number in unknown])
+        recognized = {place: _recognize(place, known, now) for place, known in remembered.items()}
+        answers = {place: answer for place, answer in recognized.items() if answer is not None}
+        unknown = [place for place in places if place not in answers]
         rows: list[tuple[bytes, bytes, bytes, int]] = []
-        for number, result in zip(unknown, hashed, strict=True):
+        for place, result in zip(unknown, _hash_all(unknown), strict=True):
             if isinstance(result, OSError):
-                answers[number] = result
+                answers[place] = result
                 continue
-            answers[number] = result.sha256.hex()
-            if result.identity is not None:
-                row = (places[number], result.identity.packed, result.sha256)
+            sha256, identity = result
+            answers[place] = sha256.hex()
+            if identity is not None:
+                row = (place, identity.packed, sha256)
                 rows.append((*row, _checksum(*row)))
         self._remember(rows)
-        return [answer for answer in answers if answer is not None]
+        return [answers[place] for place in places]
 
     def forget(self) -> None:
         """Drop all that is remembered, so that every file is read again, by this process and by all others.
@@ -180,7 +165,7 @@ def _recognize(place: bytes, known: tuple[bytes, bytes], now: int) -> str | OSEr
     return known[1].hex() if identity.packed == known[0] and identity.is_settled(now) else None
 
 
-def _hash_all(places: list[bytes]) -> Iterator[_Hashed | OSError]:
+def _hash_all(places: list[bytes]) -> Iterator[tuple[bytes, _Identity | None] | OSError]:
     turns = [places[start : start + _FILES_PER_TURN] for start in range(0, len(places), _FILES_PER_TURN)]
     if len(turns) < 2:
         yield from map(_hash, places)
@@ -190,7 +175,8 @@ def _hash_all(places: list[bytes]) -> Iterator[_Hashed | OSError]:
             yield from results
 
 
-def _hash(place: bytes) -> _Hashed | OSError:
+def _hash(place: bytes) -> tuple[bytes, _Identity | None] | OSError:
+    """Read a file: its SHA-256, and its identity, which is None where it must not be remembered."""
     now = time.time_ns()  # before the file is read: what is changed from here on gets a later time, however coarse
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would keep its reader waiting
@@ -202,7 +188,7 @@ def _hash(place: bytes) -> _Hashed | OSError:
             os.close(descriptor)
     except OSError as error:
         return error
-    return _Hashed(sha256, before if before == after and before.is_settled(now) else None)
+    return sha256, before if before == after and before.is_settled(now) else None
 
 
 def _identity(status: os.stat_result) -> _Identity:

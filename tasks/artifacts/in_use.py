@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from thaw.pipeline_config.errors import HomeInUseError
@@ -16,33 +17,23 @@ from thaw.tasks.artifacts.atomic import writing
 _LOCK = Path("locks", "in-use.lock")
 
 
-@contextlib.contextmanager
-def home_in_use(home: Path) -> Iterator[None]:
+def home_in_use(home: Path) -> AbstractContextManager[None]:
     """Say that the home folder is in use. Any number of runs may; where it is being cleaned up, this waits.
-
-    Args:
-        home: The home folder.
 
     Raises:
         ArtifactError: The home folder cannot be written.
     """
-    with _locked(home, fcntl.LOCK_SH):
-        yield
+    return _locked(home, fcntl.LOCK_SH)
 
 
-@contextlib.contextmanager
-def home_at_rest(home: Path) -> Iterator[None]:
+def home_at_rest(home: Path) -> AbstractContextManager[None]:
     """Have the home folder to oneself: no run is going on in it, and none begins.
-
-    Args:
-        home: The home folder.
 
     Raises:
         HomeInUseError: A run is going on.
         ArtifactError: The home folder cannot be written.
     """
-    with _locked(home, fcntl.LOCK_EX | fcntl.LOCK_NB):
-        yield
+    return _locked(home, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextlib.contextmanager
@@ -53,14 +44,11 @@ def _locked(home: Path, operation: int) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
     try:
         with writing(path):
-            _lock(descriptor, operation, home)
+            try:
+                fcntl.flock(descriptor, operation)
+            except BlockingIOError as error:
+                message = f"A run is going on in the home folder {home}; try again when it has ended."
+                raise HomeInUseError(message) from error
         yield
     finally:
         os.close(descriptor)  # which frees the lock
-
-
-def _lock(descriptor: int, operation: int, home: Path) -> None:
-    try:
-        fcntl.flock(descriptor, operation)
-    except BlockingIOError as error:
-        raise HomeInUseError(f"A run is going on in the home folder {home}; try again when it has ended.") from error

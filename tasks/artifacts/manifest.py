@@ -18,26 +18,16 @@ REMEDY = "Run again to rebuild it."
 
 
 class ArtifactRef(BaseModel):
-    """The name of an artifact: all that steps pass to each other.
-
-    Attributes:
-        kind: What it is, for example "records".
-        digest: SHA-256 over the kind and the names, sizes and digests of its files, in hexadecimal.
-    """
+    """The name of an artifact: all that steps pass to each other."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: str
-    digest: str
+    kind: str  # for example "records"
+    digest: str  # SHA-256 over the kind and the names, sizes and digests of its files, in hexadecimal
 
 
 class FileEntry(BaseModel):
-    """One file of an artifact.
-
-    Attributes:
-        bytes: Size.
-        sha256: Digest of the content, in hexadecimal.
-    """
+    """One file of an artifact."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -65,8 +55,7 @@ class Manifest(Document):
     @property
     def ref(self) -> ArtifactRef:
         """The artifact's name, which follows from its kind and its files alone."""
-        content = {"kind": self.kind, "files": {name: entry.model_dump() for name, entry in self.files.items()}}
-        return ArtifactRef(kind=self.kind, digest=digest_of(content))
+        return ArtifactRef(kind=self.kind, digest=digest_of(self.model_dump(include={"kind", "files"})))
 
 
 def digest_of(document: Any) -> str:
@@ -118,7 +107,7 @@ def find_damage(folder: Path, ref: ArtifactRef, digests: FileDigests) -> str | N
         return manifest
     if manifest.ref != ref:
         return f"{path} was altered: it describes another artifact"
-    return next(_damages(folder, manifest, digests), None)
+    return next((damage for damage in _damages(folder, manifest, digests) if damage is not None), None)
 
 
 def _parse_manifest(path: Path) -> Manifest | str:
@@ -136,38 +125,33 @@ def _parse_manifest(path: Path) -> Manifest | str:
     return f"{path} was altered: its checksum is another"
 
 
-def _damages(folder: Path, manifest: Manifest, digests: FileDigests) -> Iterator[str]:
-    for name, expected in manifest.files.items():
-        yield from _wrong_size(folder / name, expected)
+def _damages(folder: Path, manifest: Manifest, digests: FileDigests) -> Iterator[str | None]:
     paths = [folder / name for name in manifest.files]
+    yield from map(_wrong_size, paths, manifest.files.values())
     for path, expected, found in zip(paths, manifest.files.values(), digests.sha256_of(paths), strict=True):
-        yield from _wrong_content(path, expected, found)
+        yield _wrong_content(path, expected, found)
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     for name in sorted(present - {*manifest.files, MANIFEST_NAME}):
         yield f"{folder / name} does not belong to the artifact"
 
 
-def _wrong_size(path: Path, expected: FileEntry) -> Iterator[str]:
+def _wrong_size(path: Path, expected: FileEntry) -> str | None:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        yield f"{path} is missing"
-        return
+        return f"{path} is missing"
     except OSError as error:
-        yield f"{path} cannot be read: {error.strerror or error}"
-        return
+        return f"{path} cannot be read: {error.strerror or error}"
     if not stat.S_ISREG(status.st_mode):
-        yield f"{path} is not a file"
-    elif status.st_size != expected.bytes:
-        yield f"{path} has {status.st_size} bytes, expected {expected.bytes}"
+        return f"{path} is not a file"
+    return None if status.st_size == expected.bytes else f"{path} has {status.st_size} bytes, expected {expected.bytes}"
 
 
-def _wrong_content(path: Path, expected: FileEntry, found: str | OSError) -> Iterator[str]:
-    if found == expected.sha256:
-        return
+def _wrong_content(path: Path, expected: FileEntry, found: str | OSError) -> str | None:
     try:
         # What is remembered may be wrong itself, so nothing is condemned without having been read.
-        if file_sha256(path) != expected.sha256:
-            yield f"{path} was altered: its SHA-256 is not the recorded one"
+        if found == expected.sha256 or file_sha256(path) == expected.sha256:
+            return None
     except OSError as error:  # a bad sector, or no permission
-        yield f"{path} cannot be read: {error.strerror or error}"
+        return f"{path} cannot be read: {error.strerror or error}"
+    return f"{path} was altered: its SHA-256 is not the recorded one"

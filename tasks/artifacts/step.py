@@ -109,11 +109,10 @@ class Step(BaseModel):
     @functools.cached_property
     def key_document(self) -> dict[str, Any]:
         """Everything that the key is made of, in a form that can be compared with another key's."""
-        module = self.work.partition(":")[0]
         return {
             "kind": self.kind,
             "depends_on": self.depends_on(),
-            "sources": source_fingerprint(module),
+            "sources": source_fingerprint(self.work.partition(":")[0]),
             "libraries": {name: library_version(name) for name in self.libraries},
         }
 
@@ -124,8 +123,7 @@ class Step(BaseModel):
 
     def inputs(self) -> dict[str, ArtifactRef]:
         """List the artifacts that the step reads, by field name."""
-        values = ((name, getattr(self, name)) for name in type(self).model_fields)
-        return {name: value for name, value in values if isinstance(value, ArtifactRef)}
+        return {name: value for name, value in self if isinstance(value, ArtifactRef)}
 
 
 @functools.cache
@@ -144,11 +142,9 @@ def source_fingerprint(module: str) -> dict[str, str]:
         name = pending.pop()
         if name in found or name.startswith(_MAKE_NO_NUMBERS):
             continue
-        path = _source_of(name)
-        if path is None:
-            raise ArtifactError(
-                f"The source of {name} cannot be found, so no cache key can be computed. Reinstall thaw."
-            )
+        if (path := _source_of(name)) is None:
+            message = f"The source of {name} cannot be found, so no cache key can be computed. Reinstall thaw."
+            raise ArtifactError(message)
         found[name], imports = _read_code(path)
         for template in path.parent.glob("*.j2"):
             found[f"{path.parent.name}/{template.name}"] = file_sha256(template)
@@ -166,9 +162,8 @@ def library_version(distribution: str) -> str:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError as error:
-        raise ArtifactError(
-            f"{distribution} is not installed, so no cache key can be computed. Run make setup."
-        ) from error
+        message = f"{distribution} is not installed, so no cache key can be computed. Run make setup."
+        raise ArtifactError(message) from error
 
 
 @functools.cache
@@ -197,7 +192,5 @@ def _source_of(module: str) -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     base = Path(spec.submodule_search_locations[0]).joinpath(*rest)
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -9,10 +9,8 @@ quarantine/                  artifacts and key records that failed their check
 """
 
 import contextlib
-import itertools
 import json
 import logging
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,8 +20,9 @@ from filelock import FileLock
 
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.age import mark_used
-from thaw.tasks.artifacts.atomic import make_folder, move_into_place, rename, write_atomically, writing
+from thaw.tasks.artifacts.atomic import make_folder, move_into_place, refusals, set_aside, write_atomically, writing
 from thaw.tasks.artifacts.document import Document
+from thaw.tasks.artifacts.entries import DIGEST
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.artifacts.manifest import (
     MANIFEST_NAME,
@@ -38,7 +37,6 @@ from thaw.tasks.artifacts.manifest import (
 from thaw.tasks.artifacts.step import Cost, Facts, Made, Step
 
 _LOGGER = logging.getLogger(__name__)
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 SomeFacts = TypeVar("SomeFacts", bound=Facts)
 Work = Callable[[Sequence[tuple[Step, Path]]], Sequence[Made]]
@@ -57,7 +55,10 @@ class _DamagedRecordError(Exception):
 
 
 class ArtifactStore:
-    """Artifacts below one home folder; nothing is created before the first build."""
+    """Artifacts below one home folder; nothing is created before the first build.
+
+    All that writes raises ArtifactError where the home folder cannot be written.
+    """
 
     def __init__(self, home: Path, digests: FileDigests, warn: Callable[[str], None] = _LOGGER.warning) -> None:
         """Open the store; `warn` is told, in one line, of each damaged file that is set aside."""
@@ -125,9 +126,6 @@ class ArtifactStore:
         """Make a key one that was never built, so that its step is done again, from its beginning.
 
         The artifact stays where it is: other keys may lead to it.
-
-        Raises:
-            ArtifactError: The home folder cannot be written.
         """
         with self.lock(key), writing(self._key_path(key)):
             self._key_path(key).unlink(missing_ok=True)
@@ -165,9 +163,6 @@ class ArtifactStore:
         """Return a step's artifact, and build it first if it is not there. One process at a time builds a key.
 
         `work` fills an empty folder with the artifact's files.
-
-        Raises:
-            ArtifactError: The home folder cannot be written.
         """
         return self.build_together([step], lambda missing: [work(folder) for _, folder in missing])[0]
 
@@ -175,9 +170,6 @@ class ArtifactStore:
         """Return the artifacts of several steps, which one piece of work makes, as far as they are not there.
 
         `work` gets the steps that are missing, each with an empty folder, in the order given.
-
-        Raises:
-            ArtifactError: The home folder cannot be written.
         """
         with contextlib.ExitStack() as locks:
             for key in sorted(step.key for step in steps):  # in one order, so that nobody waits in a circle
@@ -200,31 +192,20 @@ class ArtifactStore:
         """Hold a lock that the kernel frees when its holder dies, however it dies.
 
         The name is a key, or another one that is fit for a file.
-
-        Raises:
-            ArtifactError: The home folder cannot be written.
         """
         path = self.home / "locks" / f"{name}.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
-            lock.acquire()
-        except OSError as error:
-            raise ArtifactError(
-                f"{path} cannot be written: {error.strerror or error}. Choose another --home."
-            ) from error
-        try:
+        with contextlib.ExitStack() as held:
+            with refusals(path, "written", "Choose another --home."):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(path))
             yield
-        finally:
-            lock.release()
 
     def _building(self, step: Step) -> Path:
         return self.home / "building" / step.key
 
     def _take(self, step: Step) -> ArtifactRef | None:
-        shutil.rmtree(
-            self._building(step), ignore_errors=True
-        )  # what a killed build left; under the lock nobody uses it
+        # What a killed build left; under the lock nobody uses it.
+        shutil.rmtree(self._building(step), ignore_errors=True)
         ref = self._look_up(step.key)
         if ref is not None:
             self._remove_checkpoints(step.key)
@@ -279,30 +260,25 @@ class ArtifactStore:
 
     def _read_record(self, key: str) -> KeyRecord:
         path = self._key_path(key)
-        try:
+        with contextlib.suppress(ValueError):  # no JSON, not the form, or a number that is not finite
             record = KeyRecord.from_json(path.read_bytes(), path)
             of_this_key = digest_of(record.document) == key and record.document["kind"] == record.ref.kind
-            if of_this_key and _DIGEST.fullmatch(record.ref.digest):
+            if of_this_key and DIGEST.fullmatch(record.ref.digest):
                 return record
-        except ValueError:  # no JSON, not the form, or a number that is not finite
-            pass
         raise _DamagedRecordError(f"{path} is damaged: it is not the record of this key")
 
     def _damage(self, ref: ArtifactRef) -> str | None:
         return find_damage(self.folder(ref), ref, self.digests)
 
     def _set_aside(self, path: Path, damage: str) -> None:
-        if not path.exists():  # all of it is gone, or another process has just set it aside
-            self._warn(f"{damage}. To be made again.")
-            return
-        place = self.home / "quarantine" / path.parent.name
-        free = next(at for number in itertools.count(1) if not (at := place / f"{path.name}.{number}").exists())
-        try:
-            rename(path, free)
-        except ArtifactError:
-            if path.exists():
-                raise
-        self._warn(f"{damage}. Set aside as {free}, to be made again.")
+        fate = "To be made again."
+        if path.exists():
+            try:
+                fate = f"Set aside as {set_aside(self.home, path)}, to be made again."
+            except ArtifactError:
+                if path.exists():  # else another process has just set it aside
+                    raise
+        self._warn(f"{damage}. {fate}")
 
     def _remove_checkpoints(self, key: str) -> None:
         # What cannot be removed now is removed when the key is next found.

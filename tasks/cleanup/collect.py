@@ -8,48 +8,32 @@ from its place in one step, by being renamed into `trash/`, and what is left the
 import contextlib
 import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.artifacts.atomic import sync
+from thaw.tasks.artifacts.atomic import refusals, sync
 from thaw.tasks.artifacts.in_use import home_at_rest
 from thaw.tasks.cleanup.garbage import TRASH_NAME, Garbage, find_garbage
 from thaw.tasks.cleanup.inventory import take_inventory
 from thaw.tasks.cleanup.kept import Limits, find_kept
 from thaw.tasks.home import Home
 
+_ADVICE = "What is left works; put it right and try again."
+
 
 class Collected(BaseModel):
-    """What was found, and removed unless only asked for.
-
-    Attributes:
-        home: The home folder.
-        dry_run: Whether everything is still there.
-        garbage: What can go, or is gone.
-        bytes: Its size.
-        warnings: What stays because something is damaged.
-    """
+    """What was found, and removed unless only asked for."""
 
     home: Path
     dry_run: bool
     garbage: list[Garbage]
-    bytes: int
-    warnings: list[str]
+    bytes: int  # of the garbage
+    warnings: list[str]  # what stays because something is damaged
 
 
 def collect_garbage(home: Home, limits: Limits, *, dry_run: bool) -> Collected:
-    """Remove what no kept release, champion or recent run refers to.
-
-    Args:
-        home: The home folder.
-        limits: What is to stay besides the champions.
-        dry_run: Only say what would go.
-
-    Returns:
-        What is gone, or would be.
+    """Remove what no kept release, champion or recent run refers to; on a dry run, only say what would go.
 
     Raises:
         HomeInUseError: A run is going on in the home folder.
@@ -66,13 +50,16 @@ def collect_garbage(home: Home, limits: Limits, *, dry_run: bool) -> Collected:
         if not dry_run:
             for item in garbage:
                 _remove(home.path, item)
-            _remove_empty(home.path / TRASH_NAME)
+            trash = home.path / TRASH_NAME
+            with refusals(trash, "removed", _ADVICE):
+                if trash.is_dir() and not any(trash.iterdir()):
+                    trash.rmdir()
     total = sum(item.bytes for item in garbage)
     return Collected(home=home.path, dry_run=dry_run, garbage=garbage, bytes=total, warnings=kept.warnings)
 
 
 def _remove(home: Path, item: Garbage) -> None:
-    with _removing(item.path):
+    with refusals(item.path, "removed", _ADVICE):
         if item.path.is_symlink() or not item.path.is_dir():
             item.path.unlink(missing_ok=True)
             return
@@ -88,19 +75,3 @@ def _move_to_trash(home: Path, folder: Path) -> Path:
     sync(trash)
     sync(folder.parent)
     return place
-
-
-def _remove_empty(folder: Path) -> None:
-    with _removing(folder):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-@contextlib.contextmanager
-def _removing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ArtifactError(
-            f"{path} cannot be removed: {error.strerror or error}. What is left works; put it right and try again."
-        ) from error

@@ -37,15 +37,7 @@ _IN_TRASH = re.compile(r"[0-9a-f]{32}")  # a UUID
 
 
 class Garbage(BaseModel):
-    """Something that can go.
-
-    Attributes:
-        kind: What it is.
-        name: What it is called.
-        path: A file or a folder.
-        bytes: Size.
-        reason: Why it can go.
-    """
+    """A file or a folder that can go, and why."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,25 +80,23 @@ def _releases(registry: Registry, kept: Kept, limits: Limits) -> Iterator[Garbag
 def _records(inventory: Inventory, kept: Kept) -> Iterator[Garbage]:
     for run in inventory.runs:
         if run.path not in kept.runs:
-            damaged = run.content is None
-            yield _garbage("run record", run.path, "it is damaged" if damaged else "its release goes, or is gone")
+            reason = "its release goes, or is gone" if run.content else "it is damaged"
+            yield _garbage("run record", run.path, reason)
     keys = {record.key: record for record in inventory.keys}
     stale = {key: record for key, record in keys.items() if record.ref is None or record.ref not in kept.artifacts}
     for path in entries(inventory.home / "prefect-results", "*"):
         if path.name in stale or path.name not in keys:
             yield _garbage("Prefect record", path, "it leads to nothing that stays")
     for record in stale.values():
-        damaged = record.ref is None
-        yield _garbage("key record", record.path, "it is damaged" if damaged else "its artifact goes, or is gone")
+        reason = "its artifact goes, or is gone" if record.ref else "it is damaged"
+        yield _garbage("key record", record.path, reason)
 
 
 def _artifacts(inventory: Inventory, kept: Kept) -> Iterator[Garbage]:
     for ref, artifact in inventory.artifacts.items():
         if ref not in kept.artifacts:
-            if ref.kind == FEATURES_KIND:
-                reason = "not used lately; the stages that were trained on it do not need it"
-            else:
-                reason = "no kept release and no recent run refers to it"
+            unused = "not used lately; the stages that were trained on it do not need it"
+            reason = unused if ref.kind == FEATURES_KIND else "no kept release and no recent run refers to it"
             yield _garbage("artifact", artifact.folder, reason, f"{ref.kind}/{ref.digest}")
 
 

@@ -1,14 +1,15 @@
 """What there is in a home folder, and what refers to what."""
 
+import contextlib
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from thaw.pipeline_config.errors import ArtifactError, PublishError
-from thaw.tasks.artifacts.age import DiskUsage, disk_usage
+from thaw.tasks.artifacts.age import disk_usage
 from thaw.tasks.artifacts.entries import entries
 from thaw.tasks.artifacts.manifest import ArtifactRef, read_manifest
 from thaw.tasks.artifacts.store import KeyRecord
@@ -19,19 +20,12 @@ from thaw.tasks.runs import RunRecord, read_run_records
 
 @dataclass(frozen=True)
 class KeyFile:
-    """A file that leads from a key to an artifact.
-
-    Attributes:
-        path: The file.
-        ref: The artifact; None where the file is damaged.
-        refers_to: The artifacts that stand in the key's document.
-        modified: When the artifact was last built or found under this key.
-    """
+    """A file that leads from a key to an artifact."""
 
     path: Path
-    ref: ArtifactRef | None
-    refers_to: frozenset[ArtifactRef]
-    modified: float
+    ref: ArtifactRef | None  # None where the file is damaged
+    refers_to: frozenset[ArtifactRef]  # what stands in the key's document
+    modified: float  # when the artifact was last built or found under this key
 
     @property
     def key(self) -> str:
@@ -41,52 +35,22 @@ class KeyFile:
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact of the store.
+    """An artifact of the store."""
 
-    Attributes:
-        ref: Its name.
-        folder: Where it is.
-        bytes: Size of its files.
-        modified: When it was last built or found.
-        refers_to: What it was made from; None where that cannot be read.
-        release: Id of the release that was copied from it; None for other kinds, and where that cannot be read.
-    """
-
-    ref: ArtifactRef
     folder: Path
-    bytes: int
-    modified: float
-    refers_to: frozenset[ArtifactRef] | None
-    release: str | None
+    modified: float  # when it was last built or found
+    refers_to: frozenset[ArtifactRef] | None  # what it was made from; None where that cannot be read
+    release: str | None  # the one that was copied from it; None for other kinds, and where that cannot be read
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What is in a home folder.
-
-    Attributes:
-        home: The home folder.
-        keys: All key records.
-        artifacts: All artifacts, by name.
-        runs: All remembered runs.
-    """
+    """What is in a home folder."""
 
     home: Path
     keys: list[KeyFile]
     artifacts: dict[ArtifactRef, Artifact]
     runs: list[RunRecord]
-    _by_digest: dict[str, ArtifactRef] = field(repr=False)
-
-    def named(self, digests: Iterable[str]) -> set[ArtifactRef]:
-        """Find artifacts by their digests alone.
-
-        Args:
-            digests: Digests of anything.
-
-        Returns:
-            Those artifacts that there are.
-        """
-        return {self._by_digest[digest] for digest in digests if digest in self._by_digest}
 
     @functools.cached_property
     def by_key(self) -> dict[str, ArtifactRef]:
@@ -97,21 +61,14 @@ class Inventory:
     def by_release(self) -> dict[str, set[ArtifactRef]]:
         """The release artifacts of each release's id."""
         found: dict[str, set[ArtifactRef]] = defaultdict(set)
-        for artifact in self.artifacts.values():
+        for ref, artifact in self.artifacts.items():
             if artifact.release is not None:
-                found[artifact.release].add(artifact.ref)
+                found[artifact.release].add(ref)
         return found
 
 
 def take_inventory(home: Path) -> Inventory:
-    """Look at all that a home folder holds. Nothing is changed, and nothing damaged is an error.
-
-    Args:
-        home: The home folder.
-
-    Returns:
-        What is there.
-    """
+    """Look at all that a home folder holds. Nothing is changed, and nothing damaged is an error."""
     keys = [_read_key(path) for path in entries(home / "keys", "[!.]*.json")]
     leading: dict[ArtifactRef, list[KeyFile]] = defaultdict(list)
     for record in keys:
@@ -121,24 +78,16 @@ def take_inventory(home: Path) -> Inventory:
     for folder in entries(home / "artifacts", "*/*"):
         ref = ArtifactRef(kind=folder.parent.name, digest=folder.name)
         artifacts[ref] = _read_artifact(ref, folder, leading[ref])
-    return Inventory(home, keys, artifacts, read_run_records(home), {ref.digest: ref for ref in artifacts})
+    return Inventory(home, keys, artifacts, read_run_records(home))
 
 
 def references_in(document: Any) -> Iterator[ArtifactRef]:
-    """Find the references in a JSON document, at any depth.
-
-    Args:
-        document: Anything that JSON can hold.
-
-    Yields:
-        What has a kind and a digest, whether or not there is such an artifact.
-    """
-    if isinstance(document, dict):
-        kind, digest = document.get("kind"), document.get("digest")
-        if isinstance(kind, str) and isinstance(digest, str):
+    """Find what has a kind and a digest in a JSON document, at any depth, whether or not there is such an artifact."""
+    match document:
+        case {"kind": str(kind), "digest": str(digest)}:
             yield ArtifactRef(kind=kind, digest=digest)
-    children: Iterable[Any] = document.values() if isinstance(document, dict) else document
-    if isinstance(document, dict | list):
+    children = list(document.values()) if isinstance(document, dict) else document
+    if isinstance(children, list):
         for child in children:
             yield from references_in(child)
 
@@ -153,8 +102,7 @@ def _read_key(path: Path) -> KeyFile:
 
 
 def _read_artifact(ref: ArtifactRef, folder: Path, leading: list[KeyFile]) -> Artifact:
-    measured: DiskUsage = disk_usage(folder)
-    modified = max([measured.modified, *(record.modified for record in leading)])
+    modified = max([disk_usage(folder).modified, *(record.modified for record in leading)])
     # A key record repeats what the manifest says of the inputs, and stands in for one that is damaged. Both are taken:
     # a flipped bit in a reference is not seen, because an artifact's digest does not depend on what it was made from.
     known = {reference for record in leading for reference in record.refers_to}
@@ -165,13 +113,10 @@ def _read_artifact(ref: ArtifactRef, folder: Path, leading: list[KeyFile]) -> Ar
     except ArtifactError:
         readable = False
     refers_to = frozenset(known) if readable or leading else None
-    return Artifact(ref, folder, measured.bytes, modified, refers_to, _release_of(ref, folder))
+    return Artifact(folder, modified, refers_to, _release_of(ref, folder))
 
 
 def _release_of(ref: ArtifactRef, folder: Path) -> str | None:
-    if ref.kind != RELEASE_KIND:
-        return None
-    try:
-        return read_release(folder).id
-    except PublishError:
-        return None
+    with contextlib.suppress(PublishError):
+        return read_release(folder).id if ref.kind == RELEASE_KIND else None
+    return None

@@ -1,6 +1,7 @@
 """What must stay in a home folder: champions, the last releases, recent work, and all that they refer to."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,32 +17,20 @@ from thaw.tasks.training.features.step import FEATURES_KIND
 
 @dataclass(frozen=True)
 class Limits:
-    """What is asked to stay.
+    """What is asked to stay."""
 
-    Attributes:
-        keep_releases: How many of each recipe's last releases.
-        young_after: What was used later than this stays: seconds since 1970. A time in the future is later.
-    """
-
-    keep_releases: int
-    young_after: float
+    keep_releases: int  # how many of each recipe's last ones
+    young_after: float  # what was used later than this stays: seconds since 1970; a time in the future is later
 
 
 @dataclass
 class Kept:
-    """What stays.
-
-    Attributes:
-        releases: Ids.
-        runs: Files of remembered runs.
-        artifacts: Names, with all that they were made from.
-        warnings: Why more stays than was asked for, because what is damaged might refer to it.
-    """
+    """What stays."""
 
     releases: set[str] = field(default_factory=set)
     runs: set[Path] = field(default_factory=set)
-    artifacts: set[ArtifactRef] = field(default_factory=set)
-    warnings: list[str] = field(default_factory=list)
+    artifacts: set[ArtifactRef] = field(default_factory=set)  # with all that they were made from
+    warnings: list[str] = field(default_factory=list)  # why more stays: what is damaged might refer to it
 
 
 def find_kept(inventory: Inventory, registry: Registry, limits: Limits) -> Kept:
@@ -58,6 +47,7 @@ class _Search:
 
     def __init__(self, inventory: Inventory, registry: Registry, limits: Limits) -> None:
         self._inventory, self._registry, self._limits = inventory, registry, limits
+        self._by_digest = {ref.digest: ref for ref in inventory.artifacts}
         self._keep_all_artifacts = False
         self._kept = Kept()
         self._misnamed = registry.misnamed()
@@ -69,19 +59,22 @@ class _Search:
         self._kept.runs = {run.path for run in self._inventory.runs if self._stays(run)}
         roots = set(young)
         for run in self._inventory.runs:
-            roots |= self._of_run(run) if run.path in self._kept.runs else set()
+            if run.path in self._kept.runs:
+                roots |= self._of_run(run)
         for release in sorted(self._kept.releases):
             roots |= self._of_release(release)
         for name, release in self._misnamed.items():
             self._kept.releases.add(name)
-            self._kept.warnings.append(
-                f"{self._registry.releases / name} holds {release} under another name: it stays."
-            )
+            folder = self._registry.releases / name
+            self._kept.warnings.append(f"{folder} holds {release} under another name: it stays.")
         # Features are large, and whatever was made from them stands by itself: only their age keeps them.
         self._follow({ref for ref in roots if ref.kind != FEATURES_KIND or ref in young})
         if self._keep_all_artifacts:
             self._kept.artifacts = set(artifacts)
         return self._kept
+
+    def _named(self, digests: Iterable[str]) -> set[ArtifactRef]:
+        return {self._by_digest[digest] for digest in digests if digest in self._by_digest}
 
     def _is_young(self, modified: float) -> bool:
         return modified > self._limits.young_after
@@ -114,7 +107,7 @@ class _Search:
         last = self._inventory.by_key.get(run.key)
         found = set() if last is None else {last}
         if run.content is not None:
-            return found | self._inventory.named(task.digest for task in run.content.tasks)
+            return found | self._named(task.digest for task in run.content.tasks)
         if last is None:
             self._keep_all(f"{run.path} is damaged")
         return found
@@ -132,7 +125,7 @@ class _Search:
                 self._keep_all(f"{folder} is damaged")
             return artifacts
         digests = (source.get("digest", "") for source in described.made_from.values())
-        return artifacts | self._inventory.named([described.evaluation, *digests])
+        return artifacts | self._named([described.evaluation, *digests])
 
     def _follow(self, roots: set[ArtifactRef]) -> None:
         pending = [ref for ref in roots if ref in self._inventory.artifacts]

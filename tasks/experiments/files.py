@@ -2,14 +2,13 @@
 
 import io
 import tempfile
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from pydantic import BaseModel
 
 from thaw.tasks.artifacts.atomic import make_folder, write_atomically
 from thaw.tasks.artifacts.manifest import digest_of
@@ -21,17 +20,13 @@ from thaw.tasks.experiments.tables import word_tables
 FOLDER_NAME = "comparisons"
 PICTURE_NAME = "accuracy_against_seconds.png"
 _DIGITS = 16  # of the digest; enough to tell the comparisons of one home folder apart
+_TABLE_FORMATS = {"csv": pyarrow.csv.write_csv, "parquet": partial(pq.write_table, compression="zstd")}
 
 
 def default_folder(home: Path, comparison: Comparison) -> Path:
     """Say where a comparison goes if nothing else is asked for.
 
-    Args:
-        home: The home folder.
-        comparison: The comparison.
-
-    Returns:
-        A folder named after the recipes, the seeds and the weights that they led to; not after how long that took.
+    The folder is named after the recipes, the seeds and the weights that they led to; not after how long that took.
     """
     runs = [{"recipe": run.recipe, "seed": run.seed, "weights": run.weights_sha256} for run in comparison.runs]
     return home / FOLDER_NAME / digest_of({"runs": runs})[:_DIGITS]
@@ -40,40 +35,25 @@ def default_folder(home: Path, comparison: Comparison) -> Path:
 def write_comparison(folder: Path, comparison: Comparison) -> None:
     """Write all files of a comparison; those that are there from before are replaced, each in one step.
 
-    Args:
-        folder: Made where it is missing.
-        comparison: The comparison.
-
     Raises:
         ArtifactError: The folder cannot be written.
     """
     make_folder(folder)
-    rows: dict[str, Sequence[BaseModel]] = {
-        "recipes": comparison.recipes,
-        "pairs": comparison.pairs,
-        "runs": comparison.runs,
-    }
-    for name, models in rows.items():
-        if models:
-            table = pa.Table.from_pylist([flatten(model.model_dump()) for model in models])
-            write_atomically(folder / f"{name}.csv", _csv(table))
-            write_atomically(folder / f"{name}.parquet", _parquet(table))
+    for name, rows in comparison.model_dump().items():
+        if rows:
+            table = pa.Table.from_pylist([flatten(row) for row in rows])
+            for suffix, write in _TABLE_FORMATS.items():
+                buffer = io.BytesIO()
+                write(table, buffer)
+                write_atomically(folder / f"{name}.{suffix}", buffer.getvalue())
     write_atomically(folder / "comparison.json", comparison.model_dump_json(indent=1).encode())
     write_atomically(folder / PICTURE_NAME, _picture(comparison))
     write_atomically(folder / "comparison.md", markdown(comparison).encode())
 
 
 def markdown(comparison: Comparison) -> str:
-    """Write a comparison as Markdown.
-
-    Args:
-        comparison: The comparison.
-
-    Returns:
-        The page. It shows the picture that is written beside it.
-    """
-    names = ", ".join(row.recipe for row in comparison.recipes)
-    parts = [f"# {names}"]
+    """Write a comparison as a page of Markdown, which shows the picture that is written beside it."""
+    parts = [f"# {', '.join(row.recipe for row in comparison.recipes)}"]
     for table in word_tables(comparison):
         parts += [table.title, table.markdown()]
     parts.append(f"![Test accuracy against training seconds]({PICTURE_NAME})")
@@ -81,14 +61,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def flatten(document: dict[str, Any]) -> dict[str, Any]:
-    """Bring a nested document into one row.
-
-    Args:
-        document: Mappings, lists and plain values.
-
-    Returns:
-        Values by the path of their keys, joined by "_"; a list is one text.
-    """
+    """Bring a nested document into one row: values by the path of their keys, joined by "_"; a list is one text."""
     row: dict[str, Any] = {}
     for key, value in document.items():
         if isinstance(value, dict):
@@ -96,18 +69,6 @@ def flatten(document: dict[str, Any]) -> dict[str, Any]:
         else:
             row[key] = " ".join(map(str, value)) if isinstance(value, list) else value
     return row
-
-
-def _csv(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pyarrow.csv.write_csv(table, buffer)
-    return buffer.getvalue()
-
-
-def _parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
 
 
 def _picture(comparison: Comparison) -> bytes:

@@ -15,19 +15,10 @@ _LEGEND_SIZE = 9
 
 
 def draw_comparison(comparison: Comparison) -> Figure:
-    """Draw what accuracy cost.
-
-    Args:
-        comparison: The comparison.
-
-    Returns:
-        The figure. Small filled points are runs, large hollow ones are means over the seeds.
-    """
-    names = [row.recipe for row in comparison.recipes]
+    """Draw what accuracy cost. Small filled points are runs, large hollow ones are means over the seeds."""
     figure = Figure(figsize=(7.0, 4.6), layout="constrained")
     axes = figure.subplots()
     axes.grid(visible=True)
-    axes.set_axisbelow(True)
     for number, recipe in enumerate(comparison.recipes):
         colour, marker = _look(number)
         runs = [run for run in comparison.runs if run.recipe == recipe.recipe]
@@ -42,20 +33,17 @@ def draw_comparison(comparison: Comparison) -> Figure:
             markeredgecolor=colour,
             markeredgewidth=2,
         )
-    axes.set_xlim(left=0)
+    axes.set(xlim=(0, None), xlabel="training seconds, both stages", ylabel="test accuracy", axisbelow=True)
     axes.margins(y=0.12)
-    axes.set_xlabel("training seconds, both stages")
-    axes.set_ylabel("test accuracy")
     axes.yaxis.set_major_formatter(lambda share, _: percent(share) if share <= 1 else "")
-    figure.legend(*_legend(names), loc="outside upper left", ncols=2, fontsize=_LEGEND_SIZE)
+    handles, labels = _legend([row.recipe for row in comparison.recipes])
+    figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=_LEGEND_SIZE)
     return figure
 
 
 def _legend(names: Sequence[str]) -> tuple[list[Line2D], list[str]]:
-    handles = []
-    for number in range(len(names)):
-        colour, marker = _look(number)
-        handles.append(Line2D([], [], linestyle="", marker=marker, markersize=8, color=colour))
+    looks = [_look(number) for number in range(len(names))]
+    handles = [Line2D([], [], linestyle="", marker=marker, markersize=8, color=colour) for colour, marker in looks]
     large = Line2D([], [], linestyle="", marker="o", markersize=11, markerfacecolor="none", markeredgewidth=2)
     large.set_markeredgecolor(INK)
     small = Line2D([], [], linestyle="", marker="o", markersize=6, color=INK, alpha=0.7)

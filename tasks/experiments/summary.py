@@ -1,7 +1,7 @@
 """From measured runs to the comparison: a row per recipe, and a row per pair of recipes."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import numpy as np
@@ -18,13 +18,7 @@ class _Row(BaseModel):
 
 
 class Spread(_Row):
-    """A number over the seeds.
-
-    Attributes:
-        mean: Its mean.
-        low: The lowest.
-        high: The highest.
-    """
+    """A number over the seeds."""
 
     mean: float
     low: float
@@ -32,90 +26,48 @@ class Spread(_Row):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Self:
-        """Sum up some numbers.
-
-        Args:
-            values: At least one.
-
-        Returns:
-            Their mean and range.
-        """
+        """Sum up some numbers, at least one."""
         numbers = list(values)
         return cls(mean=sum(numbers) / len(numbers), low=min(numbers), high=max(numbers))
 
 
 class StageRow(_Row):
-    """What one stage of a recipe took, over the seeds.
+    """What one stage of a recipe took, over the seeds."""
 
-    Attributes:
-        resolution: Height and width of its images, in pixels.
-        seconds: Wall time.
-        images_per_second: Training images a second, validation included in the time.
-        peak_memory_bytes: The most that a run's process held; None where one was not measured.
-    """
-
-    resolution: int
-    seconds: Spread
-    images_per_second: Spread
-    peak_memory_bytes: int | None
+    resolution: int  # height and width of its images, in pixels
+    seconds: Spread  # wall time
+    images_per_second: Spread  # of training, validation included in the time
+    peak_memory_bytes: int | None  # the most that a run's process held; None where one was not measured
 
 
 class RecipeRow(_Row):
-    """A recipe over all seeds.
-
-    Attributes:
-        recipe: Its name.
-        seeds: The seeds.
-        test_images: Number of test images.
-        accuracy: Test accuracy of stage two's weights.
-        loss: Test loss of the same.
-        training_seconds: Both stages.
-        stage_one: What stage one took.
-        stage_two: What stage two took.
-        stage_one_accuracy: Test accuracy of stage one's weights, at stage one's resolution.
-        stage_one_at_stage_two_accuracy: That of the same weights, at stage two's resolution.
-        resolution_earned: What the step to stage two's resolution alone changed.
-        stage_two_earned: What stage two's training then changed, at that resolution.
-    """
+    """A recipe over all seeds."""
 
     recipe: str
     seeds: list[int]
     test_images: int
-    accuracy: Spread
+    accuracy: Spread  # on the test split, of stage two's weights
     loss: Spread
-    training_seconds: Spread
+    training_seconds: Spread  # of both stages
     stage_one: StageRow
     stage_two: StageRow
-    stage_one_accuracy: Spread
-    stage_one_at_stage_two_accuracy: Spread
-    resolution_earned: Difference
-    stage_two_earned: Difference
+    stage_one_accuracy: Spread  # of stage one's weights, at stage one's resolution
+    stage_one_at_stage_two_accuracy: Spread  # of the same weights, at stage two's resolution
+    resolution_earned: Difference  # what the step to stage two's resolution alone changed
+    stage_two_earned: Difference  # what stage two's training then changed, at that resolution
 
 
 class PairRow(_Row):
-    """Two recipes beside each other.
-
-    Attributes:
-        first: A recipe's name.
-        second: Another's.
-        difference: Test accuracy of the first less that of the second.
-        verdict: In words, whether one is better.
-    """
+    """Two recipes beside each other."""
 
     first: str
     second: str
-    difference: Difference
+    difference: Difference  # test accuracy of the first less that of the second
     verdict: str
 
 
 class Comparison(_Row):
-    """All of it.
-
-    Attributes:
-        recipes: A row per recipe, in the order asked for.
-        pairs: A row per pair of them.
-        runs: A row per run.
-    """
+    """All of it. Each field is a table of the files that a comparison leaves."""
 
     recipes: list[RecipeRow]
     pairs: list[PairRow]
@@ -123,13 +75,7 @@ class Comparison(_Row):
 
 
 def compare_runs(runs: Sequence[MeasuredRun]) -> Comparison:
-    """Compare recipes.
-
-    Args:
-        runs: All runs, recipe by recipe; each recipe with the same seeds in the same order.
-
-    Returns:
-        The comparison.
+    """Compare recipes. The runs come recipe by recipe, each with the same seeds in the same order.
 
     Raises:
         RequestError: Two recipes were tested on different images.
@@ -146,15 +92,7 @@ def compare_runs(runs: Sequence[MeasuredRun]) -> Comparison:
 
 
 def different_test_images(first: str, second: str) -> RequestError:
-    """Make the error for two recipes that cannot be compared.
-
-    Args:
-        first: A recipe's name.
-        second: Another's.
-
-    Returns:
-        The error.
-    """
+    """Make the error for two recipes that cannot be compared."""
     return RequestError(
         f"{first} and {second} are not tested on the same images, so they cannot be compared. Give both the same "
         "dataset.source, dataset.splits and dataset.seed, for example with --data DIR and --set dataset.seed=0."
@@ -162,23 +100,10 @@ def different_test_images(first: str, second: str) -> RequestError:
 
 
 def verdict_of(first: str, second: str, difference: Difference) -> str:
-    """Say in words what a difference means.
-
-    Args:
-        first: A recipe's name.
-        second: Another's.
-        difference: Between them.
-
-    Returns:
-        One clause.
-    """
-    match difference.better:
-        case "first":
-            return f"{first} is better"
-        case "second":
-            return f"{second} is better"
-        case _:
-            return "no difference shown"
+    """Say in words what the difference between two recipes means."""
+    if difference.better == "none shown":
+        return "no difference shown"
+    return f"{first if difference.better == 'first' else second} is better"
 
 
 def _recipe_row(runs: Sequence[MeasuredRun]) -> RecipeRow:
@@ -191,8 +116,8 @@ def _recipe_row(runs: Sequence[MeasuredRun]) -> RecipeRow:
         accuracy=Spread.of(row.accuracy for row in rows),
         loss=Spread.of(row.loss for row in rows),
         training_seconds=Spread.of(row.training_seconds for row in rows),
-        stage_one=_stage_row(rows, lambda row: row.stage_one),
-        stage_two=_stage_row(rows, lambda row: row.stage_two),
+        stage_one=_stage_row([row.stage_one for row in rows]),
+        stage_two=_stage_row([row.stage_two for row in rows]),
         stage_one_accuracy=Spread.of(row.stage_one_accuracy for row in rows),
         stage_one_at_stage_two_accuracy=Spread.of(row.stage_one_at_stage_two_accuracy for row in rows),
         resolution_earned=paired_difference(at_two, _right(runs, STAGE_ONE)),
@@ -200,8 +125,7 @@ def _recipe_row(runs: Sequence[MeasuredRun]) -> RecipeRow:
     )
 
 
-def _stage_row(rows: Sequence[RunRow], stage_of: Callable[[RunRow], StageCost]) -> StageRow:
-    stages = [stage_of(row) for row in rows]
+def _stage_row(stages: Sequence[StageCost]) -> StageRow:
     peaks = [stage.peak_memory_bytes for stage in stages]
     return StageRow(
         resolution=stages[0].resolution,

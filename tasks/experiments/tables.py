@@ -11,13 +11,7 @@ _WHOLE_SECONDS = 10  # from here on, tenths say nothing
 
 @dataclass(frozen=True)
 class WordTable:
-    """A table to read.
-
-    Attributes:
-        title: What it is about.
-        columns: The columns' names.
-        rows: As many words as there are columns, in each.
-    """
+    """A table to read."""
 
     title: str
     columns: tuple[str, ...]
@@ -34,49 +28,33 @@ class WordTable:
 
 
 def word_tables(comparison: Comparison) -> list[WordTable]:
-    """Put a comparison into words.
-
-    Args:
-        comparison: The comparison.
-
-    Returns:
-        The recipes, their stages, and their pairs if there is more than one recipe.
-    """
+    """Put a comparison into words: the recipes, their stages, and their pairs if there is more than one recipe."""
     tables = [_recipes(comparison.recipes), _stages(comparison.recipes)]
     return [*tables, _pairs(comparison.pairs)] if comparison.pairs else tables
 
 
+def _table(title: str, records: Sequence[dict[str, str]]) -> WordTable:
+    return WordTable(title, tuple(records[0]), [tuple(record.values()) for record in records])
+
+
 def _recipes(rows: Sequence[RecipeRow]) -> WordTable:
-    return WordTable(
+    return _table(
         f"{conditions(rows)} Mean (lowest–highest) over the seeds; of the memory, the highest.",
-        (
-            "recipe",
-            "test accuracy",
-            "test loss",
-            *(f"{stage}: {cost}" for stage in ("one", "two") for cost in ("seconds", "images/s", "peak MB")),
-        ),
         [
-            (
-                row.recipe,
-                _spread(row.accuracy, 4),
-                _spread(row.loss, 3),
-                *_costs(row.stage_one),
-                *_costs(row.stage_two),
-            )
+            {
+                "recipe": row.recipe,
+                "test accuracy": _spread(row.accuracy, 4),
+                "test loss": _spread(row.loss, 3),
+                **_costs("one", row.stage_one),
+                **_costs("two", row.stage_two),
+            }
             for row in rows
         ],
     )
 
 
 def conditions(rows: Sequence[RecipeRow]) -> str:
-    """Say on what the recipes were compared.
-
-    Args:
-        rows: The recipes, which have the same seeds and test images.
-
-    Returns:
-        One or two sentences.
-    """
+    """Say, in one or two sentences, on what the recipes were compared: they have the same seeds and test images."""
     seeds = rows[0].seeds
     of_one = " With one seed, the intervals say nothing about other seeds." if len(seeds) == 1 else ""
     name = "Seed" if len(seeds) == 1 else "Seeds"
@@ -84,25 +62,17 @@ def conditions(rows: Sequence[RecipeRow]) -> str:
 
 
 def _stages(rows: Sequence[RecipeRow]) -> WordTable:
-    return WordTable(
+    return _table(
         "What stage two earned, and what its resolution alone earned: test accuracy, and points with 95 % intervals.",
-        (
-            "recipe",
-            "stage one",
-            "stage one's weights, stage two's resolution",
-            "stage two",
-            "resolution earned",
-            "stage two earned",
-        ),
         [
-            (
-                row.recipe,
-                f"{_spread(row.stage_one_accuracy, 4)} at {row.stage_one.resolution} px",
-                f"{_spread(row.stage_one_at_stage_two_accuracy, 4)} at {row.stage_two.resolution} px",
-                f"{_spread(row.accuracy, 4)} at {row.stage_two.resolution} px",
-                points(row.resolution_earned),
-                points(row.stage_two_earned),
-            )
+            {
+                "recipe": row.recipe,
+                "stage one": _at(row.stage_one, row.stage_one_accuracy),
+                "stage one's weights, stage two's resolution": _at(row.stage_two, row.stage_one_at_stage_two_accuracy),
+                "stage two": _at(row.stage_two, row.accuracy),
+                "resolution earned": points(row.resolution_earned),
+                "stage two earned": points(row.stage_two_earned),
+            }
             for row in rows
         ],
     )
@@ -117,14 +87,7 @@ def _pairs(rows: Sequence[PairRow]) -> WordTable:
 
 
 def points(difference: Difference) -> str:
-    """Write a difference in percentage points.
-
-    Args:
-        difference: The difference.
-
-    Returns:
-        For example "+2.1 (+0.4 to +3.8)".
-    """
+    """Write a difference in percentage points, for example "+2.10 (+0.40 to +3.80)"."""
     low, high = _signed(difference.low), _signed(difference.high)
     return f"{_signed(difference.estimate)} ({low} to {high})"
 
@@ -134,13 +97,17 @@ def _signed(share: float) -> str:
     return "0.00" if float(text) == 0 else text
 
 
-def _costs(stage: StageRow) -> tuple[str, str, str]:
+def _at(stage: StageRow, accuracy: Spread) -> str:
+    return f"{_spread(accuracy, 4)} at {stage.resolution} px"
+
+
+def _costs(name: str, stage: StageRow) -> dict[str, str]:
     peak = "unknown" if stage.peak_memory_bytes is None else f"{stage.peak_memory_bytes / 1e6:,.0f}"
-    return (
-        _spread(stage.seconds, 0 if stage.seconds.mean >= _WHOLE_SECONDS else 1),
-        _spread(stage.images_per_second, 0),
-        peak,
-    )
+    return {
+        f"{name}: seconds": _spread(stage.seconds, 0 if stage.seconds.mean >= _WHOLE_SECONDS else 1),
+        f"{name}: images/s": _spread(stage.images_per_second, 0),
+        f"{name}: peak MB": peak,
+    }
 
 
 def _spread(spread: Spread, digits: int) -> str:

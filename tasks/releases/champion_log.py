@@ -18,6 +18,7 @@ A change is written to the log first, and synced; that is the moment at which it
 A champion is only ever a release whose folder is complete, because the folder is in place before the line is written.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -29,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.pipeline_config.schema import RECIPE_NAME, RecipeName
-from thaw.tasks.artifacts.atomic import sync, write_atomically
+from thaw.tasks.artifacts.atomic import make_folder, refusals, sync, write_atomically
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.releases.release import ReleaseId, recipe_of
 
@@ -44,17 +45,11 @@ _Document = TypeVar("_Document", bound=Document)
 
 
 class Pointer(Document):
-    """The contents of `champions/<recipe>.json`.
-
-    Attributes:
-        release: Id of the champion.
-        sequence: The change that made it the champion.
-        thaw: Version of thaw that made the change.
-    """
+    """The contents of `champions/<recipe>.json`."""
 
     release: ReleaseId
-    sequence: int = Field(ge=1)
-    thaw: str
+    sequence: int = Field(ge=1, description="of the change that made it the champion")
+    thaw: str = Field(description="the version that made the change")
 
     @classmethod
     def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:
@@ -64,29 +59,17 @@ class Pointer(Document):
 
 
 class LogEntry(Document):
-    """One line of `log.jsonl`: the champion of a recipe changed.
+    """One line of `log.jsonl`: the champion of a recipe changed."""
 
-    Attributes:
-        sequence: Counts all changes of this home folder, from 1.
-        time: When, in UTC, ISO 8601; for readers only.
-        action: What was asked for.
-        recipe: Whose champion.
-        release: The champion from now on.
-        evaluation: Digest of its evaluation, by which one knows the same model in another release; None in old lines.
-        previous: The champion until now, if there was one.
-        reason: Why.
-        thaw: Version of thaw that made the change.
-    """
-
-    sequence: int = Field(ge=1)
-    time: str
+    sequence: int = Field(ge=1, description="counts all changes of this home folder")
+    time: str = Field(description="in UTC, ISO 8601; for readers only")
     action: Action
     recipe: RecipeName
-    release: ReleaseId
-    evaluation: str | None
-    previous: ReleaseId | None
+    release: ReleaseId = Field(description="the champion from now on")
+    evaluation: str | None = Field(description="by its digest one knows the same model in another release")
+    previous: ReleaseId | None = Field(description="the champion until now, if there was one")
     reason: str
-    thaw: str
+    thaw: str = Field(description="the version that made the change")
 
     @model_validator(mode="after")
     def _check_recipe(self) -> Self:
@@ -107,23 +90,15 @@ class LogEntry(Document):
 
 
 class ChampionLog(BaseModel):
-    """The log and the pointers, as they were read at one moment.
-
-    Attributes:
-        entries: The log's lines that can be read, in the order of the file.
-        damaged_lines: Numbers of those that cannot, from 1; a torn last line is not among them.
-        pointers: By recipe.
-        damaged_pointers: Recipes whose pointer cannot be read.
-        stray_pointers: Names of files among the pointers that are named after no recipe.
-    """
+    """The log and the pointers, as they were read at one moment."""
 
     model_config = ConfigDict(frozen=True)
 
-    entries: list[LogEntry] = []
-    damaged_lines: list[int] = []
-    pointers: dict[str, Pointer] = {}
-    damaged_pointers: list[str] = []
-    stray_pointers: list[str] = []
+    entries: list[LogEntry] = []  # the lines that can be read, in the order of the file
+    damaged_lines: list[int] = []  # numbers of those that cannot, from 1; a torn last line is not among them
+    pointers: dict[str, Pointer] = {}  # by recipe
+    damaged_pointers: list[str] = []  # recipes whose pointer cannot be read
+    stray_pointers: list[str] = []  # names of files among the pointers that are named after no recipe
 
     @property
     def recipes(self) -> list[str]:
@@ -217,29 +192,19 @@ def record(releases: Path, entry: LogEntry) -> None:
         PublishError: The log or the pointer cannot be written; the message says which of the two champions holds.
     """
     path = releases / LOG_NAME
-    try:
+    with refusals(path, "written", f"The champion of {entry.recipe} is as it was.", PublishError):
         _append(path, entry.model_dump_json().encode())
-    except OSError as error:
-        raise PublishError(
-            f"{path} cannot be written: {error.strerror or error}. The champion of {entry.recipe} is as it was."
-        ) from error
     try:
         write_pointer(releases, entry.recipe, entry.pointer)
     except ArtifactError as error:
-        raise PublishError(
-            f"{error} The change to {entry.release} is in {LOG_NAME}; the next run completes it."
-        ) from error
+        message = f"{error} The change to {entry.release} is in {LOG_NAME}; the next run completes it."
+        raise PublishError(message) from error
 
 
 def write_pointer(releases: Path, recipe: str, pointer: Pointer) -> None:
     """Replace a recipe's pointer; raises ArtifactError where that cannot be done."""
     path = releases / CHAMPIONS_NAME / f"{recipe}.json"
-    try:
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True)
-            sync(releases)
-    except OSError as error:
-        raise ArtifactError(f"{path.parent} cannot be written: {error.strerror or error}.") from error
+    make_folder(path.parent)
     write_atomically(path, pointer.model_dump_json().encode() + b"\n")
 
 
@@ -256,17 +221,9 @@ def _append(path: Path, line: bytes) -> None:
             if is_new:
                 sync(path.parent)
         except OSError:
-            _withdraw(path, len(whole))
+            with refusals(path, "written", "Whether the change counts, thaw releases list shows.", PublishError):
+                os.truncate(path, len(whole))
             raise
-
-
-def _withdraw(path: Path, length: int) -> None:
-    try:
-        os.truncate(path, length)
-    except OSError as error:
-        raise PublishError(
-            f"{path} cannot be written: {error.strerror or error}. Whether the change counts, thaw releases list shows."
-        ) from error
 
 
 def _without_torn_line(content: bytes, path: Path) -> bytes:
@@ -276,16 +233,12 @@ def _without_torn_line(content: bytes, path: Path) -> bytes:
 
 
 def _read_bytes(path: Path) -> bytes:
-    try:
+    with refusals(path, "read", error_class=PublishError), contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise PublishError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return b""
 
 
 def _parse(model: type[_Document], content: bytes, name: object) -> _Document | None:
-    try:
+    with contextlib.suppress(ValueError):
         return model.from_json(content, name)
-    except ValueError:
-        return None
+    return None

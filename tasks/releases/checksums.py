@@ -3,6 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from thaw.pipeline_config.errors import PublishError
+from thaw.tasks.artifacts.atomic import refusals
 from thaw.tasks.artifacts.manifest import file_sha256
 
 CHECKSUMS_NAME = "SHA256SUMS"
@@ -25,9 +26,10 @@ def read_checksums(folder: Path) -> dict[str, str]:
     """
     path = folder / CHECKSUMS_NAME
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PublishError(f"{path} cannot be read: {_words(error)}. {_REMEDY}") from error
+        with refusals(path, "read", _REMEDY, PublishError):
+            lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise PublishError(f"{path} cannot be read: {error}. {_REMEDY}") from error
     sums: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         digest, separator, name = line.partition("  ")
@@ -64,10 +66,8 @@ def verify_file(folder: Path, name: str, sums: dict[str, str]) -> None:
     path = folder / name
     if name not in sums:
         raise PublishError(f"{path} is not listed in {CHECKSUMS_NAME}. {_REMEDY}")
-    try:
+    with refusals(path, "read", _REMEDY, PublishError):
         digest = file_sha256(path)
-    except OSError as error:
-        raise PublishError(f"{path} cannot be read: {_words(error)}. {_REMEDY}") from error
     if digest != sums[name]:
         raise PublishError(f"{path} was altered: its SHA-256 is not the one in {CHECKSUMS_NAME}. {_REMEDY}")
 
@@ -81,7 +81,3 @@ def _files(folder: Path) -> list[str]:
 def _stays_inside(name: str) -> bool:
     path = PurePosixPath(name)
     return bool(name) and not path.is_absolute() and ".." not in path.parts
-
-
-def _words(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -4,12 +4,12 @@ The files are copied, not linked: a hard link would share a flipped bit with the
 release is rebuilt from.
 """
 
-import itertools
+import contextlib
 import shutil
 from pathlib import Path
 
 from thaw.pipeline_config.errors import ArtifactError, PublishError
-from thaw.tasks.artifacts.atomic import move_into_place, rename
+from thaw.tasks.artifacts.atomic import move_into_place, set_aside
 from thaw.tasks.artifacts.manifest import MANIFEST_NAME, ArtifactRef
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.releases.checksums import CHECKSUMS_NAME, verify_checksums
@@ -37,18 +37,17 @@ def install(home: Path, artifact: Path, release: str) -> None:
     """
     destination = home / RELEASES_NAME / release
     if is_visible(destination):
-        try:
+        with contextlib.suppress(PublishError):  # else it is replaced below
             read_in_place(destination)
             verify_checksums(destination)
             return
-        except PublishError:
-            pass  # it is replaced below
     temporary = destination.with_name(_TEMPORARY_PREFIX + release)
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         _copy_files(artifact, temporary)
         verify_checksums(temporary)
-        _set_aside(home, destination)  # not before its successor is whole
+        if destination.exists():
+            set_aside(home, destination)  # not before its successor is whole
         move_into_place(temporary, destination)
     except (OSError, ArtifactError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -65,20 +64,11 @@ def clear_temporaries(home: Path) -> None:
 def find_artifact(store: ArtifactStore, release: str) -> Path | None:
     """Look for the artifact that a release was copied from: its folder, checked; None if none is there and whole."""
     for folder in sorted((store.home / "artifacts" / RELEASE_KIND).glob("*")):
-        try:
+        # A damaged artifact cannot help; the store sets it aside when it is next asked for.
+        with contextlib.suppress(ArtifactError, PublishError):
             if read_release(folder).id == release:
                 return store.verified(ArtifactRef(kind=RELEASE_KIND, digest=folder.name))
-        except (ArtifactError, PublishError):
-            continue  # a damaged artifact cannot help; the store sets it aside when it is next asked for
     return None
-
-
-def _set_aside(home: Path, folder: Path) -> None:
-    if not folder.exists():
-        return
-    place = home / "quarantine" / RELEASES_NAME
-    names = (place / f"{folder.name}.{number}" for number in itertools.count(1))
-    rename(folder, next(name for name in names if not name.exists()))
 
 
 def _copy_files(artifact: Path, folder: Path) -> None:

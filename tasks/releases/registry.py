@@ -6,7 +6,7 @@ release, all methods that read it raise NewerVersionError.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -48,8 +48,7 @@ class Registry:
     def damaged(self) -> dict[str, str]:
         """List the releases that `list` leaves out, and the lines and pointers that cannot be read.
 
-        Returns:
-            What is wrong, by the folder's name, or by the name of the log or the pointer.
+        The result says what is wrong, by the folder's name, or by the name of the log or the pointer.
         """
         problems: dict[str, str] = {}
         for release in self.ids():
@@ -66,10 +65,8 @@ class Registry:
         """List the folders that hold another release than their name says: the id of that, by the folder's name."""
         found = {}
         for name in self.ids():
-            try:
+            with suppress(PublishError):  # a damaged one says nothing
                 found[name] = read_release(self.releases / name).id
-            except PublishError:
-                continue  # a damaged one says nothing
         return {name: release for name, release in found.items() if name != release}
 
     def get(self, release: str) -> ReleaseInfo:
@@ -122,8 +119,7 @@ class Registry:
     def needed(self) -> set[str]:
         """Name the releases that must stay: each recipe's champion, and the one that a rollback would return to.
 
-        Returns:
-            Their ids; a champion whose folder is missing is among them.
+        A champion whose folder is missing is among them.
 
         Raises:
             PublishError: A pointer is damaged, and the log does not know its recipe: any release may be its champion.
@@ -222,9 +218,8 @@ class Registry:
     def standing(self, release: ReleaseInfo) -> Standing:
         """Say whether a run's release may still become the champion by itself.
 
-        Returns:
-            "settled" for the champion, and for one that was it, or its model, until something replaced it on purpose;
-            "written anew" for one whose model is the champion's, in other files; else "new".
+        It is "settled" for the champion, and for one that was it, or its model, until something replaced it on purpose;
+        "written anew" for one whose model is the champion's, in other files; else "new".
 
         Raises:
             PublishError: The champion is missing or damaged.
@@ -244,10 +239,9 @@ class Registry:
 
     def _evaluation_of(self, entry: LogEntry) -> str | None:
         if entry.evaluation is None:  # an old line
-            try:
+            # Where it is gone or damaged, its id, which the log keeps, is all that is known of it.
+            with suppress(PublishError):
                 return read_in_place(self.releases / entry.release).evaluation
-            except PublishError:  # gone or damaged: then its id, which the log keeps, is all that is known of it
-                return None
         return entry.evaluation
 
     def _repair(self) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.step import Facts
@@ -15,21 +15,15 @@ Outcome = Literal["first", "better", "not better"]
 
 
 class TestMetrics(BaseModel):
-    """What is compared of a model's metrics on the test split.
-
-    Attributes:
-        examples: Number of images.
-        accuracy: Share of them that is classified rightly, 0 to 1.
-        accuracy_ci: Low and high end of the accuracy's interval, 0 to 1.
-    """
+    """What is compared of a model's metrics on the test split."""
 
     __test__ = False  # pytest takes a class of this name for a test
 
     model_config = ConfigDict(frozen=True)
 
     examples: int
-    accuracy: float
-    accuracy_ci: tuple[float, float]
+    accuracy: float = Field(description="share that is classified rightly, 0 to 1")
+    accuracy_ci: tuple[float, float] = Field(description="low and high end of its interval, 0 to 1")
 
 
 class ChampionMetrics(TestMetrics):
@@ -39,19 +33,12 @@ class ChampionMetrics(TestMetrics):
 
 
 class Verdict(Facts):
-    """The contents of `verdict.json`.
+    """The contents of `verdict.json`."""
 
-    Attributes:
-        verdict: "first" where there is nothing to compare with.
-        candidate: The new model's metrics.
-        champion: The release that it was compared with, and its metrics.
-        reason: One sentence.
-    """
-
-    verdict: Outcome
+    verdict: Outcome = Field(description='"first" where there is nothing to compare with')
     candidate: TestMetrics
     champion: ChampionMetrics | None
-    reason: str
+    reason: str = Field(description="one sentence")
 
 
 class _Metrics(BaseModel):
