@@ -1,6 +1,5 @@
 """The images that the benchmarks run on: given ones in three disjoint splits, more of the same, or generated ones."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +10,11 @@ from thaw.flows import requests
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.step import Made
+from thaw.tasks.children import run_in_child
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import DatasetImage, read_dataset
 from thaw.tasks.ingest.sources import open_source
 from thaw.tasks.ingest.step import IngestWork
-from thaw.tasks.ingest.work import ingest
-from thaw.tasks.process import Reporter
 
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "GIF": ".gif"}  # what Keras takes for images
 _QUALITY = 90
@@ -39,9 +37,10 @@ def images_of(recipe: Recipe, home: Path) -> Iterator[tuple[DatasetImage, bytes]
     opened = Home.open(home)
     step = requests.ingest(recipe, opened)
 
-    def work(folder: Path) -> Made:
+    def work(folder: Path) -> Made:  # in a child, because it needs TensorFlow
         request = IngestWork(home=opened, folder=folder, step=step)
-        return Made.timed(lambda: ingest(request, Reporter(io.StringIO())))
+        seconds = recipe.execution.deadline_minutes * 60
+        return run_in_child(step.work, request, deadline_seconds=seconds, listener=lambda *_: None)
 
     dataset = read_dataset(opened.store.verified(opened.store.build(step, work)))
     source = open_source(recipe.dataset.source, opened)
