@@ -19,7 +19,7 @@ from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Made, Step
-from thaw.tasks.children import prepare_shared_child, run_in_child, sharing_children
+from thaw.tasks.children import run_in_child, sharing_children
 from thaw.tasks.evaluation.verdict import VerdictWork, write_verdict
 from thaw.tasks.home import Home
 from thaw.tasks.process import Work
@@ -64,13 +64,8 @@ class StepsInARow(Walk):
         whole = work_class.model_validate(request)
         if isinstance(whole, VerdictWork):  # the one step without a child
             return [Made.timed(lambda: write_verdict(whole))]
-        if not step.shares_process:
-            prepare_shared_child()
         seconds = self.recipe.execution.deadline_minutes * 60
-        made = run_in_child(
-            step.work, whole, deadline_seconds=seconds, listener=lambda *_: None, shared=step.shares_process
-        )
-        return made.parted()
+        return run_in_child(step.work, whole, deadline_seconds=seconds, listener=lambda *_: None, shared=True).parted()
 
 
 def work_class_of(step: Step) -> type[Work]:

@@ -243,12 +243,6 @@ def sharing_children() -> Iterator[Children]:
         children.close()
 
 
-def prepare_shared_child() -> None:
-    """Start the first shared child of this run, which will soon be needed; does nothing outside `sharing_children`."""
-    if (children := _CHILDREN.get()) is not None:
-        children.prepare()
-
-
 def _environment() -> dict[str, str]:
     return os.environ | {
         "KERAS_BACKEND": "tensorflow",

@@ -20,7 +20,7 @@ from thaw.pipeline_config.schema import ExecutionConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Made, Step
 from thaw.tasks.cache_policy import ArtifactCachePolicy
-from thaw.tasks.children import prepare_shared_child, run_in_child
+from thaw.tasks.children import run_in_child
 from thaw.tasks.home import Home
 from thaw.tasks.pace import AtMostEvery
 from thaw.tasks.pending_step import PendingStep
@@ -104,10 +104,8 @@ def build_together_in_child(
         also = {"also": [{"step": other, "folder": place} for other, place in others]} if others else {}
         whole = work_class.model_validate({"home": home, "folder": folder, "step": step, **also, **request})
         seconds = execution.deadline_minutes * 60
-        if not step.shares_process:
-            prepare_shared_child()  # for the steps after this one, which will have to run, too
         # A second attempt gets a process of its own: what the first failed of may be the process.
-        shared = step.shares_process and this_task_run.run_count <= 1
+        shared = this_task_run.run_count <= 1
         return run_in_child(step.work, whole, deadline_seconds=seconds, listener=listener, shared=shared).parted()
 
     return home.store.telling(lambda text: listener("warning", text)).build_together(steps, work)

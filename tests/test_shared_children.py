@@ -14,7 +14,7 @@ from tests.child_functions import Words
 from tests.test_children import ROOT, read_pids, wait_until_gone
 from thaw.pipeline_config.errors import DatasetError, StepProcessError
 from thaw.tasks import children
-from thaw.tasks.children import prepare_shared_child, run_in_child, sharing_children
+from thaw.tasks.children import run_in_child, sharing_children
 
 
 @pytest.fixture(autouse=True)
@@ -173,23 +173,21 @@ def test_where_the_peak_cannot_be_reset_it_is_left_out(monkeypatch):
 
 
 def test_a_prepared_process_waits_for_the_first_step_that_shares():
-    with sharing_children():
-        prepare_shared_child()
-        prepare_shared_child()
+    with sharing_children() as shared:
+        shared.prepare()
+        shared.prepare()
         (prepared,) = own_children()
         assert run("echo", shared=False)["pid"] != prepared
         assert run("echo")["pid"] == prepared
-        prepare_shared_child()
+        shared.prepare()
         assert own_children() == {prepared}
     assert own_children() == set()
 
 
 def test_a_prepared_process_that_nothing_needed_ends_with_the_run():
-    with sharing_children():
-        prepare_shared_child()
+    with sharing_children() as shared:
+        shared.prepare()
         assert len(own_children()) == 1
-    assert own_children() == set()
-    prepare_shared_child()  # outside a run
     assert own_children() == set()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+_LISTED_FILES = 5
 _NOTHING = object()
 _PARTS = ("depends_on", "sources", "libraries")
 _SETTINGS_WITH_WORDS = {
@@ -17,12 +18,13 @@ def explain(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Compare the documents of two keys of one kind: one that led to an artifact, and the one that is asked for.
 
     The result has one line for each difference: a recipe's key with both values, a source file that changed, a library
-    with both versions, or an input that is another one.
+    with both versions, or an input that is another one. Where much of the code is another, one line says how much.
     """
     settings, sources, libraries = ((old.get(part, {}), new.get(part, {})) for part in _PARTS)
+    code = [f"{_file_name(name)} {_verb(before, after)}" for name, before, after in _changes(*sources)]
     return [
         *_explain_settings(*settings),
-        *(f"{_file_name(name)} {_verb(before, after)}" for name, before, after in _changes(*sources)),
+        *(code if len(code) <= _LISTED_FILES else [f"thaw's code changed, in {len(code)} files"]),
         *(f"{name} {_word(before)} → {_word(after)}" for name, before, after in _changes(*libraries)),
     ]
 
@@ -47,11 +49,10 @@ def _explain_settings(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]
 
 
 def _recipe_key(path: str, stage: str | None) -> str:
-    # A stage's request holds its settings under `stage`, a release's the whole recipe under `recipe`, and
-    # that for features what it takes from each stage under `taps`.
+    # A stage's request holds its settings under `stage`, and a release's the whole recipe under `recipe`.
     if stage and path.startswith("stage."):
         return f"{stage}{path.removeprefix('stage')}"
-    return path.removeprefix("recipe.").removeprefix("taps.")
+    return path.removeprefix("recipe.")
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -76,8 +76,7 @@ class Step(BaseModel):
     """Base of every step's request: its configuration and the references of its inputs are fields of a subclass.
 
     A subclass says of itself which kind of artifact it makes, which "package.module:function" does the work in a child
-    process, what that says of its result, and the distributions whose versions are part of the key. A step that shares
-    a process needs Keras, and may run in one in which another such step has run.
+    process, what that says of its result, and the distributions whose versions are part of the key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,7 +85,6 @@ class Step(BaseModel):
     work: ClassVar[str]
     facts: ClassVar[type[Facts]] = Facts
     libraries: ClassVar[tuple[str, ...]]
-    shares_process: ClassVar[bool] = False
 
     def depends_on(self) -> dict[str, Any]:
         """Say which configuration and inputs the result depends on: all fields, unless a subclass leaves some out."""

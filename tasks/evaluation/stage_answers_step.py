@@ -40,7 +40,6 @@ class StageAnswersStep(Step):
     work: ClassVar[str] = "thaw.tasks.evaluation.stage_answers:answer"
     facts: ClassVar[type[Facts]] = StageAnswersFacts
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow")
-    shares_process: ClassVar[bool] = True
 
     records: ArtifactRef
     stage_one: ArtifactRef

@@ -45,7 +45,6 @@ class EvaluateStep(Step):
     kind: ClassVar[str] = "evaluation"
     work: ClassVar[str] = "thaw.tasks.evaluation.work:evaluate"
     facts: ClassVar[type[Facts]] = EvaluationFacts
-    shares_process: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = (
         "tensorflow",
         "keras",

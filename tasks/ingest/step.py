@@ -27,7 +27,6 @@ class IngestStep(Step):
     work: ClassVar[str] = "thaw.tasks.ingest.work:ingest"
     facts: ClassVar[type[Facts]] = DatasetFacts
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "pyarrow", "scikit-learn", "tensorflow")
-    shares_process: ClassVar[bool] = True
 
     dataset: DatasetConfig
     seed: int

@@ -30,7 +30,6 @@ class PublishStep(Step):
     work: ClassVar[str] = "thaw.tasks.publishing.work:write_release"
     facts: ClassVar[type[Facts]] = ReleaseFacts
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras")
-    shares_process: ClassVar[bool] = True
 
     recipe: Recipe
     written: dict[str, Any]

@@ -29,7 +29,6 @@ class RecordsStep(Step):
     work: ClassVar[str] = "thaw.tasks.records.work:write_records"
     facts: ClassVar[type[Facts]] = RecordsFacts
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "tensorflow")
-    shares_process: ClassVar[bool] = True
 
     dataset: ArtifactRef
     source: Source

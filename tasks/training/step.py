@@ -26,7 +26,6 @@ class TrainStep(Step):
     work: ClassVar[str] = "thaw.tasks.training.work:train_stage"
     facts: ClassVar[type[Facts]] = StageFacts
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
-    shares_process: ClassVar[bool] = True
 
     name: str = Field(description="stage_one or stage_two; the random numbers of stages differ by it")
     records: ArtifactRef

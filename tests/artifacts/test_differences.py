@@ -84,6 +84,12 @@ def test_files_and_libraries_that_come_and_go_are_named() -> None:
     assert explain(DOCUMENT, changed("libraries", {})) == ["keras 3.15.1 → nothing"]
 
 
+def test_where_much_of_the_code_is_another_one_line_says_so() -> None:
+    assert explain(DOCUMENT, changed("sources", {f"thaw.tasks.new_{number}": "05" for number in range(5)})) == [
+        "thaw's code changed, in 7 files"
+    ]
+
+
 @given(documents)
 def test_equal_documents_have_nothing_to_explain(document: dict[str, Any]) -> None:
     assert explain(document, copy.deepcopy(document)) == []

@@ -50,8 +50,7 @@ class Walker(WalkHere):
         if node.name == "verdict":  # the one step without a child
             return super().work(node, missing, **request)
         work = self.request_of(step, folder, **request)
-        shared = self.builds.shared and step.shares_process
-        made = run_in_child(step.work, work, deadline_seconds=300, listener=lambda *_: None, shared=shared)
+        made = run_in_child(step.work, work, deadline_seconds=300, listener=lambda *_: None, shared=self.builds.shared)
         self.builds.left[self.recipe.name, node.name] = own_children()
         return made.parted()
 

@@ -36,7 +36,6 @@ class FeaturesStep(Step):
     work: ClassVar[str] = "thaw.tasks.training.features.work:compute_features"
     facts: ClassVar[type[Facts]] = FeaturesFacts
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
-    shares_process: ClassVar[bool] = True
 
     name: str = Field(description="of the stage that learns from them")
     draws: str
