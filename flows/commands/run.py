@@ -12,6 +12,7 @@ from thaw.flows.commands.live import LiveProgress
 from thaw.flows.commands.start_prefect import prefect_command, start_prefect
 from thaw.flows.graph import TaskName
 from thaw.flows.plan import plan
+from thaw.pipeline_config.errors import DownloadError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.children import sharing_children
@@ -62,7 +63,10 @@ def _run_flow(
 
 def _up_to_date_result(recipe: Recipe, home: Home, refresh: Collection[TaskName]) -> RunResult | None:
     with home_in_use(home.path):  # what the plan has found is there until it is read
-        planned = plan(recipe, home, refresh)
+        try:
+            planned = plan(recipe, home, refresh)
+        except DownloadError:  # a source out of reach; the task looks again, with its retries, and says so
+            return None
         return recall(home, planned.last_key) if planned.up_to_date and planned.last_key else None
 
 

@@ -12,7 +12,7 @@ from tests.artifacts.steps import LetterStep, write_letters
 from tests.support import without_cost
 from thaw.pipeline_config.errors import ArtifactError, DatasetError
 from thaw.tasks.artifacts.manifest import ArtifactRef, FileEntry, Manifest, list_files, read_manifest
-from thaw.tasks.artifacts.step import Facts
+from thaw.tasks.artifacts.step import Cost, Facts
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.home import Home
 
@@ -52,6 +52,18 @@ def test_built_artifact_is_found_and_not_built_again(store):
     assert files_below(folder) == ["a.txt", "deep/er/b.bin", "manifest.json"]
     assert (folder / "a.txt").read_bytes() == b"alpha"
     assert not any((store.home / "building").iterdir())
+
+
+def test_a_rebuild_of_the_same_content_says_what_it_took_itself(store):
+    def lasting(seconds: float) -> ArtifactRef:
+        return store.build(STEP, lambda folder: replace(write_letters(folder), cost=Cost(seconds=seconds)))
+
+    ref = lasting(5.0)
+    assert store.cost(STEP.key) == Cost(seconds=5.0)
+    store.forget(STEP.key)
+    assert store.cost(STEP.key) is None
+    assert lasting(1.0) == ref
+    assert store.cost(STEP.key) == Cost(seconds=1.0)
 
 
 def test_manifest_says_what_the_artifact_holds_and_what_it_was_made_from(store):
