@@ -55,12 +55,5 @@ class StageAnswersWork(Work):
 
 
 def table_name(answers: str) -> str:
-    """Name the file of a predictions table.
-
-    Args:
-        answers: One of `ANSWERS`.
-
-    Returns:
-        The file's name in the artifact.
-    """
+    """Name the file of a predictions table, by one of `ANSWERS`."""
     return f"{answers}.parquet"
