@@ -7,11 +7,8 @@ from dataclasses import dataclass
 class Backbone:
     """What a recipe and a plan must know of a network.
 
-    Attributes:
-        resolution: Height and width that it was designed for, in pixels.
-        multiplications: For one image of that size. Counted from the graph; a test compares.
-        has_imagenet_weights: Whether there are weights to download.
-        has_drop_connect: Whether it skips blocks in training, at a rate that a recipe may set.
+    It was designed for images of `resolution` pixels a side. `multiplications`, for one such image, are counted from
+    the graph; a test compares. With drop connect it skips blocks in training, at a rate that a recipe may set.
     """
 
     resolution: int
@@ -20,23 +17,17 @@ class Backbone:
     has_drop_connect: bool = False
 
 
-# The compound scaling of Tan and Le, 2019, as keras.applications publishes it: resolution and multiplications.
-_EFFICIENT_NETS = (
-    (224, 0.385e9),
-    (240, 0.686e9),
-    (260, 0.992e9),
-    (300, 1.83e9),
-    (380, 4.39e9),
-    (456, 10.3e9),
-    (528, 19.1e9),
-    (600, 37.7e9),
-)
-
 BACKBONES: dict[str, Backbone] = {
     "SmallCNN": Backbone(32, 0.0386e9, has_imagenet_weights=False),
     "MobileNetV2": Backbone(224, 0.299e9),
     "ResNet50V2": Backbone(224, 3.48e9),
-} | {
-    f"EfficientNetB{number}": Backbone(resolution, multiplications, has_drop_connect=True)
-    for number, (resolution, multiplications) in enumerate(_EFFICIENT_NETS)
+    # The compound scaling of Tan and Le, 2019, as keras.applications publishes it.
+    "EfficientNetB0": Backbone(224, 0.385e9, has_drop_connect=True),
+    "EfficientNetB1": Backbone(240, 0.686e9, has_drop_connect=True),
+    "EfficientNetB2": Backbone(260, 0.992e9, has_drop_connect=True),
+    "EfficientNetB3": Backbone(300, 1.83e9, has_drop_connect=True),
+    "EfficientNetB4": Backbone(380, 4.39e9, has_drop_connect=True),
+    "EfficientNetB5": Backbone(456, 10.3e9, has_drop_connect=True),
+    "EfficientNetB6": Backbone(528, 19.1e9, has_drop_connect=True),
+    "EfficientNetB7": Backbone(600, 37.7e9, has_drop_connect=True),
 }

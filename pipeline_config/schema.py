@@ -13,7 +13,7 @@ from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
 from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.stage_schema import StageConfig, StageStart
-from thaw.pipeline_config.strict import Strict, nearest
+from thaw.pipeline_config.strict import Strict, nearest_hint
 
 
 class ModelConfig(Strict):
@@ -36,11 +36,8 @@ class ModelConfig(Strict):
     @classmethod
     def _check_backbone(cls, backbone: str) -> str:
         if backbone not in BACKBONES:
-            hint = nearest(backbone, list(BACKBONES))
-            raise ValueError(
-                f"must be one of {', '.join(BACKBONES)}. Received: {backbone!r}."
-                + (f" Nearest: {hint}." if hint else "")
-            )
+            hint = nearest_hint(backbone, BACKBONES)
+            raise ValueError(f"must be one of {', '.join(BACKBONES)}. Received: {backbone!r}.{hint}")
         return backbone
 
     @model_validator(mode="after")
@@ -58,11 +55,6 @@ class ModelConfig(Strict):
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
-def _devices_form(value: object) -> str:
-    # Names the member of the union that the value means, so that its complaint is the only one that is shown.
-    return "list_form" if isinstance(value, list | tuple) else "word_form"
-
-
 def _check_device_numbers(numbers: list[int]) -> list[int]:
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"must name each GPU once. Received: {numbers}.")
@@ -74,7 +66,8 @@ Devices = Annotated[
     | Annotated[
         list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_check_device_numbers), Tag("list_form")
     ],
-    Discriminator(_devices_form),
+    # Names the member that the value means, so that its complaint is the only one that is shown.
+    Discriminator(lambda value: "list_form" if isinstance(value, list | tuple) else "word_form"),
 ]
 
 
@@ -122,11 +115,8 @@ class ScheduleConfig(Strict):
     def _check_timezone(cls, timezone: str) -> str:
         # UTC needs no data; a machine without any knows no other.
         if timezone != "UTC" and timezone not in (known := available_timezones()):
-            hint = nearest(timezone, sorted(known))
-            raise ValueError(
-                f"must be an IANA name, such as Europe/Paris. Received: {timezone!r}."
-                + (f" Nearest: {hint}." if hint else "")
-            )
+            hint = nearest_hint(timezone, sorted(known))
+            raise ValueError(f"must be an IANA name, such as Europe/Paris. Received: {timezone!r}.{hint}")
         return timezone
 
 
@@ -180,14 +170,13 @@ class Recipe(Strict):
         Raises:
             ValueError: A stage sets something that the model does not have.
         """
-        start_one = StageStart(
+        start = StageStart(
             random_backbone=self.model.weights is None,
             random_head=True,
             head_batch_norm=self.model.head_batch_norm,
             resolution=BACKBONES[self.model.backbone].resolution,
         )
-        start_two = replace(start_one, random_backbone=False, random_head=False)
-        starts = {"stage_one": start_one, "stage_two": start_two}
+        starts = {"stage_one": start, "stage_two": replace(start, random_backbone=False, random_head=False)}
         stages = {name: getattr(self, name).resolve(self.augment, start, name) for name, start in starts.items()}
         return self.model_copy(update=stages)
 

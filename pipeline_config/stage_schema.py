@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from thaw.pipeline_config.augment_schema import Augmentation, Augmentations, CenterCrop
 from thaw.pipeline_config.preprocessing import Fit, fit_of
-from thaw.pipeline_config.strict import Strict, nearest
+from thaw.pipeline_config.strict import Strict, nearest_hint
 
 BatchNormMode = Literal["frozen", "affine", "statistics", "train"]
 Metric = Literal["val_loss", "val_accuracy"]
 # Of Inception and the FixRes paper: resized to 256, cropped to 224. Random crops show objects larger than they are.
 EVALUATION_RESIZE_RATIO = 256 / 224
-TRAIN_WORDS = ("all", "head", "last_batch_norm")
+_TrainWord = Literal["all", "head", "last_batch_norm"]
+_TRAIN_WORDS = get_args(_TrainWord)
 _TRAIN_FORMS = "all, head, last_batch_norm, {from_layer: index or name} or {last_blocks: number}"
 
 
@@ -32,36 +33,28 @@ class LastBlocks(Strict):
 
 def _train_form(value: Any) -> str:
     # Names the member of the union that the value means, so that its complaint is the only one that is shown.
-    if isinstance(value, FromLayer) or (isinstance(value, dict) and "from_layer" in value):
-        return "from_layer_form"
-    if isinstance(value, LastBlocks) or (isinstance(value, dict) and "last_blocks" in value):
-        return "last_blocks_form"
-    return "word_form"
+    keys = dict(value) if isinstance(value, Strict | dict) else {}
+    return next((f"{key}_form" for key in ("from_layer", "last_blocks") if key in keys), "word_form")
 
 
 def _check_word(value: Any) -> Any:
-    if value not in TRAIN_WORDS:
-        hint = nearest(str(value), list(TRAIN_WORDS)) if isinstance(value, str) else ""
-        raise ValueError(f"train must be {_TRAIN_FORMS}. Received: {value!r}." + (f" Nearest: {hint}." if hint else ""))
+    if value not in _TRAIN_WORDS:
+        hint = nearest_hint(value, _TRAIN_WORDS) if isinstance(value, str) else ""
+        raise ValueError(f"train must be {_TRAIN_FORMS}. Received: {value!r}.{hint}")
     return value
 
 
 Train = Annotated[
-    Annotated[Literal["all", "head", "last_batch_norm"], BeforeValidator(_check_word), Tag("word_form")]
+    Annotated[_TrainWord, BeforeValidator(_check_word), Tag("word_form")]
     | Annotated[FromLayer, Tag("from_layer_form")]
     | Annotated[LastBlocks, Tag("last_blocks_form")],
     Discriminator(_train_form),
 ]
 
 
-def _feature_views_form(value: object) -> str:
-    # Names the member of the union that the value means, so that its complaint is the only one that is shown.
-    return "word_form" if isinstance(value, str) else "number_form"
-
-
 FeatureViews = Annotated[
     Annotated[Literal["auto"], Tag("word_form")] | Annotated[int, Field(ge=0), Tag("number_form")],
-    Discriminator(_feature_views_form),
+    Discriminator(lambda value: "word_form" if isinstance(value, str) else "number_form"),
 ]
 
 
@@ -129,14 +122,7 @@ class EarlyStopping(Strict):
 
 @dataclass(frozen=True)
 class StageStart:
-    """What a stage starts from, as far as its defaults depend on it.
-
-    Attributes:
-        random_backbone: Whether the backbone's weights are random, rather than pretrained or trained by stage one.
-        random_head: Whether the weights after the backbone are random.
-        head_batch_norm: Whether there is a BatchNormalization after the backbone.
-        resolution: The backbone's own, in pixels.
-    """
+    """What a stage starts from, as far as its defaults depend on it; `resolution` is the backbone's own, in pixels."""
 
     random_backbone: bool
     random_head: bool

@@ -19,13 +19,7 @@ AUGMENTED = 9
 
 @dataclass(frozen=True)
 class Example:
-    """One image of the records.
-
-    Attributes:
-        id: SHA-256 of the image's file, in hexadecimal.
-        label: Its class.
-        encoded: The file's content.
-    """
+    """One image of the records. `id` is the SHA-256 of `encoded`, the image's file, in hexadecimal."""
 
     id: str
     label: int
@@ -33,15 +27,7 @@ class Example:
 
 
 def read_example(reader: SplitReader, index: int) -> Example:
-    """Read one image without decoding it.
-
-    Args:
-        reader: The split.
-        index: From 0 to the split's number of examples.
-
-    Returns:
-        The image.
-    """
+    """Read one image of a split, counted from 0, without decoding it."""
     features = tf.train.Example.FromString(reader.read(index)).features.feature
     return Example(
         id=features["id"].bytes_list.value[0].decode(),
@@ -51,14 +37,7 @@ def read_example(reader: SplitReader, index: int) -> Example:
 
 
 def thumbnail(encoded: bytes) -> npt.NDArray[np.uint8]:
-    """Decode an image to look at.
-
-    Args:
-        encoded: The file's content.
-
-    Returns:
-        uint8 (height, width, 3); a large image is made smaller, its shape kept.
-    """
+    """Decode an image to look at: uint8 (height, width, 3); a large one is made smaller, its shape kept."""
     image = Image.fromarray(decode_upright(tf.constant(encoded)).numpy())
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     return np.asarray(image)
@@ -69,14 +48,7 @@ def augmentations(
 ) -> list[npt.NDArray[np.uint8]]:
     """Change an image as training does, with the seeds (seed, 0) to (seed, 8).
 
-    Args:
-        encoded: The file's content.
-        seed: The recipe's seed.
-        resolution: Height and width of the stage's images, in pixels.
-        operations: The stage's augmentations.
-
-    Returns:
-        Nine images, uint8 (resolution, resolution, 3).
+    Gives nine images, uint8 (resolution, resolution, 3).
     """
     image = decode_upright(tf.constant(encoded))
     versions = [

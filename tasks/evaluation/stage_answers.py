@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
-import pyarrow as pa
 import tensorflow as tf
 
-from thaw.tasks.evaluation.classify import classify
-from thaw.tasks.evaluation.examples import read_example
-from thaw.tasks.evaluation.predictions import predictions_table, write_table
+from thaw.tasks.evaluation.classify import predict
+from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.evaluation.stage_answers_step import (
     STAGE_ONE,
     STAGE_ONE_AT_STAGE_TWO,
@@ -41,14 +39,14 @@ def answer(work: StageAnswersWork, reporter: Reporter) -> StageAnswersFacts:
     stage_one, stage_two = store.verified(step.stage_one), store.verified(step.stage_two)
     answers: dict[str, AnswersSummary] = {}
     with SplitReader(store.verified(step.records), "test") as reader:
-        ids = [read_example(reader, index).id for index in range(reader.examples)]
         for name, model, images_as in _models(stage_one, stage_two):
-            labels, probabilities = classify(model, reader, images_as, step.batch_size, reporter)
-            table = predictions_table(ids, labels, probabilities, reader.classes)
+            table = predict(model, reader, images_as, step.batch_size, reporter)
             write_table(table, work.folder / table_name(name))
-            answers[name] = _summary(table)
+            accuracy = float((table["label"].to_numpy() == table["predicted"].to_numpy()).mean())
+            loss = float(table["loss"].to_numpy().mean())
+            answers[name] = AnswersSummary(examples=table.num_rows, accuracy=accuracy, loss=loss)
             words = name.replace("_", " ")
-            reporter.log(f"{words}, {images_as.fit.resolution} pixels: test accuracy {answers[name].accuracy:.4f}")
+            reporter.log(f"{words}, {images_as.fit.resolution} pixels: test accuracy {accuracy:.4f}")
     return StageAnswersFacts(answers=answers)
 
 
@@ -59,9 +57,3 @@ def _models(stage_one: Path, stage_two: Path) -> Iterator[tuple[str, keras.Model
     yield STAGE_TWO, model, read_stage(stage_two)
     model.load_weights(stage_one / WEIGHTS_NAME)  # the weights of both have one form, which no resolution changes
     yield STAGE_ONE_AT_STAGE_TWO, model, read_stage(stage_two)
-
-
-def _summary(table: pa.Table) -> AnswersSummary:
-    right = table["label"].to_numpy() == table["predicted"].to_numpy()
-    loss = float(table["loss"].to_numpy().mean())
-    return AnswersSummary(examples=table.num_rows, accuracy=float(right.mean()), loss=loss)

@@ -54,5 +54,5 @@ class StageAnswersWork(Work):
 
 
 def table_name(answers: str) -> str:
-    """Name the file in the artifact with the predictions table of one of `ANSWERS`."""
+    """Name the file of a predictions table, by one of `ANSWERS`."""
     return f"{answers}.parquet"

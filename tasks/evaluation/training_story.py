@@ -31,10 +31,8 @@ def summarize_stage(facts: StageFacts, settings: StageConfig) -> StageSummary:
 def describe(train: Train) -> str:
     """Say in a few words what a stage trains."""
     match train:
-        case FromLayer(from_layer=int(index)):
-            return f"from layer {index} of the backbone on"
-        case FromLayer(from_layer=str(name)):
-            return f"from layer {name} of the backbone on"
+        case FromLayer(from_layer=layer):
+            return f"from layer {layer} of the backbone on"
         case LastBlocks(last_blocks=1):
             return "the last block and the head"
         case LastBlocks(last_blocks=blocks):

@@ -1,20 +1,17 @@
 """Judges a finished model, in a child process: predictions, metrics, pictures, report."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import pyarrow as pa
 import tensorflow as tf
 
 from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.evaluation.classify import classify
-from thaw.tasks.evaluation.examples import read_example
+from thaw.tasks.evaluation.classify import predict
 from thaw.tasks.evaluation.gallery import Gallery
 from thaw.tasks.evaluation.history import read_histories
 from thaw.tasks.evaluation.metrics import Metrics, compute_metrics
-from thaw.tasks.evaluation.predictions import predictions_table, write_table
+from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.evaluation.report import ReportContent, render_report
-from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork, EvaluationFacts, TestSummary
+from thaw.tasks.evaluation.step import EvaluateWork, EvaluationFacts, TestSummary
 from thaw.tasks.evaluation.training_story import summarize_stage
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
@@ -36,7 +33,7 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
     stages = [store.verified(step.stage_one), store.verified(step.stage_two)]
     facts = [read_stage(folder) for folder in stages]
     with SplitReader(records, "train") as train_split, SplitReader(records, "test") as test_split:
-        table = _predict(stages[-1], test_split, step, reporter)
+        table = predict(load_classifier(stages[-1]), test_split, facts[-1], step.evaluate.batch_size, reporter)
         metrics = compute_metrics(table, test_split.classes, step.evaluate.confidence)
         history = read_histories({fact.name: folder for fact, folder in zip(facts, stages, strict=True)})
         write_table(table, work.folder / "predictions.parquet")
@@ -53,13 +50,6 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
     test = TestSummary.model_validate(metrics["test"])
     reporter.log(f"test accuracy {test.accuracy:.4f} on {test.examples:,} images, loss {test.loss:.4f}")
     return EvaluationFacts(test=test)
-
-
-def _predict(stage: Path, reader: SplitReader, step: EvaluateStep, reporter: Reporter) -> pa.Table:
-    model = load_classifier(stage)
-    labels, probabilities = classify(model, reader, read_stage(stage), step.evaluate.batch_size, reporter)
-    ids = [read_example(reader, index).id for index in range(reader.examples)]
-    return predictions_table(ids, labels, probabilities, reader.classes)
 
 
 def _write_report(work: EvaluateWork, metrics: Metrics, facts: Sequence[StageFacts], training_images: int) -> None:

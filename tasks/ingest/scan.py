@@ -1,6 +1,7 @@
 """Read every image of a source once: its content's hash, its size, and whether it is readable at all."""
 
 import collections
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TypeVar
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.dataset import UnreadableImage
-from thaw.tasks.ingest.sources.base import ImageSource, RawExample
+from thaw.tasks.ingest.sources.base import ImageSource, RawExample, listed
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.pictures.files import BadImageError, ImageFacts, inspect
 from thaw.tasks.process import Reporter
@@ -25,16 +26,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class ScannedImage:
-    """A readable image.
-
-    Attributes:
-        id: SHA-256 of the encoded bytes, in hexadecimal.
-        class_name: Its label.
-        source_split: The split that the source has it in.
-        facts: Its size and format.
-        bytes: Size of the encoded image.
-        origin: Where it is in the source.
-    """
+    """A readable image. `id` is the SHA-256 of the encoded bytes, in hexadecimal, and `bytes` their number."""
 
     id: str
     class_name: str
@@ -49,59 +41,36 @@ def scan_images(
 ) -> tuple[list[ScannedImage], list[UnreadableImage]]:
     """Read and check every image, several at once; no more than a few are in memory at a time.
 
-    Args:
-        source: Where the images are.
-        max_pixels: Images that declare more are unreadable.
-        report: Takes the progress.
-
-    Returns:
-        The readable and the unreadable images, each in the source's order.
+    Returns the readable and the unreadable images, each in the source's order.
     """
-    readable: list[ScannedImage] = []
-    unreadable: list[UnreadableImage] = []
+    seen: list[ScannedImage | UnreadableImage] = []
     progress = ProgressCounter(report, source.count(), "images checked")
     workers = os.cpu_count() or 1
-
-    def look(example: RawExample) -> ScannedImage | UnreadableImage:
-        return _look(example, max_pixels)
-
+    look = functools.partial(_look, max_pixels=max_pixels)
     with ThreadPoolExecutor(workers) as threads:  # decoders work, and hashlib hashes, while other threads run
-        for seen in map_in_order(threads, look, source.examples(), window=workers * _WINDOW_PER_WORKER):
-            if isinstance(seen, ScannedImage):
-                readable.append(seen)
-            else:
-                unreadable.append(seen)
+        for image in map_in_order(threads, look, source.examples(), window=workers * _WINDOW_PER_WORKER):
+            seen.append(image)
             progress.advance()
-    return readable, unreadable
+    readable = [image for image in seen if isinstance(image, ScannedImage)]
+    return readable, [image for image in seen if isinstance(image, UnreadableImage)]
 
 
 def check_unreadable(
     unreadable: Sequence[UnreadableImage], total: int, max_bad_fraction: float, report: Reporter
 ) -> None:
-    """Tolerate as many unreadable images as the recipe allows, and name them.
-
-    Args:
-        unreadable: All of them.
-        total: Number of images, readable or not.
-        max_bad_fraction: The tolerated share.
-        report: Takes the warnings.
-
-    Raises:
-        DatasetError: There are more.
-    """
+    """Warn of the unreadable ones among so many images; raise DatasetError where their share is not tolerated."""
     if not unreadable:
         return
-    listed = unreadable[:_LISTED_BAD_IMAGES]
-    rest = len(unreadable) - len(listed)
     if len(unreadable) / total > max_bad_fraction:
-        names = ", ".join(str(image) for image in listed) + (f" and {rest} more" if rest else "")
+        names = listed([str(image) for image in unreadable], _LISTED_BAD_IMAGES)
         raise DatasetError(
             f"{len(unreadable)} of {total} images cannot be read: {names}. Expected a share of at most "
             f"{max_bad_fraction:g}. Repair or remove them, or raise dataset.max_bad_fraction."
         )
-    for image in listed:
+    for image in unreadable[:_LISTED_BAD_IMAGES]:
         report.warn(f"Left out, because it cannot be read: {image}.")
-    if rest:
+    rest = len(unreadable) - _LISTED_BAD_IMAGES
+    if rest > 0:
         report.warn(
             f"Left out, because they cannot be read: {rest} more; dataset.json of the dataset names all of them."
         )
@@ -110,16 +79,9 @@ def check_unreadable(
 def map_in_order(
     executor: Executor, function: Callable[[Item], Result], items: Iterable[Item], *, window: int
 ) -> Iterator[Result]:
-    """Apply a function in parallel to a stream that may not fit into memory.
+    """Apply a function in parallel to a stream that may not fit into memory; results come in the order of the items.
 
-    Args:
-        executor: Runs the calls.
-        function: Takes one item.
-        items: The stream.
-        window: Items that are taken from the stream before the oldest one's result is waited for.
-
-    Yields:
-        The results in the order of the items.
+    `window` items are taken from the stream before the oldest one's result is waited for.
     """
     pending: collections.deque[Future[Result]] = collections.deque()
     for item in items:

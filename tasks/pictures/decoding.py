@@ -87,12 +87,7 @@ def shrink(image: tf.Tensor, max_side: int | None) -> tf.Tensor:
 def fit(image: tf.Tensor, how: Fit) -> tf.Tensor:
     """Bring one image to the model's size, the same way whenever there is no randomness.
 
-    Args:
-        image: uint8 or float32 (height, width, 3), range [0, 255].
-        how: The size, and the crop.
-
-    Returns:
-        float32 (resolution, resolution, 3), range [0, 255].
+    From uint8 or float32 (height, width, 3) to float32 (resolution, resolution, 3), range [0, 255].
     """
     if how.center_crop is not None:
         size = tf.shape(image)[:2]

@@ -13,21 +13,17 @@ import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
 from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.pictures import orientation as rules
 from thaw.tasks.pictures.decoding import decode, decode_upright, shrink
-from thaw.tasks.pictures.orientation import EXIF_HEADER, SIDEWAYS, UPRIGHT, exif_orientation, jpeg_orientation
 
 _TENSORFLOWS = ("JPEG", "PNG")
 FORMATS = (*_TENSORFLOWS, "BMP", "GIF", "WEBP")
 
-_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_TURNS = (  # one after another
+    (rules.SIDEWAYS, Image.Transpose.TRANSPOSE),
+    (rules.MIRRORED, Image.Transpose.FLIP_LEFT_RIGHT),
+    (rules.FLIPPED, Image.Transpose.FLIP_TOP_BOTTOM),
+)
 _PNG_BIT_DEPTH = 24  # offset of the bit depth in a PNG file: signature 8, length 4, "IHDR" 4, width 4, height 4
 _QUICK = 1  # of zlib's levels 0 to 9
 
@@ -40,10 +36,7 @@ class BadImageError(DatasetError):
 class ImageFacts:
     """What an image is, once it has been found whole.
 
-    Attributes:
-        width: Pixels, after EXIF's orientation has been applied.
-        height: Pixels, after EXIF's orientation has been applied.
-        format: "JPEG", "PNG", "BMP", "GIF" or "WEBP", by the file's content.
+    Its size is in pixels, after EXIF's orientation has been applied; its format is one of `FORMATS`, by its content.
     """
 
     width: int
@@ -65,7 +58,7 @@ def inspect(encoded: bytes, max_pixels: int) -> ImageFacts:
             height, width, _ = decode_upright(tf.constant(encoded)).shape
         else:
             image.load()
-        if _orientation(image, encoded) in SIDEWAYS:
+        if _orientation(image, encoded) in rules.SIDEWAYS:
             width, height = height, width
         return ImageFacts(width, height, _format(image))
 
@@ -94,8 +87,7 @@ def canonical(encoded: bytes, max_side: int | None) -> bytes:
         image = _open(encoded, None)
         if _is_plain(image, encoded) and (max_side is None or max(image.size) <= max_side):
             return encoded
-        png: bytes = _to_png(max_side)(_readable(image, encoded)).numpy()
-        return png
+        return bytes(_to_png(max_side)(_readable(image, encoded)).numpy())
 
 
 @functools.cache
@@ -155,23 +147,25 @@ def _is_plain(image: Image.Image, encoded: bytes) -> bool:
     if _format(image) == "PNG":
         is_flat = "transparency" not in image.info and not getattr(image, "is_animated", False)
         return encoded[_PNG_BIT_DEPTH] == 8 and is_flat
-    return _format(image) == "JPEG" and jpeg_orientation(encoded) == UPRIGHT
+    return _format(image) == "JPEG" and rules.jpeg_orientation(encoded) == rules.UPRIGHT
 
 
 def _orientation(image: Image.Image, encoded: bytes) -> int:
     if _format(image) == "JPEG":
-        return jpeg_orientation(encoded)
+        return rules.jpeg_orientation(encoded)
     if _format(image) == "WEBP":
-        return exif_orientation(image.info.get("exif", b"").removeprefix(EXIF_HEADER))
-    return UPRIGHT  # the other formats' orientation is not what viewers go by
+        return rules.exif_orientation(image.info.get("exif", b"").removeprefix(rules.EXIF_HEADER))
+    return rules.UPRIGHT  # the other formats' orientation is not what viewers go by
 
 
 def _readable(image: Image.Image, encoded: bytes) -> bytes:
     if _format(image) in _TENSORFLOWS:
         return encoded
-    plain = image if image.mode == "L" else image.convert("RGB")
+    upright = image if image.mode == "L" else image.convert("RGB")
     orientation = _orientation(image, encoded)
-    upright = plain.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else plain
+    for orientations, method in _TURNS:
+        if orientation in orientations:
+            upright = upright.transpose(method)
     upright.info = {}  # or a transparent colour, a comment or a profile would be written along
     stream = io.BytesIO()
     upright.save(stream, "PNG", compress_level=_QUICK)

@@ -15,7 +15,8 @@ import yaml
 from markupsafe import Markup
 
 from thaw.pipeline_config.schema import Recipe
-from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig
+from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, Train
+from thaw.tasks.ingest.sources.base import listed
 from thaw.tasks.publishing.formats.base import Format, ModelContext
 from thaw.tasks.publishing.model_card_template import TEMPLATE
 from thaw.tasks.releases.release import Release
@@ -23,20 +24,16 @@ from thaw.tasks.releases.verdict import Verdict
 
 _TASK = "image-classification"
 _CLASSES_NAMED = 10  # in the opening sentence; the tables name them all
+_STARTS = {None: "from random weights", "imagenet": "from ImageNet weights"}
+_TRAINED = {"all": "all layers", "head": "the head", "last_batch_norm": "the last batch norm and the head"}
 
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What the card is written from.
+    """What the card is written from: the recipe is resolved.
 
-    Attributes:
-        release: What the release says about itself.
-        recipe: The recipe, resolved.
-        verdict: The comparison.
-        metrics: The test split's part of `metrics.json`.
-        counts: Numbers of images by split, then by class name.
-        stages: The contents of both stages' `stage.json`, in order.
-        formats: Those that the release holds, in the order in which they are to be shown.
+    `metrics` is the test split's part of `metrics.json`, `counts` has numbers of images by split, then by class name,
+    and `stages` the contents of both stages' `stage.json`. The formats are shown in their order here.
     """
 
     release: Release
@@ -53,28 +50,18 @@ def write_card(facts: CardFacts) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     environment.filters["md"] = _plain
     recipe, release = facts.recipe, facts.release
-    configs = (recipe.stage_one, recipe.stage_two)
-    text: str = environment.from_string(TEMPLATE).render(
+    return environment.from_string(TEMPLATE).render(
+        vars(facts),
         metadata=yaml.safe_dump(_metadata(facts), sort_keys=False, allow_unicode=True),
-        release=release,
-        verdict=facts.verdict,
-        class_list=_class_list(release.classes),
-        confidence=f"{facts.metrics['confidence'] * 100:g}",
-        loss=facts.metrics["loss"],
-        top_5=facts.metrics.get("top_5_accuracy"),
-        per_class=facts.metrics["per_class"],
-        formats=facts.formats,
+        named=listed([_plain(name) for name in release.classes], _CLASSES_NAMED),
         context=ModelContext.of(release),
-        backbone=recipe.model.backbone,
-        start=_start(recipe.model.weights),
-        dropout=recipe.model.dropout,
-        seed=recipe.seed,
-        stages=[_stage_row(config, stage) for config, stage in zip(configs, facts.stages, strict=True)],
-        counts=facts.counts,
+        start=_STARTS.get(recipe.model.weights, "from weights in a file"),
+        configs_and_stages=list(zip((recipe.stage_one, recipe.stage_two), facts.stages, strict=True)),
+        trained=_trained,
         number=lambda value: f"{value:.4f}",
         percent=lambda value: f"{value * 100:.1f} %",
+        short=lambda value: f"{value:g}",
     )
-    return text
 
 
 def _metadata(facts: CardFacts) -> dict[str, Any]:
@@ -92,37 +79,13 @@ def _metadata(facts: CardFacts) -> dict[str, Any]:
     }
 
 
-def _stage_row(config: StageConfig, stage: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **stage,
-        "trained": _trained(config),
-        "optimizer": f"{config.optimizer.name}, {config.optimizer.learning_rate:g}",
-        "before": stage["before"]["val_accuracy"],
-        "after": stage["val_accuracy"],
-    }
-
-
-def _trained(config: StageConfig) -> str:
-    if isinstance(config.train, FromLayer):
-        return f"layer {config.train.from_layer} and all after it"
-    if isinstance(config.train, LastBlocks):
-        blocks = "block" if config.train.last_blocks == 1 else f"{config.train.last_blocks} blocks"
+def _trained(train: Train) -> str:
+    if isinstance(train, FromLayer):
+        return f"layer {train.from_layer} and all after it"
+    if isinstance(train, LastBlocks):
+        blocks = "block" if train.last_blocks == 1 else f"{train.last_blocks} blocks"
         return f"the last {blocks} and the head"
-    return {"all": "all layers", "head": "the head", "last_batch_norm": "the last batch norm and the head"}[
-        config.train
-    ]
-
-
-def _start(weights: str | None) -> str:
-    if weights is None:
-        return "from random weights"
-    return "from ImageNet weights" if weights == "imagenet" else "from weights in a file"
-
-
-def _class_list(classes: Sequence[str]) -> Markup:
-    named = [_plain(name) for name in classes[:_CLASSES_NAMED]]
-    more = len(classes) - len(named)
-    return Markup(", ").join(named) + (f" and {more} more" if more else "")
+    return _TRAINED[train]
 
 
 def _plain(text: str) -> Markup:

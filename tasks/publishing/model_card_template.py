@@ -10,7 +10,7 @@ TEMPLATE = """\
 
 # {{ release.id }}
 
-An image classifier for {{ release.classes | length }} classes: {{ class_list }}. It was trained in two stages by thaw
+An image classifier for {{ release.classes | length }} classes: {{ named | safe }}. It was trained in two stages by thaw
 {{ release.thaw }} from the recipe `{{ release.recipe }}`, and classifies {{ percent(release.test.accuracy) }} of the \
 test images rightly.
 
@@ -21,18 +21,18 @@ On {{ release.test.examples }} test images, which had no part in training:
 | metric | value |
 |---|---|
 | accuracy | {{ number(release.test.accuracy) }} |
-| {{ confidence }} % interval of the accuracy (Wilson) | {{ number(release.test.accuracy_ci[0]) }} to \
-{{ number(release.test.accuracy_ci[1]) }} |
-{% if top_5 is not none -%}
-| top-5 accuracy | {{ number(top_5) }} |
+| {{ short(metrics.confidence * 100) }} % interval of the accuracy (Wilson) | \
+{{ number(release.test.accuracy_ci[0]) }} to {{ number(release.test.accuracy_ci[1]) }} |
+{% if metrics.get("top_5_accuracy") is not none -%}
+| top-5 accuracy | {{ number(metrics.top_5_accuracy) }} |
 {% endif -%}
-| loss (cross-entropy) | {{ number(loss) }} |
+| loss (cross-entropy) | {{ number(metrics.loss) }} |
 
 {{ verdict.reason | md }}
 
 | class | test images | precision | recall | F1 |
 |---|---|---|---|---|
-{% for row in per_class -%}
+{% for row in metrics.per_class -%}
 | {{ row["class"] | md }} | {{ row.examples }} | {{ number(row.precision) }} | {{ number(row.recall) }} | \
 {{ number(row.f1) }} |
 {% endfor %}
@@ -65,14 +65,15 @@ Run in this folder, with an image file named `photo.jpg`.
 
 ## How it was trained
 
-{{ backbone }}, {{ start }}, with a dropout of {{ dropout }} before the last layer; seed {{ seed }}. `recipe.yaml` is \
-the whole recipe.
+{{ recipe.model.backbone }}, {{ start }}, with a dropout of {{ recipe.model.dropout }} before the last layer; seed \
+{{ recipe.seed }}. `recipe.yaml` is the whole recipe.
 
 | stage | resolution | what learns | epochs | kept epoch | optimizer | validation accuracy before | after |
 |---|---|---|---|---|---|---|---|
-{% for stage in stages -%}
-| {{ stage.name }} | {{ stage.fit.resolution }} px | {{ stage.trained | md }} | {{ stage.epochs }} | \
-{{ stage.kept_epoch }} | {{ stage.optimizer }} | {{ number(stage.before) }} | {{ number(stage.after) }} |
+{% for config, stage in configs_and_stages -%}
+| {{ stage.name }} | {{ stage.fit.resolution }} px | {{ trained(config.train) | md }} | {{ stage.epochs }} | \
+{{ stage.kept_epoch }} | {{ config.optimizer.name }}, {{ short(config.optimizer.learning_rate) }} | \
+{{ number(stage.before.val_accuracy) }} | {{ number(stage.val_accuracy) }} |
 {% endfor %}
 ## What it was made from
 

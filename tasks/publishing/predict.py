@@ -26,9 +26,8 @@ _BATCH_SIZE = 32  # images decoded at once: 50 megapixels each at the most
 def predict(work: PredictWork, report: Reporter) -> dict[str, Any]:
     """Classify image files.
 
-    Returns:
-        Under "predictions", for each path in the order of the request: "path", "class", its "probability", and the
-        "probabilities" of all classes by name.
+    Under "predictions", it gives for each path in the order of the request: "path", "class", its "probability", and
+    the "probabilities" of all classes by name.
 
     Raises:
         PublishError: The release is damaged. It is not loaded then, because loading a model may run code.

@@ -6,12 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class PredictWork(BaseModel):
-    """What the child process gets.
-
-    Attributes:
-        release: A release's folder.
-        paths: Image files.
-    """
+    """What the child process gets: a release's folder, and image files."""
 
     model_config = ConfigDict(frozen=True)
 

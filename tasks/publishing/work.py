@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.tasks.artifacts.document import thaw_version
-from thaw.tasks.artifacts.manifest import ArtifactRef, list_files, read_manifest
+from thaw.tasks.artifacts.manifest import list_files, read_manifest
 from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.ingest.dataset import SUMMARY
@@ -33,15 +33,13 @@ from thaw.tasks.releases.verdict import METRICS_NAME, VERDICT_NAME, Verdict, rea
 from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
 _EVALUATION_FILES = (METRICS_NAME, "predictions.parquet", "history.parquet", "report.html")
-_EVALUATION_FOLDERS = ("pictures",)
 _LIBRARIES = ("keras", "numpy", "pillow", "prefect", "pyarrow", "scikit-learn", "tensorflow")
 
 
 def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
     """Write a release, named after its content: the evaluation, the card, the model in every format, the signature.
 
-    Raises ArtifactError where an input is damaged, RequestError where what a format
-    needs is not installed.
+    Raises ArtifactError where an input is damaged, RequestError where what a format needs is not installed.
     """
     store, step, folder = work.home.store, work.step, work.folder
     formats = chosen(step.recipe.publish.formats)
@@ -51,8 +49,7 @@ def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
     _copy_results(store, step, folder)
     _write_recipes(step, folder)
     facts = _gather(store, step, folder, formats)
-    labels = "".join(f"{name}\n" for name in facts.release.classes)
-    (folder / LABELS_NAME).write_text(labels, encoding="utf-8")
+    (folder / LABELS_NAME).write_text("".join(f"{name}\n" for name in facts.release.classes), encoding="utf-8")
     release = _named(facts, folder, step.key)
     (folder / CARD_NAME).write_text(write_card(replace(facts, release=release)), encoding="utf-8")
     write_json(folder / RELEASE_NAME, release.model_dump(mode="json"))
@@ -79,8 +76,7 @@ def _copy_results(store: ArtifactStore, step: PublishStep, folder: Path) -> None
     evaluation = store.verified(step.evaluation)
     for name in _EVALUATION_FILES:
         shutil.copyfile(evaluation / name, folder / name)
-    for name in _EVALUATION_FOLDERS:
-        shutil.copytree(evaluation / name, folder / name, copy_function=shutil.copyfile)
+    shutil.copytree(evaluation / "pictures", folder / "pictures", copy_function=shutil.copyfile)
     shutil.copyfile(store.verified(step.verdict) / VERDICT_NAME, folder / VERDICT_NAME)
 
 
@@ -130,16 +126,12 @@ def _named(facts: CardFacts, folder: Path, key: str) -> Release:
 
 def _made_from(step: PublishStep, store: ArtifactStore) -> dict[str, dict[str, str]]:
     made_from = {name: {"kind": ref.kind, "digest": ref.digest} for name, ref in step.inputs().items()}
-    source = _key_part(store, step.dataset, "content")
-    if source is not None:
-        made_from["source"] = {"kind": step.recipe.dataset.source.kind, "digest": source}
-    weights = _key_part(store, step.stage_one, "weights_sha256")
-    if weights is not None:
-        made_from["weights"] = {"kind": "file", "digest": weights}
-    return made_from
-
-
-def _key_part(store: ArtifactStore, ref: ArtifactRef, name: str) -> str | None:
     # The digests of what is no artifact stand in the key that an artifact was built under.
-    value: str | None = read_manifest(store.folder(ref)).made_from["depends_on"].get(name)
-    return value
+    for name, kind, ref, field in (
+        ("source", step.recipe.dataset.source.kind, step.dataset, "content"),
+        ("weights", "file", step.stage_one, "weights_sha256"),
+    ):
+        digest = read_manifest(store.folder(ref)).made_from["depends_on"].get(field)
+        if digest is not None:
+            made_from[name] = {"kind": kind, "digest": digest}
+    return made_from

@@ -32,14 +32,15 @@ class ModelContext:
 
 
 class Format(ABC):
-    """One way to keep a model in a release. Its module can be imported where what it needs is missing."""
+    """One way to keep a model in a release. Its module can be imported where what it needs is missing.
+
+    `name` is as `publish.formats` says it, and `file` the file or folder that it writes, by which one knows that a
+    release has it. It needs modules that thaw does not install, if any, to write and to read.
+    """
 
     name: ClassVar[str]
-    """As `publish.formats` says it."""
     file: ClassVar[str]
-    """The file or folder that it writes, by which one knows that a release has it."""
     needs: ClassVar[tuple[str, ...]] = ()
-    """Modules that thaw does not install, and that writing and reading take."""
 
     def is_in(self, folder: Path) -> bool:
         """Say whether a release has this format."""

@@ -31,19 +31,18 @@ class KerasFile(Format):
 
         def score(images: Sequence[bytes]) -> NDArray[np.float32]:
             pixels = tf.stack([prepare(tf.constant(image), context.input) for image in images])
-            probabilities: NDArray[np.float32] = model(pixels, training=False).numpy()
-            return probabilities
+            return np.asarray(model(pixels, training=False))
 
         return score
 
     def usage(self, context: ModelContext) -> str:
         """Show what `load` does, without thaw."""
-        how = context.input
-        resolution = how.resolution
+        resolution = context.input.resolution
+        words, code = _shrunk_and_cut(context.input)
         return f"""\
 With Keras, for example to train it further. The model takes upright float32 RGB images of {resolution} × {resolution} \
 pixels, 0 to 255, and expects them to be made as here: decoded as exactly as this, turned by the orientation that a \
-camera notes in EXIF, {_words(how)}and resized bilinearly:
+camera notes in EXIF, {words}and resized bilinearly:
 
 ```python
 import keras
@@ -57,34 +56,29 @@ orientation = Image.open("photo.jpg").getexif().get(0x0112, 1)
 image = tf.transpose(image, [1, 0, 2]) if orientation in (5, 6, 7, 8) else image
 image = image[::-1] if orientation in (3, 4, 7, 8) else image
 image = image[:, ::-1] if orientation in (2, 3, 6, 7) else image
-{_shrink(how.max_side)}{_crop(how.center_crop)}image = tf.image.resize(image, [{resolution}, {resolution}])
+{code}image = tf.image.resize(image, [{resolution}, {resolution}])
 probability = model(image[None], training=False).numpy()[0]
 print(labels[probability.argmax()], probability.max())
 ```
 """
 
 
-def _words(how: Preprocessing) -> str:
-    shrunk = "" if how.max_side is None else f"shrunk to a longer side of {how.max_side} if that is less, "
-    return shrunk + ("" if how.center_crop is None else "cut to the central square, ")
-
-
-def _shrink(max_side: int | None) -> str:
-    if max_side is None:
-        return ""
-    return f"""\
+def _shrunk_and_cut(how: Preprocessing) -> tuple[str, str]:
+    """What happens to an image before it is resized, in words and in Python."""
+    words = code = ""
+    if how.max_side is not None:
+        words += f"shrunk to a longer side of {how.max_side} if that is less, "
+        code += f"""\
 longer = max(image.shape[:2])
-if longer > {max_side}:
-    size = [max(1, (2 * side * {max_side} + longer) // (2 * longer)) for side in image.shape[:2]]
+if longer > {how.max_side}:
+    size = [max(1, (2 * side * {how.max_side} + longer) // (2 * longer)) for side in image.shape[:2]]
     image = tf.cast(tf.round(tf.image.resize(image, size, antialias=True)), tf.uint8)
 """
-
-
-def _crop(fraction: float | None) -> str:
-    if fraction is None:
-        return ""
-    return f"""\
-side = max(1, round(min(image.shape[:2]) * {fraction}))
+    if how.center_crop is not None:
+        words += "cut to the central square, "
+        code += f"""\
+side = max(1, round(min(image.shape[:2]) * {how.center_crop}))
 top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
 image = image[top : top + side, left : left + side]
 """
+    return words, code

@@ -51,8 +51,7 @@ class SavedModel(Format):
         def score(images: Sequence[bytes]) -> NDArray[np.float32]:
             # Through `loaded`, which owns the variables, and must live as long as they are used.
             answer = loaded.signatures[_ENDPOINT](**{_INPUT_NAME: tf.constant(images)})
-            probabilities: NDArray[np.float32] = answer["probability"].numpy()
-            return probabilities
+            return np.asarray(answer["probability"])
 
         return score
 
