@@ -37,16 +37,14 @@ class StepsInARow(Walk):
     def visit(self, node: Node) -> ArtifactRef:
         if node.prepare is not None:
             node.prepare(self.home)
-        return self.build(node, lambda: self.request(node))
+        return self.build(node, lambda: self.asked(node))
 
-    def provide(self, node: Node, step: Step) -> Step | None:
-        ref = self.build(node, lambda: step)
-        return step if step.is_cacheable(self.home.store.facts(ref, step.facts)) else None
+    def provide(self, node: Node, step: Step) -> None:
+        self.build(node, lambda: step)
 
-    def build(self, node: Node, ask: Callable[[], Step | None]) -> ArtifactRef:
+    def build(self, node: Node, ask: Callable[[], Step]) -> ArtifactRef:
         started, step = time.monotonic(), ask()
-        steps = [each for each in (step, getattr(step, "also", None)) if each is not None]
-        ref = self.home.store.build_together(steps, self.work)[0]
+        ref = self.home.store.build_together(step.together(), self.work)[0]
         if isinstance(step, PublishStep):
             publish(self.home, ref)
         self.seconds[node.name] = time.monotonic() - started

@@ -128,6 +128,7 @@ class Walk(ABC):
         """Begin; what is to be refreshed is made again, although it is there."""
         self.recipe, self.home, self.refresh = recipe, home, refresh
         self.made: dict[str, Any] = {}
+        self._tried: set[str] = set()
 
     def go(self, nodes: Sequence[Node]) -> None:
         """Go through some nodes, those that they are made from before them."""
@@ -155,11 +156,13 @@ class Walk(ABC):
             return None
         wanted = self.asked(consumer, **{node.name: step})
         # A stage that is there needs no features, which are large, and may have been removed.
-        if consumer.name in self.refresh or self.home.find(wanted)[0] is None:
-            if node.name in self.refresh or self.home.find(step)[0] is None:
-                return self.provide(node, step)
-            self.home.store.mark_used(step.key)
-        return step
+        if consumer.name not in self.refresh and self.home.find(wanted)[0] is not None:
+            return step
+        # What the work of an earlier node has made, or could not make, is not tried again.
+        if step.key not in self._tried and (node.name in self.refresh or self.home.find(step)[0] is None):
+            self._tried.update(made.key for made in step.together())
+            self.provide(node, step)
+        return step if self.serves(step) else None
 
     def knows(self, node: Node) -> bool:
         """Say whether all that a node's request is made of is there. What serves it may be missing."""
@@ -174,5 +177,9 @@ class Walk(ABC):
         """Make what a node makes, or say what would be made."""
 
     @abstractmethod
-    def provide(self, node: Node, step: Step) -> Step | None:
-        """Make what serves another node; None if that cannot be done now, and the other has to do without."""
+    def provide(self, node: Node, step: Step) -> None:
+        """Make what serves another node, or say what would be made."""
+
+    def serves(self, step: Step) -> bool:
+        """Say whether what is to serve another node is there now. Where it could not be made, that does without."""
+        return self.home.find(step)[0] is not None

@@ -59,10 +59,14 @@ class Plan(Walk):
         self._note(node, reasons, ref)
         return ref
 
-    def provide(self, node: Node, step: Step) -> Step:
+    def provide(self, node: Node, step: Step) -> None:
         """Say why what serves another node would be made."""
         self._note(node, _REFRESHED if node.name in self.refresh else self._why(step, self.home.find(step)[1]))
-        return step
+
+    def serves(self, step: Step) -> bool:
+        """Take it that it would be there."""
+        del step
+        return True
 
     def leave_open(self, node: Node) -> None:
         """Say that a node that serves another may have to run."""

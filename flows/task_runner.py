@@ -40,10 +40,16 @@ class TaskRunner(Walk):
         """
         return self._run(node, lambda: self._prepared(node))
 
-    def provide(self, node: Node, step: Step) -> Step | None:
+    def provide(self, node: Node, step: Step) -> None:
         """Run a task that serves another."""
-        ref = self._run(node, lambda: step)
-        return step if step.is_cacheable(self.home.store.facts(ref, step.facts)) else None
+        self._run(node, lambda: step)
+
+    def serves(self, step: Step) -> bool:
+        """Say whether it is there, and note that it is used."""
+        is_there = super().serves(step)
+        if is_there:
+            self.home.store.mark_used(step.key)
+        return is_there
 
     def _prepared(self, node: Node) -> Step:
         if node.prepare is not None:

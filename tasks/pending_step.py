@@ -21,6 +21,6 @@ class PendingStep:
     def step(self) -> Step:
         """The step."""
         step = self._make()
-        if self._refresh:
-            self._home.store.forget(step.key)
+        for made in step.together() if self._refresh else ():
+            self._home.store.forget(made.key)
         return step

@@ -86,16 +86,10 @@ def tags_with_limits() -> set[str]:
 def build_in_child(
     name: str, step: Step, work_class: type[Work], home: Home, execution: ExecutionConfig, **request: Any
 ) -> ArtifactRef:
-    """Build a step's artifact in a child process, and show how it goes; `request` is what this step's work needs."""
-    return build_together_in_child(name, [step], work_class, home, execution, **request)[0]
+    """Build a step's artifact in a child process, and show how it goes; `request` is what this step's work needs.
 
-
-def build_together_in_child(
-    name: str, steps: Sequence[Step], work_class: type[Work], home: Home, execution: ExecutionConfig, **request: Any
-) -> list[ArtifactRef]:
-    """Build the artifacts of steps that one child makes, as far as they are not there.
-
-    The work gets the first that is missing as its step, and the others as `also`, with the folders to fill.
+    Where the work makes several artifacts, it gets the first that is missing as its step, and the others as `also`,
+    with the folders to fill.
     """
     listener = _UiListener(name)
 
@@ -108,7 +102,7 @@ def build_together_in_child(
         shared = this_task_run.run_count <= 1
         return run_in_child(step.work, whole, deadline_seconds=seconds, listener=listener, shared=shared).parted()
 
-    return home.store.telling(lambda text: listener("warning", text)).build_together(steps, work)
+    return home.store.telling(lambda text: listener("warning", text)).build_together(step.together(), work)[0]
 
 
 def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:

@@ -93,21 +93,17 @@ class WalkHere(Walk):
     def visit(self, node: Node) -> ArtifactRef:
         if node.prepare is not None:
             node.prepare(self.home)
-        step = self.request(node)
-        assert step is not None
-        return self.build(node, step)
+        return self.build(node, self.asked(node))
 
-    def provide(self, node: Node, step: Step) -> Step | None:
-        ref = self.build(node, step)
-        return step if step.is_cacheable(self.home.store.facts(ref, step.facts)) else None
+    def provide(self, node: Node, step: Step) -> None:
+        self.build(node, step)
 
     def build(self, node: Node, step: Step) -> ArtifactRef:
-        if node.name in self.refresh:
-            self.home.store.forget(step.key)
+        for made in step.together() if node.name in self.refresh else ():
+            self.home.store.forget(made.key)
         if self.home.store.look_up(step.key) is None:
             self.ran.append(node.name)
-        steps = [each for each in (step, getattr(step, "also", None)) if each is not None]
-        return self.home.store.build_together(steps, lambda missing: self.work(node, missing))[0]
+        return self.home.store.build_together(step.together(), lambda missing: self.work(node, missing))[0]
 
     def work(self, node: Node, missing: Sequence[tuple[Step, Path]], **request: Any) -> list[Made]:
         """Do the work of a step in this process."""

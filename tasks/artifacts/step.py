@@ -90,6 +90,10 @@ class Step(BaseModel):
         """Say which configuration and inputs the result depends on: all fields, unless a subclass leaves some out."""
         return self.model_dump(mode="json", by_alias=True)
 
+    def together(self) -> list["Step"]:
+        """List the steps whose artifacts its work makes, itself first, as far as they are not there."""
+        return [self]
+
     def took_effect(self, home: "Home", ref: ArtifactRef) -> bool:
         """Say whether all that the step does besides making its artifact is done, and still holds."""
         del home, ref

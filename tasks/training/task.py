@@ -3,7 +3,7 @@
 from thaw.pipeline_config.schema import ExecutionConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.home import Home
-from thaw.tasks.task import StepTask, build_in_child, build_together_in_child, step_task
+from thaw.tasks.task import StepTask, build_in_child, step_task
 from thaw.tasks.training.features.step import FeaturesStep, FeaturesWork
 from thaw.tasks.training.step import TrainStep, TrainWork
 
@@ -22,8 +22,7 @@ def _features_task(name: str) -> StepTask:
     @step_task(name, "training")
     def compute(step: FeaturesStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
         """Run the frozen layers once per image and view: a features artifact."""
-        steps = [step] if step.also is None else [step, step.also]
-        return build_together_in_child(name, steps, FeaturesWork, home, execution)[0]
+        return build_in_child(name, step, FeaturesWork, home, execution)
 
     return compute
 

@@ -56,7 +56,8 @@ def test_built_artifact_is_found_and_not_built_again(store):
 
 def test_a_rebuild_of_the_same_content_says_what_it_took_itself(store):
     def lasting(seconds: float) -> ArtifactRef:
-        return store.build(STEP, lambda folder: replace(write_letters(folder), cost=Cost(seconds=seconds)))
+        ref: ArtifactRef = store.build(STEP, lambda folder: replace(write_letters(folder), cost=Cost(seconds=seconds)))
+        return ref
 
     ref = lasting(5.0)
     assert store.cost(STEP.key) == Cost(seconds=5.0)

@@ -64,6 +64,10 @@ class FeaturesStep(Step):
         del document["also"]
         return document
 
+    def together(self) -> list[Step]:
+        """Itself, and stage two's where the same pass makes it."""
+        return [self] if self.also is None else [self, self.also]
+
     def is_cacheable(self, facts: Facts) -> bool:
         """Whether the disk had room; if it had none, another time it may have."""
         return not isinstance(facts, FeaturesFacts) or facts.has_room
