@@ -60,8 +60,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
             state = _make_loop(work, thawed, train_split, examples, asked, reporter).run()
             reporter.seconds_before = state.seconds_before
     model = _make_ordinary(model, step, len(train_split.classes), resolution)
-    views = 0 if features is None else features.views
-    facts = _facts(step, model, thawed, state, train_split, views)
+    facts = _facts(step, model, thawed, state, train_split, examples.feature_views)
     write_stage(work.folder, model, state.history, facts)
     return facts
 
@@ -102,9 +101,8 @@ def _make_loop(
             seed=step.seed ^ stage_salt(step.name),
             average=average,
         ),
-        measure=make_measure_function(thawed, average),
-        training_batches=examples.training,
-        validation_batches=examples.validation,
+        evaluate=make_measure_function(thawed, average),
+        examples=examples,
         steps_per_epoch=-(-train_split.examples // stage.batch_size),
         loss_of_guessing=math.log(len(weights)) * float(np.average(weights, weights=train_split.class_counts)),
         average=average,
