@@ -3,10 +3,8 @@
 import tensorflow as tf
 
 from thaw.pipeline_config.stage_schema import StageConfig
-from thaw.tasks.training.features.files import FeatureReader, RowType
+from thaw.tasks.training.features.files import STORED, FeatureReader
 from thaw.tasks.training.pipeline import epoch_seed, prepared_ahead, shuffled
-
-_STORED: dict[RowType, tf.DType] = {"float32": tf.float32, "float16": tf.float16, "bfloat16": tf.uint16}
 
 
 def cached_training_batches(
@@ -27,7 +25,7 @@ def cached_training_batches(
         def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             indices = shuffled(positions, drawn, count)
             # Stateless, because it is: stateful maps run one call at a time under deterministic operations.
-            rows = tf.numpy_function(reader.read, [view, indices], _STORED[reader.type], stateful=False)
+            rows = tf.numpy_function(reader.read, [view, indices], tf.as_dtype(STORED[reader.type]), stateful=False)
             return _decode(rows, reader), tf.gather(labels, indices)
 
         left_out = min(first_step * stage.batch_size, count)
@@ -46,7 +44,7 @@ def cached_validation_batches(reader: FeatureReader, *, batch_size: int) -> tf.d
     labels = tf.constant(reader.validation_labels)
 
     def batch(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        rows = tf.numpy_function(reader.read_validation, [indices], _STORED[reader.type], stateful=False)
+        rows = tf.numpy_function(reader.validation.read, [indices], tf.as_dtype(STORED[reader.type]), stateful=False)
         return _decode(rows, reader), tf.gather(labels, indices), indices
 
     indices = tf.data.Dataset.range(len(reader.validation_labels)).batch(batch_size)
