@@ -101,8 +101,7 @@ class SplitReader:
                 raise ArtifactError(f"{self._folder} was read after its reader was closed.")
             descriptor = self._descriptors.get(shard)
             if descriptor is None and len(self._descriptors) < _MOST_OPEN_SHARDS:
-                descriptor = os.open(path, os.O_RDONLY)
-                self._descriptors[shard] = descriptor
+                descriptor = self._descriptors[shard] = os.open(path, os.O_RDONLY)
         if descriptor is not None:
             return os.pread(descriptor, length, offset)
         with path.open("rb", buffering=0) as file:

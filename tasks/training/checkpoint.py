@@ -28,7 +28,7 @@ from thaw.tasks.training.state import EpochRow, TrainingState
 _KEPT = 2
 _SECONDS_BETWEEN_CHECKPOINTS = 300.0
 _UNFINISHED = ".unfinished"
-_NAME = re.compile(r"epoch-\d{6}-step-\d{9}-([0-9a-f]{64})\.npz")
+_NAME = re.compile(r"epoch-\d{6}-step-\d{9}-[0-9a-f]{64}\.npz")
 _DOCUMENT = "document"
 
 
@@ -155,12 +155,11 @@ class Checkpoints:
                 unfinished.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> tuple[list[np.ndarray], _Document]:
-        match = _NAME.fullmatch(path.name)
         try:
             content = path.read_bytes()
         except OSError as error:
             raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
-        if match is None or hashlib.sha256(content).hexdigest() != match[1]:
+        if hashlib.sha256(content).hexdigest() != path.stem.rpartition("-")[2]:
             raise ArtifactError(f"{path} is damaged: its SHA-256 is not the one in its name.")
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -195,9 +194,6 @@ class _HashingWriter(io.RawIOBase):
         super().__init__()
         self._file = file
         self.digest = hashlib.sha256()
-
-    def writable(self) -> bool:
-        return True
 
     def write(self, content: Any) -> int:
         self.digest.update(content)

@@ -21,7 +21,7 @@ from thaw.tasks.training.checkpoint import Checkpoints
 from thaw.tasks.training.examples import Examples
 from thaw.tasks.training.optimizers import learning_rate_at
 from thaw.tasks.training.state import EpochRow, TrainingState
-from thaw.tasks.training.step_functions import MeasureFunction, TrainFunction
+from thaw.tasks.training.step_functions import BatchFunction
 
 _SECONDS_BETWEEN_PROGRESS = 1.0
 _FAR_ABOVE = 2.0  # times the loss of guessing; a step or two that went wrong do not bring an epoch's mean there
@@ -41,8 +41,8 @@ class Loop:
     name: str
     model: keras.Model
     stage: StageConfig
-    train: TrainFunction
-    evaluate: MeasureFunction
+    train: BatchFunction
+    evaluate: BatchFunction
     examples: Examples
     steps_per_epoch: int
     loss_of_guessing: float
@@ -76,8 +76,7 @@ class Loop:
                 f"{self.name} stops after epoch {state.epoch - 1}: "
                 f"{self.stage.metric} has not improved for {state.waited} epochs."
             )
-        best = state.best_weights if self.stage.keep == "best" else None
-        self.model.set_weights(self._weights() if best is None else best)
+        self.model.set_weights(self._weights() if state.best_weights is None else state.best_weights)
         return state
 
     def _train_epoch(self, state: TrainingState, batches: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> None:
@@ -99,7 +98,16 @@ class Loop:
                 self._progress(state.epoch, (done + 1) / self.steps_per_epoch, f"loss {state.losses[-1]:.3f}")
 
     def _measure(self, state: TrainingState) -> EpochRow:
-        val_loss, val_accuracy = self._validate(state)
+        loss, right, seen = 0.0, 0, 0
+        for images, labels, _ in self.examples.validation:
+            batch_loss, batch_right = self.evaluate(images, labels)
+            loss, right, seen = loss + float(batch_loss), right + int(batch_right), seen + int(labels.shape[0])
+            self._leave_if_asked(state)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"{self.name}: the validation loss is {loss} after epoch {state.epoch}. Lower the learning_rate."
+            )
+        val_loss, val_accuracy = loss / seen, right / seen
         if state.epoch == 0:
             return EpochRow(epoch=0, val_loss=val_loss, val_accuracy=val_accuracy)
         return EpochRow(
@@ -120,18 +128,6 @@ class Loop:
             f"{self.name} was asked to leave in epoch {state.epoch}, after step {len(state.losses)} of "
             f"{self.steps_per_epoch}. Run again to go on from there."
         )
-
-    def _validate(self, state: TrainingState) -> tuple[float, float]:
-        loss, right, seen = 0.0, 0, 0
-        for images, labels, _ in self.examples.validation:
-            batch_loss, batch_right = self.evaluate(images, labels)
-            loss, right, seen = loss + float(batch_loss), right + int(batch_right), seen + int(labels.shape[0])
-            self._leave_if_asked(state)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"{self.name}: the validation loss is {loss} after epoch {state.epoch}. Lower the learning_rate."
-            )
-        return loss / seen, right / seen
 
     def _note(self, state: TrainingState, row: EpochRow) -> None:
         state.add_epoch(row)

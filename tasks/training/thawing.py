@@ -133,10 +133,9 @@ def _warn_inside_block(all_layers: list[keras.Layer], start: int, backbone_name:
     for indices in _blocks(all_layers, backbone_name).values():
         has_shortcut = any(isinstance(all_layers[index], layers.Add) for index in indices)
         if has_shortcut and min(indices) < start <= max(indices):
-            first = all_layers[min(indices)]
             return [
                 f"train.from_layer: {all_layers[start].name} is inside a block with a shortcut, so the block is thawed "
-                f"in part. Its first layer is {first.name} (index {min(indices)})."
+                f"in part. Its first layer is {all_layers[min(indices)].name} (index {min(indices)})."
             ]
     return []
 

@@ -59,30 +59,20 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
         with asked_to_leave() as asked:
             state = _make_loop(work, thawed, train_split, examples, asked, reporter).run()
             reporter.seconds_before = state.seconds_before
-    model = _make_ordinary(model, step, len(train_split.classes), resolution)
+    make_ordinary(model)
+    if step.precision != "float32":
+        # What is kept computes in float32, wherever it is used: the precision is that of training alone.
+        keras.utils.clear_session()
+        trained = model.get_weights()
+        model = build_classifier(step.model, classes=len(train_split.classes), resolution=resolution, pretrained=False)
+        model.set_weights(trained)
     facts = _facts(step, model, thawed, state, train_split, examples.feature_views)
     write_stage(work.folder, model, state.history, facts)
     return facts
 
 
-def _make_ordinary(model: keras.Model, step: TrainStep, classes: int, resolution: int) -> keras.Model:
-    make_ordinary(model)
-    if step.precision == "float32":
-        return model
-    # What is kept computes in float32, wherever it is used: the precision is that of training alone.
-    keras.utils.clear_session()
-    ordinary = build_classifier(step.model, classes=classes, resolution=resolution, pretrained=False)
-    ordinary.set_weights(model.get_weights())
-    return ordinary
-
-
 def _make_loop(
-    work: TrainWork,
-    thawed: Thawed,
-    train_split: SplitReader,
-    examples: Examples,
-    asked: Event,
-    reporter: Reporter,
+    work: TrainWork, thawed: Thawed, train_split: SplitReader, examples: Examples, asked: Event, reporter: Reporter
 ) -> Loop:
     step, stage = work.step, work.step.stage
     optimizer = build_optimizer(stage.optimizer, thawed.variables, step.precision)

@@ -22,7 +22,6 @@ from pydantic import Field
 
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.document import Document
-from thaw.tasks.artifacts.store import write_json
 
 DOCUMENT_NAME = "features.json"
 VALIDATION_NAME = "validation.npy"
@@ -62,11 +61,6 @@ def view_name(view: int) -> str:
 def labels_name(split: str) -> str:
     """Name the file with the labels of a split, in the order of its rows: int32 (examples,)."""
     return f"labels-{split}.npy"
-
-
-def write_document(folder: Path, document: FeaturesDocument) -> None:
-    """Write `features.json`."""
-    write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
 
 
 def read_document(folder: Path) -> FeaturesDocument:
@@ -161,7 +155,7 @@ class FeatureReader:
             ArtifactError: The files and the document do not agree.
         """
         kept = read_document(folder)
-        self.views, self.shape, self.type, self.decision = kept.views, tuple(kept.shape), kept.type, kept.decision
+        self.views, self.shape, self.type = kept.views, tuple(kept.shape), kept.type
         self.labels: NDArray[np.int32] = np.load(folder / labels_name("train"))
         self.validation_labels: NDArray[np.int32] = np.load(folder / labels_name("validation"))
         self._readers = [

@@ -78,9 +78,8 @@ class FeaturesWork(Work):
 
 def features_of(stage: TrainStep, draws: str, views: int) -> FeaturesStep:
     """Ask for what a stage's frozen layers put out."""
-    shared = {name: getattr(stage, name) for name in ClassifierStep.model_fields}
     return FeaturesStep(
-        **shared,
+        **{name: getattr(stage, name) for name in ClassifierStep.model_fields},
         draws=draws,
         resolution=stage.stage.fit.resolution,
         augment=stage.stage.augment or [],
