@@ -1,5 +1,7 @@
 """What a records artifact holds: `index.json`, and an array per split that says where each record is."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +18,12 @@ HEADER_BYTES = 12
 FOOTER_BYTES = 4
 
 
-class Shard(BaseModel):
-    """One TFRecord file.
-
-    Attributes:
-        file: Its name.
-        examples: Number of records.
-        bytes: Size.
-        sha256: Digest of the content, in hexadecimal.
-    """
-
+class _Index(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Shard(_Index):
+    """One TFRecord file, and how many records, how many bytes it has."""
 
     file: str
     examples: int
@@ -34,68 +31,33 @@ class Shard(BaseModel):
     sha256: str
 
 
-class SplitIndex(BaseModel):
-    """One split.
-
-    Attributes:
-        examples: Number of examples in all shards.
-        class_counts: Number of examples of each class, by label.
-        shards: In the order of the examples.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SplitIndex(_Index):
+    """One split: its shards in the order of the examples, and how many examples there are in all."""
 
     examples: int
-    class_counts: list[int]
+    class_counts: list[int]  # by label
     shards: list[Shard]
 
 
-class RecordsIndex(BaseModel):
-    """The contents of `index.json`.
-
-    Attributes:
-        classes: Class names, by label.
-        splits: The splits by name: train, validation and test.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class RecordsIndex(_Index):
+    """The contents of `index.json`; class names stand at their labels."""
 
     classes: list[str]
     splits: dict[SplitName, SplitIndex]
 
 
 def offsets_name(split: SplitName) -> str:
-    """Name the file with the places of a split's records.
-
-    Args:
-        split: The split.
-
-    Returns:
-        The file's name; it holds int64 (examples, 3): shard, offset of the payload in it, length of the payload.
-    """
+    """Name the file with the places of a split's records: see `read_offsets`."""
     return f"offsets-{split}.npy"
 
 
 def shard_name(split: SplitName, number: int, of: int) -> str:
-    """Name a shard.
-
-    Args:
-        split: The split.
-        number: Counted from 0.
-        of: Number of the split's shards.
-
-    Returns:
-        The file's name.
-    """
+    """Name a shard of a split by its number, counted from 0, and how many there are."""
     return f"{split}-{number:05d}-of-{of:05d}.tfrecord"
 
 
 def payload_places(shard: int, lengths: list[int]) -> NDArray[np.int64]:
-    """Work out where the records of one shard are.
-
-    Args:
-        shard: The shard's number.
-        lengths: Bytes of each record's payload, in order.
+    """Work out where the records of one shard are, from the bytes of each one's payload.
 
     Returns:
         int64 (records, 3): shard, offset of the payload, length of the payload.
@@ -105,33 +67,31 @@ def payload_places(shard: int, lengths: list[int]) -> NDArray[np.int64]:
     return np.stack([np.full_like(length, shard), end - FOOTER_BYTES - length, length], axis=1)
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Report what the operating system refuses as an ArtifactError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}. Run again to rebuild it.") from error
+
+
 def read_index(folder: Path) -> RecordsIndex:
-    """Read an artifact's index.
-
-    Args:
-        folder: A records artifact.
-
-    Returns:
-        The index, as it stands; the shards are not looked at.
+    """Read the index of a records artifact, as it stands; the shards are not looked at.
 
     Raises:
         ArtifactError: It is missing or damaged.
     """
     path = folder / INDEX
     try:
-        return RecordsIndex.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}. Run again to rebuild it.") from error
+        with reading(path):
+            return RecordsIndex.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ArtifactError(f"{path} is damaged: it is not an index of records. Run again to rebuild it.") from error
 
 
 def read_offsets(folder: Path, split: SplitName) -> NDArray[np.int64]:
     """Read where a split's records are.
-
-    Args:
-        folder: A records artifact.
-        split: The split.
 
     Returns:
         int64 (examples, 3): shard, offset of the payload in it, length of the payload.
@@ -155,10 +115,6 @@ def read_offsets(folder: Path, split: SplitName) -> NDArray[np.int64]:
 def check_counts(folder: Path, index: RecordsIndex) -> None:
     """Compare the files with the index, because a TFRecord file that lost its end reads without an error.
 
-    Args:
-        folder: A records artifact.
-        index: Its index.
-
     Raises:
         ArtifactError: A shard is missing or of another size, or counts do not add up; the message names the file.
     """
@@ -173,10 +129,8 @@ def check_counts(folder: Path, index: RecordsIndex) -> None:
 
 
 def _check_shard(path: Path, shard: Shard, places: NDArray[np.int64]) -> None:
-    try:
+    with reading(path):
         size = path.stat().st_size
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}. Run again to rebuild it.") from error
     _check_sum(path, "bytes", size, shard.bytes)
     _check_sum(path, "examples", len(places), shard.examples)
     expected = int(places[:, 2].sum()) + len(places) * (HEADER_BYTES + FOOTER_BYTES)

@@ -4,16 +4,15 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import tensorflow as tf
 
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.records.index import RecordsIndex, Shard, check_counts, read_index, read_offsets
+from thaw.tasks.records.index import Shard, check_counts, read_index, read_offsets, reading
 
-__all__ = ["RecordsIndex", "SplitReader", "check_counts", "read_index"]
+__all__ = ["SplitReader", "check_counts", "read_index"]
 
 _FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string),
@@ -34,11 +33,7 @@ class SplitReader:
     """
 
     def __init__(self, folder: Path, split: SplitName) -> None:
-        """Check the artifact's counts; shards are opened when they are first read.
-
-        Args:
-            folder: A records artifact.
-            split: The split to read.
+        """Check the counts of a records artifact; shards are opened when they are first read.
 
         Raises:
             ArtifactError: The files and the index do not agree; the message names the file.
@@ -61,9 +56,7 @@ class SplitReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -73,13 +66,7 @@ class SplitReader:
             _close_all(self._descriptors)
 
     def read(self, index: int) -> bytes:
-        """Read one record.
-
-        Args:
-            index: From 0 to `examples` - 1.
-
-        Returns:
-            A serialized tf.train.Example.
+        """Read one record, counted from 0: a serialized tf.train.Example.
 
         Raises:
             IndexError: There is no such record.
@@ -89,12 +76,8 @@ class SplitReader:
             raise IndexError(f"Record {index} was asked for; there are {self.examples}.")
         shard, offset, length = (int(part) for part in self._places[index])
         path = self._folder / self._shards[shard].file
-        try:
-            payload = self._read_at(shard, offset, length)
-        except OSError as error:
-            raise ArtifactError(
-                f"{path} cannot be read: {error.strerror or error}. Run again to rebuild it."
-            ) from error
+        with reading(path):
+            payload = self._read_at(shard, path, offset, length)
         if len(payload) != length:
             raise ArtifactError(
                 f"{path} ends too early: record {index} has {len(payload)} of {length} bytes. Run again to rebuild it."
@@ -102,10 +85,7 @@ class SplitReader:
         return payload
 
     def tensor_example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Read one record inside `tf.data.Dataset.map`.
-
-        Args:
-            index: int64 (), from 0 to `examples` - 1.
+        """Read one record inside `tf.data.Dataset.map`, by its index, int64 ().
 
         Returns:
             The encoded image, string (); the label, int32 (); the id, string (), 64 hexadecimal characters.
@@ -115,15 +95,13 @@ class SplitReader:
         parsed = tf.io.parse_single_example(tf.ensure_shape(payload, []), _FEATURES)
         return parsed["image"], tf.cast(parsed["label"], tf.int32), parsed["id"]
 
-    def _read_at(self, shard: int, offset: int, length: int) -> bytes:
-        path = self._folder / self._shards[shard].file
+    def _read_at(self, shard: int, path: Path, offset: int, length: int) -> bytes:
         with self._lock:
             if self._is_closed:
                 raise ArtifactError(f"{self._folder} was read after its reader was closed.")
             descriptor = self._descriptors.get(shard)
             if descriptor is None and len(self._descriptors) < _MOST_OPEN_SHARDS:
-                descriptor = os.open(path, os.O_RDONLY)
-                self._descriptors[shard] = descriptor
+                descriptor = self._descriptors[shard] = os.open(path, os.O_RDONLY)
         if descriptor is not None:
             return os.pread(descriptor, length, offset)
         with path.open("rb", buffering=0) as file:

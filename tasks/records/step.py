@@ -19,10 +19,7 @@ class RecordsFacts(Facts):
 class RecordsStep(Step):
     """Make a records artifact: `index.json`, `offsets-<split>.npy` and `<split>-<shard>-of-<shards>.tfrecord`.
 
-    Attributes:
-        dataset: The dataset artifact.
-        source: Where the images are read again; each must still have the id that the manifest gives it.
-        records: The recipe's `records`.
+    The images are read again from the source; each must still have the id that the dataset's manifest gives it.
     """
 
     kind: ClassVar[str] = "records"

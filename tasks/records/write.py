@@ -23,33 +23,17 @@ _BYTES_PER_MEGABYTE = 10**6
 
 @dataclass(frozen=True)
 class ShardWriter:
-    """Writes shards of one dataset; used from several threads.
-
-    Attributes:
-        source: Where the images are read again.
-        config: The recipe's `records`.
-        folder: Where the shards go.
-        on_image: Called after each image.
-    """
+    """Writes shards of one dataset, whose images are read again; used from several threads."""
 
     source: ImageSource
     config: RecordsConfig
     folder: Path
-    on_image: Callable[[], None]
+    on_image: Callable[[], None]  # called after each image
 
     def write_split(
         self, executor: Executor, split: SplitName, images: Sequence[DatasetImage], classes: int
     ) -> SplitIndex:
-        """Write a split: its shards, and the array of the records' places.
-
-        Args:
-            executor: Its threads write a shard each.
-            split: The split's name.
-            images: Its images, in any order.
-            classes: Number of classes.
-
-        Returns:
-            The split's part of the index.
+        """Write a split, with images in any order: its shards, one a thread, and the array of the records' places.
 
         Raises:
             DatasetError: An image is no longer what it was when it was ingested; the message names it.
@@ -99,12 +83,8 @@ class ShardWriter:
 def plan_shards(images: Sequence[DatasetImage], shard_megabytes: float) -> list[list[DatasetImage]]:
     """Divide images into shards, by their encoded size in the source, so that all shards can be written at once.
 
-    Args:
-        images: The images of one split, in any order.
-        shard_megabytes: A shard is closed when it has reached this size, in 10^6 bytes.
-
-    Returns:
-        The images of each shard. They are ordered by id, a hash, which mixes the classes.
+    A shard is closed when it has reached `shard_megabytes`, 10^6 bytes each. The images, given in any order, are then
+    ordered by id, a hash, which mixes the classes.
     """
     shards: list[list[DatasetImage]] = []
     room = 0.0
@@ -118,15 +98,9 @@ def plan_shards(images: Sequence[DatasetImage], shard_megabytes: float) -> list[
 
 
 def encode_example(image: bytes, label: int, image_id: str) -> bytes:
-    """Encode one record.
+    """Encode one record as a serialized tf.train.Example; equal arguments give equal bytes.
 
-    Args:
-        image: The encoded image.
-        label: Its class.
-        image_id: SHA-256 of the image as the source has it, in hexadecimal.
-
-    Returns:
-        A serialized tf.train.Example; equal arguments give equal bytes.
+    The id is the SHA-256 of the image as the source has it, in hexadecimal.
     """
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),

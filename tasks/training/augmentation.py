@@ -28,11 +28,7 @@ def load_training_images(
 ) -> tf.Tensor:
     """Decode one image, bring it to the model's size and augment it, once per seed. Of a random crop, decode only that.
 
-    Args:
-        encoded: A JPEG or PNG file that is upright, string ().
-        seeds: int32 (2,) each.
-        resolution: Height and width of the result, in pixels.
-        operations: The stage's augmentations.
+    The image is a JPEG or PNG file that is upright, string (); the seeds are int32 (2,) each.
 
     Returns:
         float32 (seeds, resolution, resolution, 3), range [0, 255]: as of `prepare_training_image`, with the same draws.
@@ -45,7 +41,8 @@ def load_training_images(
     position, crop = found
 
     def cropped(seed: tf.Tensor) -> tf.Tensor:
-        part = decode_box(encoded, lambda height, width: random_box(height, width, _seed_at(seed, position), crop))
+        seed_of_crop = tf.random.fold_in(seed, position)
+        part = decode_box(encoded, lambda height, width: random_box(height, width, seed_of_crop, crop))
         return augment(squeeze(part, resolution), seed, operations)
 
     return tf.stack([cropped(seed) for seed in seeds])
@@ -56,35 +53,21 @@ def prepare_training_image(
 ) -> tf.Tensor:
     """Bring one image to the model's size and augment it. The crop comes first, wherever it stands in the list.
 
-    Args:
-        image: uint8 (height, width, 3), range [0, 255].
-        seed: int32 (2,).
-        resolution: Height and width of the result, in pixels.
-        operations: The stage's augmentations.
-
-    Returns:
-        float32 (resolution, resolution, 3), range [0, 255].
+    From uint8 (height, width, 3) and a seed, int32 (2,), to float32 (resolution, resolution, 3), range [0, 255].
     """
     found = _find_random_crop(operations)
-    if found is not None:
-        position, crop = found
-        fitted = random_resized_crop(image, _seed_at(seed, position), resolution, crop)
-    else:
+    if found is None:
         fitted = fit(image, fit_of(resolution, operations))
+    else:
+        position, crop = found
+        fitted = random_resized_crop(image, tf.random.fold_in(seed, position), resolution, crop)
     return augment(fitted, seed, operations)
 
 
 def random_resized_crop(image: tf.Tensor, seed: tf.Tensor, resolution: int, operation: RandomResizedCrop) -> tf.Tensor:
     """Cut a random box and squeeze it into the square.
 
-    Args:
-        image: uint8 (height, width, 3), range [0, 255].
-        seed: int32 (2,).
-        resolution: Height and width of the result, in pixels.
-        operation: The ranges of the box's area and aspect ratio.
-
-    Returns:
-        float32 (resolution, resolution, 3), range [0, 255].
+    From uint8 (height, width, 3) and a seed, int32 (2,), to float32 (resolution, resolution, 3), range [0, 255].
     """
     size = tf.shape(image)
     top, left, height, width = tf.unstack(random_box(size[0], size[1], seed, operation))
@@ -94,27 +77,17 @@ def random_resized_crop(image: tf.Tensor, seed: tf.Tensor, resolution: int, oper
 def augment(image: tf.Tensor, seed: tf.Tensor, operations: Sequence[Augmentation]) -> tf.Tensor:
     """Apply the operations in the order of the list. Crops are left out: they act on the image before it is fitted.
 
-    Args:
-        image: float32 (resolution, resolution, 3), range [0, 255].
-        seed: int32 (2,).
-        operations: The stage's augmentations.
-
-    Returns:
-        float32, same shape, range [0, 255].
+    The image is float32 (resolution, resolution, 3), range [0, 255], as is the result; the seed is int32 (2,).
     """
     for position, operation in enumerate(operations):
         if not isinstance(operation, RandomResizedCrop | CenterCrop):
-            image = _apply(image, _seed_at(seed, position), operation)
+            image = _apply(image, tf.random.fold_in(seed, position), operation)
     return tf.clip_by_value(image, 0.0, 255.0)
 
 
 def _find_random_crop(operations: Sequence[Augmentation]) -> tuple[int, RandomResizedCrop] | None:
     crops = [(position, crop) for position, crop in enumerate(operations) if isinstance(crop, RandomResizedCrop)]
     return crops[0] if crops else None  # the recipe takes one at most
-
-
-def _seed_at(seed: tf.Tensor, position: int) -> tf.Tensor:
-    return tf.random.fold_in(seed, position)
 
 
 def _apply(

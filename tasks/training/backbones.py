@@ -46,13 +46,8 @@ def small_cnn(*, include_top: bool, weights: None, input_shape: tuple[int, int, 
 def with_drop_connect_rate(backbone: keras.Model, rate: float) -> keras.Model:
     """Build an EfficientNet anew with another rate of stochastic depth, which keras.applications does not offer.
 
-    Args:
-        backbone: An EfficientNet; its weights are not copied.
-        rate: The share of images, 0 ≤ rate < 1, for which the last block is skipped in training. Earlier blocks are
-            skipped less often, in proportion to their depth, the first one never.
-
-    Returns:
-        The same network with random weights.
+    The rate, 0 ≤ rate < 1, is the share of images for which the last block is skipped in training. Earlier blocks are
+    skipped less often, in proportion to their depth, the first one never. The weights are random, and not copied.
     """
     config = backbone.get_config()
     for layer in config["layers"]:
@@ -62,7 +57,6 @@ def with_drop_connect_rate(backbone: keras.Model, rate: float) -> keras.Model:
 
 
 _PLUS_MINUS_ONE = {"scale": 1 / 127.5, "offset": -1.0}
-_RAW = {"scale": 1.0, "offset": 0.0}
 _EFFICIENT_NET_BLOCK = re.compile(r"^(block\d+[a-z])_")
 _DEFAULT_DROP_CONNECT_RATE = 0.2  # of keras.applications
 
@@ -75,8 +69,6 @@ NETWORKS: dict[str, Network] = {
         keras.applications.ResNet50V2, **_PLUS_MINUS_ONE, block_pattern=re.compile(r"^(conv\d+_block\d+)_")
     ),
 } | {
-    (name := f"EfficientNetB{number}"): Network(
-        getattr(keras.applications, name), **_RAW, block_pattern=_EFFICIENT_NET_BLOCK
-    )
+    (name := f"EfficientNetB{number}"): Network(getattr(keras.applications, name), 1.0, 0.0, _EFFICIENT_NET_BLOCK)
     for number in range(8)
 }

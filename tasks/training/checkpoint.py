@@ -6,6 +6,7 @@ A checkpoint is written under another name, synced, read back and compared, and 
 so that damage costs at most the steps between two. The file holds arrays and one JSON document, no code.
 """
 
+import dataclasses
 import hashlib
 import io
 import re
@@ -27,7 +28,7 @@ from thaw.tasks.training.state import EpochRow, TrainingState
 _KEPT = 2
 _SECONDS_BETWEEN_CHECKPOINTS = 300.0
 _UNFINISHED = ".unfinished"
-_NAME = re.compile(r"epoch-\d{6}-step-\d{9}-([0-9a-f]{64})\.npz")
+_NAME = re.compile(r"epoch-\d{6}-step-\d{9}-[0-9a-f]{64}\.npz")
 _DOCUMENT = "document"
 
 
@@ -49,6 +50,9 @@ class _Document(BaseModel):
     seconds: float
 
 
+_STATE_FIELDS = [field.name for field in dataclasses.fields(TrainingState) if field.name in _Document.model_fields]
+
+
 class Checkpoints:
     """The checkpoints of one stage."""
 
@@ -59,9 +63,9 @@ class Checkpoints:
 
         Args:
             name: The stage's name, for messages.
-            folder: Where the checkpoints are; made when the first is written.
+            folder: Made when the first checkpoint is written.
             variables: Everything that training changes: the thawed part of the model, the optimizer, seed generators.
-            every: Steps from one checkpoint to the next; None for one after each epoch, and every five minutes.
+            every: Training steps between checkpoints; None for one after each epoch, and every five minutes.
             reporter: Takes warnings.
         """
         self.name = name
@@ -73,10 +77,6 @@ class Checkpoints:
 
     def save_if_due(self, state: TrainingState, *, epoch_ended: bool) -> None:
         """Write a checkpoint if it is time for one. When that is has no influence on the result.
-
-        Args:
-            state: The loop's state, after a step or after an epoch.
-            epoch_ended: Whether an epoch has just been measured.
 
         Raises:
             TrainingError: A variable is not finite; the checkpoint before is kept.
@@ -93,9 +93,6 @@ class Checkpoints:
 
         A disk that takes no checkpoint does not stop the training, which may well end before it matters; a warning
         says so.
-
-        Args:
-            state: The loop's state.
 
         Raises:
             TrainingError: A variable is not finite; the checkpoint before is kept.
@@ -115,10 +112,9 @@ class Checkpoints:
             self._reporter.warn(f"{self.name}, epoch {state.epoch}, step {len(state.losses)}: no checkpoint. {error}")
 
     def restore(self) -> TrainingState | None:
-        """Set the variables to those of the newest checkpoint that is whole.
+        """Set the variables to those of the newest checkpoint that is whole, and return the loop's state then.
 
-        Returns:
-            The loop's state then; None where there is no checkpoint. One that is damaged is removed, with a warning.
+        None where there is no checkpoint. One that is damaged is removed, with a warning.
         """
         for path in self._paths():
             try:
@@ -130,35 +126,15 @@ class Checkpoints:
             count = len(self._variables)
             for variable, array in zip(self._variables, arrays[:count], strict=True):
                 variable.assign(array)
-            return TrainingState(
-                steps=document.steps,
-                history=document.history,
-                best_epoch=document.best_epoch,
-                best_weights=arrays[count:] if document.best else None,
-                reference=document.reference,
-                waited=document.waited,
-                losses=document.losses,
-                right=document.right,
-                seen=document.seen,
-                seconds_before=document.seconds,
-            )
+            best = arrays[count:] if document.best else None
+            kept = {name: getattr(document, name) for name in _STATE_FIELDS}
+            return TrainingState(best_weights=best, seconds_before=document.seconds, **kept)
         return None
 
     def _write(self, arrays: list[np.ndarray], state: TrainingState) -> None:
         best = state.best_weights or []
-        document = _Document(
-            variables=self._signatures(),
-            best=len(best),
-            steps=state.steps,
-            history=state.history,
-            best_epoch=state.best_epoch,
-            reference=state.reference,
-            waited=state.waited,
-            losses=state.losses,
-            right=state.right,
-            seen=state.seen,
-            seconds=state.seconds,
-        )
+        kept = {name: getattr(state, name) for name in _STATE_FIELDS}
+        document = _Document(variables=self._signatures(), best=len(best), seconds=state.seconds, **kept)
         content = {f"array_{number}": array for number, array in enumerate([*arrays, *best])}
         content[_DOCUMENT] = np.frombuffer(document.model_dump_json().encode(), np.uint8)
         position = f"epoch-{state.epoch:06}-step-{len(state.losses):09}"
@@ -179,12 +155,11 @@ class Checkpoints:
                 unfinished.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> tuple[list[np.ndarray], _Document]:
-        match = _NAME.fullmatch(path.name)
         try:
             content = path.read_bytes()
         except OSError as error:
             raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
-        if match is None or hashlib.sha256(content).hexdigest() != match[1]:
+        if hashlib.sha256(content).hexdigest() != path.stem.rpartition("-")[2]:
             raise ArtifactError(f"{path} is damaged: its SHA-256 is not the one in its name.")
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -219,9 +194,6 @@ class _HashingWriter(io.RawIOBase):
         super().__init__()
         self._file = file
         self.digest = hashlib.sha256()
-
-    def writable(self) -> bool:
-        return True
 
     def write(self, content: Any) -> int:
         self.digest.update(content)

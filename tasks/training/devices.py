@@ -14,8 +14,7 @@ from thaw.pipeline_config.schema import Devices, Precision
 def choose_strategy(devices: Devices) -> tf.distribute.Strategy:
     """Choose what trains. To be called before anything is computed.
 
-    Args:
-        devices: The recipe's `devices`. "auto" is a TPU where one answers, else all GPUs, else the CPU.
+    "auto" is a TPU where one answers, else all GPUs, else the CPU.
 
     Returns:
         TensorFlow's default strategy for one device, `MirroredStrategy` for several GPUs, or `TPUStrategy`.
@@ -45,14 +44,10 @@ def choose_strategy(devices: Devices) -> tf.distribute.Strategy:
 
 
 def mirrored(names: list[str]) -> tf.distribute.Strategy:
-    """Let several devices of this machine train as replicas of one.
+    """Let several devices of this machine, such as "GPU:0", train as replicas of one.
 
-    Args:
-        names: Such as "GPU:0".
-
-    Returns:
-        A strategy that sums on one device. The default is collective operations, with which a training step on two CPUs
-        ended in "Shape mismatch in the collective instance" (TensorFlow 2.21).
+    The strategy sums on one device. The default is collective operations, with which a training step on two CPUs ended
+    in "Shape mismatch in the collective instance" (TensorFlow 2.21).
     """
     return tf.distribute.MirroredStrategy(names, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
@@ -93,15 +88,9 @@ def share(
 
 
 def agree_on_overflow(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Make all replicas see that one of them has gradients that are not finite, so that all skip the step.
+    """Return this replica's gradients, or NaN in their place if any replica's are not finite: so all skip the step.
 
-    Keras's LossScaleOptimizer looks at the first replica's gradients alone.
-
-    Args:
-        gradients: Of this replica, in replica context.
-
-    Returns:
-        The same, or NaN in their place if any replica's are not finite.
+    Keras's LossScaleOptimizer looks at the first replica's gradients alone. To be called in replica context.
     """
     finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
     overflows = tf.distribute.get_replica_context().all_reduce(
@@ -113,14 +102,7 @@ def agree_on_overflow(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
 
 @contextlib.contextmanager
 def computing_in(precision: Precision) -> Iterator[None]:
-    """Let layers that are built meanwhile compute in a precision. Their weights are float32 all the same.
-
-    Args:
-        precision: The recipe's `precision`.
-
-    Yields:
-        Nothing.
-    """
+    """Let layers that are built meanwhile compute in a precision. Their weights are float32 all the same."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     try:

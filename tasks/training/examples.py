@@ -1,5 +1,6 @@
 """What a stage learns from and is measured on: the images, or what its frozen layers put out for them."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -19,12 +20,14 @@ class Examples:
     """The batches of a stage.
 
     Attributes:
-        training: From an epoch and a step of it on, (images or features, labels).
+        training: From `first_epoch` and its `first_step` on, (images or features, labels).
         validation: One pass, (images or features, labels, indices).
+        feature_views: Of each training image; 0 where the stage learns from the images themselves.
     """
 
-    training: Callable[[int, int], Iterable[tuple[tf.Tensor, tf.Tensor]]]
+    training: Callable[..., Iterable[tuple[tf.Tensor, tf.Tensor]]]
     validation: Iterable[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+    feature_views: int = 0
 
 
 def open_features(store: ArtifactStore, step: TrainStep) -> FeatureReader | None:
@@ -47,29 +50,15 @@ def open_features(store: ArtifactStore, step: TrainStep) -> FeatureReader | None
 def of_features(step: TrainStep, reader: FeatureReader) -> Examples:
     """Learn from features; the reader is to be closed afterwards."""
     return Examples(
-        training=lambda epoch, steps_done: cached_training_batches(
-            reader,
-            step.stage,
-            seed=step.seed,
-            salt=stage_salt(step.name),
-            first_epoch=epoch,
-            first_step=steps_done,
-        ),
-        validation=cached_validation_batches(reader, batch_size=step.stage.batch_size),
+        functools.partial(cached_training_batches, reader, step.stage, seed=step.seed, salt=stage_salt(step.name)),
+        cached_validation_batches(reader, batch_size=step.stage.batch_size),
+        reader.views,
     )
 
 
 def of_images(step: TrainStep, train: SplitReader, validation: SplitReader) -> Examples:
     """Learn from the images of the train split, and be measured on those of the validation split."""
-    stage = step.stage
     return Examples(
-        training=lambda epoch, steps_done: training_batches(
-            train,
-            stage,
-            seed=step.seed,
-            salt=stage_salt(step.name),
-            first_epoch=epoch,
-            first_step=steps_done,
-        ),
-        validation=evaluation_batches(validation, stage.fit, batch_size=stage.batch_size),
+        functools.partial(training_batches, train, step.stage, seed=step.seed, salt=stage_salt(step.name)),
+        evaluation_batches(validation, step.stage.fit, batch_size=step.stage.batch_size),
     )

@@ -17,12 +17,9 @@ def rotate(image: tf.Tensor, turn: tf.Tensor, fill: FillMode) -> tf.Tensor:
     """Turn a square image about its centre.
 
     Args:
-        image: float32 (resolution, resolution, 3).
+        image: float32 (resolution, resolution, 3), as is the result.
         turn: Share of a full turn, counter-clockwise, float32 ().
         fill: What is seen beyond the border.
-
-    Returns:
-        float32, same shape.
     """
     angle = turn * math.tau
     cosine, sine = tf.cos(angle), tf.sin(angle)
@@ -33,13 +30,10 @@ def translate(image: tf.Tensor, down: tf.Tensor, right: tf.Tensor, fill: FillMod
     """Move an image.
 
     Args:
-        image: float32 (height, width, 3).
+        image: float32 (height, width, 3), as is the result.
         down: Pixels, float32 (); negative is up.
         right: Pixels, float32 (); negative is left.
         fill: What is seen beyond the border.
-
-    Returns:
-        float32, same shape.
     """
     return _transform(image, tf.eye(2), -tf.stack([right, down]), fill)
 
@@ -48,12 +42,9 @@ def zoom(image: tf.Tensor, factor: tf.Tensor, fill: FillMode) -> tf.Tensor:
     """Enlarge or shrink a square image about its centre.
 
     Args:
-        image: float32 (resolution, resolution, 3).
+        image: float32 (resolution, resolution, 3), as is the result.
         factor: Size of what is shown by its size before, float32 (), positive; above 1 enlarges.
         fill: What is seen beyond the border.
-
-    Returns:
-        float32, same shape.
     """
     return _about_centre(image, tf.eye(2) / factor, fill)
 
@@ -64,14 +55,8 @@ def random_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, operation: 
     Boxes are drawn until one lies inside the image, ten at most. If none does, the box is the largest central one whose
     aspect ratio is allowed, which may be larger than `area` allows.
 
-    Args:
-        height: The image's, in pixels, int32 ().
-        width: The image's, in pixels, int32 ().
-        seed: int32 (2,).
-        operation: The ranges to draw from.
-
-    Returns:
-        int32 (4,): top, left, height and width, in pixels.
+    From the image's height and width, int32 (), and a seed, int32 (2,), to int32 (4,): top, left, height and width. All
+    are in pixels.
     """
     image_size = tf.cast(tf.stack([height, width]), tf.float32)
     shape_seed, position_seed = tf.unstack(tf.random.split(seed, 2))

@@ -1,10 +1,10 @@
-"""The training loop of one stage: epochs of steps, a measurement after each, the best weights, early stopping.
+"""The training loop of one stage: epochs of training steps, a measurement after each, the best weights, early stopping.
 
 The loop is a function of its state: started with the state of a checkpoint, it does what it would have done.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Event
 
@@ -18,9 +18,10 @@ from thaw.tasks.pace import AtMostEvery
 from thaw.tasks.process import Reporter
 from thaw.tasks.training.averaging import WeightAverage
 from thaw.tasks.training.checkpoint import Checkpoints
+from thaw.tasks.training.examples import Examples
 from thaw.tasks.training.optimizers import learning_rate_at
 from thaw.tasks.training.state import EpochRow, TrainingState
-from thaw.tasks.training.step_functions import MeasureFunction, TrainFunction
+from thaw.tasks.training.step_functions import BatchFunction
 
 _SECONDS_BETWEEN_PROGRESS = 1.0
 _FAR_ABOVE = 2.0  # times the loss of guessing; a step or two that went wrong do not bring an epoch's mean there
@@ -31,28 +32,18 @@ class Loop:
     """Everything that a stage's training needs.
 
     Attributes:
-        name: The stage's name, for the log.
         model: The part of the classifier whose variables are updated.
-        stage: The stage's settings.
-        train: From `make_train_function`.
-        measure: From `make_measure_function`.
-        training_batches: Makes the batches from an epoch and a step of it on, (images, labels).
-        validation_batches: One pass, (images, labels, indices); gone through after every epoch.
-        steps_per_epoch: Batches in an epoch.
         loss_of_guessing: The training loss of answers that give every class the same probability.
-        average: Of the weights, if the stage asks for it: then it is what `measure` measures and what is kept.
-        checkpoints: Where the state is kept.
+        average: Of the weights, if the stage asks for it: then it is what is evaluated and what is kept.
         asked_to_leave: Set when the process is to end: the loop writes a checkpoint and raises.
-        reporter: Takes progress and log lines.
     """
 
     name: str
     model: keras.Model
     stage: StageConfig
-    train: TrainFunction
-    measure: MeasureFunction
-    training_batches: Callable[[int, int], Iterable[tuple[tf.Tensor, tf.Tensor]]]
-    validation_batches: Iterable[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+    train: BatchFunction
+    evaluate: BatchFunction
+    examples: Examples
     steps_per_epoch: int
     loss_of_guessing: float
     average: WeightAverage | None
@@ -63,9 +54,6 @@ class Loop:
     def run(self) -> TrainingState:
         """Train the stage, from its last checkpoint if there is one. Afterwards the model holds the weights to keep.
 
-        Returns:
-            The final state.
-
         Raises:
             TrainingError: A loss or a weight is not finite; the message names the epoch and the step.
             StepProcessError: The process was asked to leave; the state is in a checkpoint.
@@ -73,20 +61,22 @@ class Loop:
         state = self.checkpoints.restore()
         if state is None:
             state = TrainingState()
-            self._note(state, self._measure_start(state))
+            self._note(state, self._measure(state))
         else:
             where = f"epoch {state.epoch}, after step {len(state.losses)} of {self.steps_per_epoch}"
             self.reporter.log(f"{self.name} goes on from a checkpoint: {where}.")
-        batches = iter(self.training_batches(state.epoch, len(state.losses)))
+        batches = iter(self.examples.training(first_epoch=state.epoch, first_step=len(state.losses)))
         while state.epoch <= self.stage.epochs and not self._should_stop(state):
             self._train_epoch(state, batches)
-            self._note(state, row := self._measure_epoch(state))
+            self._note(state, row := self._measure(state))
             self._warn_of_high_loss(row)
             self.checkpoints.save_if_due(state, epoch_ended=True)
         if self._should_stop(state):
-            self.reporter.log(f"{self.name} stops after epoch {state.epoch - 1}: {self._stopping_reason(state)}")
-        best = state.best_weights if self.stage.keep == "best" else None
-        self.model.set_weights(self._weights() if best is None else best)
+            self.reporter.log(
+                f"{self.name} stops after epoch {state.epoch - 1}: "
+                f"{self.stage.metric} has not improved for {state.waited} epochs."
+            )
+        self.model.set_weights(self._weights() if state.best_weights is None else state.best_weights)
         return state
 
     def _train_epoch(self, state: TrainingState, batches: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> None:
@@ -107,14 +97,19 @@ class Loop:
             if is_due():
                 self._progress(state.epoch, (done + 1) / self.steps_per_epoch, f"loss {state.losses[-1]:.3f}")
 
-    def _measure_start(self, state: TrainingState) -> EpochRow:
-        val_loss, val_accuracy = self._validate(state)
-        return EpochRow(
-            epoch=0, loss=None, accuracy=None, val_loss=val_loss, val_accuracy=val_accuracy, learning_rate=0.0
-        )
-
-    def _measure_epoch(self, state: TrainingState) -> EpochRow:
-        val_loss, val_accuracy = self._validate(state)
+    def _measure(self, state: TrainingState) -> EpochRow:
+        loss, right, seen = 0.0, 0, 0
+        for images, labels, _ in self.examples.validation:
+            batch_loss, batch_right = self.evaluate(images, labels)
+            loss, right, seen = loss + float(batch_loss), right + int(batch_right), seen + int(labels.shape[0])
+            self._leave_if_asked(state)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"{self.name}: the validation loss is {loss} after epoch {state.epoch}. Lower the learning_rate."
+            )
+        val_loss, val_accuracy = loss / seen, right / seen
+        if state.epoch == 0:
+            return EpochRow(epoch=0, val_loss=val_loss, val_accuracy=val_accuracy)
         return EpochRow(
             epoch=state.epoch,
             loss=float(np.mean(state.losses)),
@@ -133,18 +128,6 @@ class Loop:
             f"{self.name} was asked to leave in epoch {state.epoch}, after step {len(state.losses)} of "
             f"{self.steps_per_epoch}. Run again to go on from there."
         )
-
-    def _validate(self, state: TrainingState) -> tuple[float, float]:
-        loss, right, seen = 0.0, 0, 0
-        for images, labels, _ in self.validation_batches:
-            batch_loss, batch_right = self.measure(images, labels)
-            loss, right, seen = loss + float(batch_loss), right + int(batch_right), seen + int(labels.shape[0])
-            self._leave_if_asked(state)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"{self.name}: the validation loss is {loss} after epoch {state.epoch}. Lower the learning_rate."
-            )
-        return loss / seen, right / seen
 
     def _note(self, state: TrainingState, row: EpochRow) -> None:
         state.add_epoch(row)
@@ -179,9 +162,6 @@ class Loop:
 
     def _should_stop(self, state: TrainingState) -> bool:
         return self.stage.early_stopping is not None and state.waited >= self.stage.early_stopping.patience
-
-    def _stopping_reason(self, state: TrainingState) -> str:
-        return f"{self.stage.metric} has not improved for {state.waited} epochs."
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate_at(

@@ -22,14 +22,7 @@ _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)  # of the channels, images in [0, 1]
 
 
 def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pretrained: bool) -> keras.Model:
-    """Build a classifier.
-
-    Args:
-        config: The recipe's `model`.
-        classes: Number of classes.
-        resolution: Height and width of the images, in pixels.
-        pretrained: Load the weights that the configuration names; else all weights are random, for a caller that
-            replaces them.
+    """Build a classifier, with random weights unless those that the configuration names are to be loaded.
 
     Returns:
         A model from float32 images (batch, resolution, resolution, 3) in [0, 255] to float32 probabilities
@@ -55,23 +48,18 @@ def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pret
     model = keras.Model(inputs, probabilities, name="classifier")
     if pretrained and config.weights is not None:
         # Last, so that the classifier's random weights do not depend on how the backbone's are loaded.
-        _load_pretrained(trunk, config, config.weights, resolution)
+        if config.weights == "imagenet":
+            _copy_weights(_download(config, resolution), trunk)
+        else:
+            _load_weights(trunk, config, Path(config.weights))
+        _divide_by_the_deviation(trunk)
     return model
 
 
-def _load_pretrained(model: keras.Model, config: ModelConfig, weights: str, resolution: int) -> None:
-    if weights == "imagenet":
-        _copy_weights(_download(config, resolution), model)
-    else:
-        _load_weights(model, config, Path(weights))
-    _divide_by_the_deviation(model)
-
-
 def _construct(config: ModelConfig, resolution: int, weights: str | None) -> keras.Model:
-    shape = (resolution, resolution, 3)
     try:
         return NETWORKS[config.backbone].build(
-            include_top=False, weights=weights, input_shape=shape, name=BACKBONE_NAME
+            include_top=False, weights=weights, input_shape=(resolution, resolution, 3), name=BACKBONE_NAME
         )
     except ValueError as error:
         raise RecipeError(
@@ -133,38 +121,17 @@ def _load_weights(model: keras.Model, config: ModelConfig, path: Path) -> None:
 
 
 def backbone_of(model: keras.Model) -> keras.Model:
-    """Find the backbone inside a classifier.
-
-    Args:
-        model: Made by `build_classifier`, or loaded again.
-
-    Returns:
-        The nested model.
-    """
+    """Find the backbone, a nested model, inside a classifier."""
     return model.get_layer(BACKBONE_NAME)
 
 
 def head_batch_norm_of(model: keras.Model) -> layers.BatchNormalization | None:
-    """Find the BatchNormalization after the backbone.
-
-    Args:
-        model: Made by `build_classifier`, or loaded again.
-
-    Returns:
-        The layer; None where the recipe has no `model.head_batch_norm`.
-    """
+    """Find the BatchNormalization after the backbone; None where the recipe has no `model.head_batch_norm`."""
     return next((layer for layer in model.layers if layer.name == HEAD_BATCH_NORM_NAME), None)
 
 
 def weights_sha256(arrays: Sequence[np.ndarray]) -> str:
-    """Digest weights: shapes, dtypes and values, in order.
-
-    Args:
-        arrays: What `model.get_weights()` returns.
-
-    Returns:
-        SHA-256 in hexadecimal.
-    """
+    """Digest weights, as `model.get_weights()` returns them: SHA-256 of shapes, dtypes and values, in hexadecimal."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())

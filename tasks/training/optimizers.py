@@ -21,17 +21,10 @@ def build_optimizer(
 ) -> keras.optimizers.Optimizer:
     """Build an optimizer, with its state variables, for the variables that learn.
 
-    Args:
-        config: The stage's `optimizer`.
-        variables: What gets gradients.
-        precision: The recipe's `precision`. Under "float16" small gradients would become zero, so the loss is scaled,
-            and a step whose gradients are not finite is left out.
-
-    Returns:
-        The optimizer. Its learning rate is set at every step by the training loop.
+    Under "float16" small gradients would become zero, so the loss is scaled, and a training step whose gradients are
+    not finite is left out. The learning rate is set at every training step by the loop.
     """
-    settings = config.model_dump(exclude={"name"})
-    optimizer = _CLASSES[type(config)](**settings)
+    optimizer = _CLASSES[type(config)](**config.model_dump(exclude={"name"}))
     if isinstance(config, AdamW):
         # Decay pulls kernels towards zero; biases, gamma and beta are vectors, and are left alone.
         optimizer.exclude_from_weight_decay([variable for variable in variables if len(variable.shape) < 2])
@@ -44,18 +37,10 @@ def build_optimizer(
 def learning_rate_at(
     step: int, *, peak: float, schedule: LearningRateSchedule, steps_per_epoch: int, epochs: int
 ) -> float:
-    """Compute the learning rate of a step.
+    """Compute the learning rate of a training step, counted from 0 over the whole stage.
 
-    Args:
-        step: From 0, over the whole stage.
-        peak: The optimizer's `learning_rate`.
-        schedule: The stage's `schedule`.
-        steps_per_epoch: Steps in an epoch.
-        epochs: Epochs in the stage.
-
-    Returns:
-        The rate. The warm-up rises linearly and reaches the peak at its end; the cosine then falls to
-        `final_fraction` of the peak at the last step (Loshchilov and Hutter, 2017, without restarts).
+    The warm-up rises linearly and reaches the peak at its end; the cosine then falls to `final_fraction` of the peak at
+    the last step (Loshchilov and Hutter, 2017, without restarts).
     """
     warmup_steps = schedule.warmup_epochs * steps_per_epoch
     if step < warmup_steps:

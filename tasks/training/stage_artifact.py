@@ -18,14 +18,7 @@ HISTORY_NAME = "history.parquet"
 FACTS_NAME = "stage.json"
 
 HISTORY_SCHEMA = pa.schema(
-    [
-        ("epoch", pa.int32()),
-        ("loss", pa.float64()),
-        ("accuracy", pa.float64()),
-        ("val_loss", pa.float64()),
-        ("val_accuracy", pa.float64()),
-        ("learning_rate", pa.float64()),
-    ]
+    [(name, pa.int32() if field.annotation is int else pa.float64()) for name, field in EpochRow.model_fields.items()]
 )
 
 

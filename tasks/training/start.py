@@ -1,44 +1,17 @@
 """Prepares a process for the work of a stage, and builds the classifier that the stage starts from."""
 
-from typing import Protocol
-
 import keras
 import tensorflow as tf
 
-from thaw.pipeline_config.schema import Devices, ModelConfig
-from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.training.devices import choose_strategy
 from thaw.tasks.training.model import build_classifier
 from thaw.tasks.training.pipeline import stage_salt
 from thaw.tasks.training.stage_artifact import WEIGHTS_NAME
+from thaw.tasks.training.step import ClassifierStep
 
 
-class Start(Protocol):
-    """The part of a request that says what a stage starts from, and where it is computed."""
-
-    @property
-    def model(self) -> ModelConfig:
-        """The recipe's `model`."""
-
-    @property
-    def start(self) -> ArtifactRef | None:
-        """The stage artifact whose weights it starts from."""
-
-    @property
-    def seed(self) -> int:
-        """The recipe's seed."""
-
-    @property
-    def deterministic(self) -> bool:
-        """The recipe's `deterministic`."""
-
-    @property
-    def devices(self) -> Devices:
-        """The recipe's `devices`."""
-
-
-def prepare_process(step: Start, draws: str) -> tf.distribute.Strategy:
+def prepare_process(step: ClassifierStep, draws: str) -> tf.distribute.Strategy:
     """Set what holds for the whole process, and return the strategy in whose scope the classifier is to be built.
 
     To be called before anything is computed. `draws` names the stage whose random numbers are drawn.
@@ -51,7 +24,7 @@ def prepare_process(step: Start, draws: str) -> tf.distribute.Strategy:
     return strategy
 
 
-def build_start(step: Start, store: ArtifactStore, *, classes: int, resolution: int) -> keras.Model:
+def build_start(step: ClassifierStep, store: ArtifactStore, *, classes: int, resolution: int) -> keras.Model:
     """Build a classifier with the weights that a stage starts from; the random ones are those of the stage's seed."""
     model = build_classifier(step.model, classes=classes, resolution=resolution, pretrained=step.start is None)
     if step.start is not None:

@@ -9,25 +9,24 @@ from pydantic import BaseModel, ConfigDict
 
 
 class EpochRow(BaseModel):
-    """One row of the history.
+    """One row of the history; epoch 0, in which nothing is trained, is the state before the first step.
 
     Attributes:
-        epoch: 0 is the state before the first step.
-        loss: Mean training loss over the epoch's steps, with smoothing and class weights; None at epoch 0.
-        accuracy: Share of training images that were right when they were trained on; None at epoch 0.
+        loss: Mean training loss over the epoch's steps, with smoothing and class weights.
+        accuracy: Share of training images that were right when they were trained on.
         val_loss: Cross-entropy on the validation split, in nats, without smoothing or class weights.
         val_accuracy: Share of validation images that are right.
-        learning_rate: At the epoch's last step; 0 at epoch 0.
+        learning_rate: At the epoch's last step.
     """
 
     model_config = ConfigDict(frozen=True)
 
     epoch: int
-    loss: float | None
-    accuracy: float | None
+    loss: float | None = None
+    accuracy: float | None = None
     val_loss: float
     val_accuracy: float
-    learning_rate: float
+    learning_rate: float = 0.0
 
 
 @dataclass
@@ -74,23 +73,13 @@ class TrainingState:
         return len(self.history)
 
     def add_step(self, loss: float, *, right: int, seen: int) -> None:
-        """Count a step.
-
-        Args:
-            loss: Its mean loss.
-            right: Images that were right.
-            seen: Images.
-        """
+        """Count a training step: its mean loss, and how many of the images that it has seen were right."""
         self.steps += 1
         self.losses.append(loss)
         self.right += right
         self.seen += seen
 
     def add_epoch(self, row: EpochRow) -> None:
-        """End the epoch under way.
-
-        Args:
-            row: Its measurement.
-        """
+        """End the epoch under way with its measurement."""
         self.history.append(row)
         self.losses, self.right, self.seen = [], 0, 0

@@ -15,28 +15,44 @@ from thaw.tasks.process import Work
 from thaw.tasks.training.stage_facts import StageFacts
 
 
-class TrainStep(Step):
-    """Make a stage artifact: `model.json`, `model.weights.h5`, `history.parquet` and `stage.json`.
+class ClassifierStep(Step):
+    """Base of the steps that compute with a classifier as a stage starts from it.
 
     The devices are part of the key because what several compute differs from what one does: in the order of sums, and
     in the batches whose statistics normalize.
     """
 
-    kind: ClassVar[str] = "stage"
-    work: ClassVar[str] = "thaw.tasks.training.work:train_stage"
-    facts: ClassVar[type[Facts]] = StageFacts
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
 
-    name: str = Field(description="stage_one or stage_two; the random numbers of stages differ by it")
+    name: str = Field(description="of the stage: stage_one or stage_two")
     records: ArtifactRef
     model: ModelConfig
     weights_sha256: str | None = Field(default=None, description="of the weights file, where the recipe names one")
     start: ArtifactRef | None = Field(default=None, description="the stage whose weights this one starts from")
-    stage: StageConfig
     seed: int
     deterministic: bool = True
     precision: Precision = "float32"
     devices: Devices = "auto"
+
+    def depends_on(self) -> dict[str, Any]:
+        """All fields, but the digest of a weights file in place of its path."""
+        document = super().depends_on()
+        if self.weights_sha256 is not None:
+            document["model"]["weights"] = None
+        return document
+
+
+class TrainStep(ClassifierStep):
+    """Make a stage artifact: `model.json`, `model.weights.h5`, `history.parquet` and `stage.json`.
+
+    The random numbers of stages differ by their names.
+    """
+
+    kind: ClassVar[str] = "stage"
+    work: ClassVar[str] = "thaw.tasks.training.work:train_stage"
+    facts: ClassVar[type[Facts]] = StageFacts
+
+    stage: StageConfig
     # Not the digest of that artifact, which is large and need not be there where the stage is: what it holds follows
     # from the key.
     features_key: str | None = Field(
@@ -44,11 +60,9 @@ class TrainStep(Step):
     )
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields, but the digest of a weights file in place of its path, and what `features_key` says better."""
+        """Leave out what `features_key` says better."""
         document = super().depends_on()
         del document["stage"]["feature_views"]
-        if self.weights_sha256 is not None:
-            document["model"]["weights"] = None
         return document
 
 

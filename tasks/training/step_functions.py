@@ -1,4 +1,4 @@
-"""The two compiled functions of training: one step on one batch, and the measuring of one batch.
+"""The two compiled functions of training: one training step on one batch, and the evaluation of one batch.
 
 Both share their batch among the replicas of the strategy in whose scope they are made; one device is one replica.
 """
@@ -14,8 +14,7 @@ from thaw.tasks.training.averaging import WeightAverage, adapting_statistics
 from thaw.tasks.training.devices import agree_on_overflow, share
 from thaw.tasks.training.thawing import Thawed
 
-TrainFunction = Callable[..., tuple[tf.Tensor, tf.Tensor]]
-MeasureFunction = Callable[..., tuple[tf.Tensor, tf.Tensor]]
+BatchFunction = Callable[..., tuple[tf.Tensor, tf.Tensor]]  # gives a loss, and the number of right answers
 
 
 def make_train_function(
@@ -26,8 +25,8 @@ def make_train_function(
     label_smoothing: float,
     seed: int,
     average: WeightAverage | None = None,
-) -> TrainFunction:
-    """Make the function that does one step.
+) -> BatchFunction:
+    """Make the function that does one training step.
 
     Args:
         thawed: The model's parts and the variables that learn.
@@ -35,11 +34,12 @@ def make_train_function(
         class_weights: float32 (classes,), what an example of each class counts.
         label_smoothing: Share of the target that is spread over all classes.
         seed: The recipe's and the stage's, in one number below 2**31.
-        average: Updated after each step.
+        average: Updated after each training step.
 
     Returns:
-        A function of (images float32 (batch, height, width, 3), labels int32 (batch,), learning rate, step int32) that
-        updates the variables and returns the mean loss and the number of right answers, both over the whole batch.
+        A function of (images float32 (batch, height, width, 3), labels int32 (batch,), learning rate, number of the
+        training step, int32 from 0) that updates the variables and returns the mean loss and the number of right
+        answers, both over the whole batch.
     """
     strategy = tf.distribute.get_strategy()
     train_share = _make_share_function(thawed, optimizer, class_weights, label_smoothing, seed)
@@ -61,24 +61,21 @@ def make_train_function(
             average.update(step)
         return _sum(strategy, loss), _sum(strategy, right)
 
-    function: TrainFunction = train
+    function: BatchFunction = train
     return function
 
 
 def _make_share_function(
-    thawed: Thawed,
-    optimizer: keras.optimizers.Optimizer,
-    class_weights: np.ndarray,
-    label_smoothing: float,
-    seed: int,
+    thawed: Thawed, optimizer: keras.optimizers.Optimizer, class_weights: np.ndarray, label_smoothing: float, seed: int
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]]:
     """Make the function that one replica runs on its share of a batch.
 
     Dropout draws from random states of the layers; each is set from (seed, position of the layer, replica, step) at
-    every step, so that a step's draws do not depend on the steps before it.
+    every training step, so that its draws do not depend on those before it.
     """
     weights = tf.constant(class_weights, tf.float32)
-    seeds = _seed_states(thawed.suffix)
+    saved = set(map(id, thawed.suffix.weights))  # all variables but the random states
+    seeds = [variable for variable in thawed.suffix.variables if id(variable) not in saved]
     cross_entropy = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=label_smoothing, reduction=None
     )
@@ -111,15 +108,15 @@ def _make_share_function(
     return train_share
 
 
-def make_measure_function(thawed: Thawed, average: WeightAverage | None = None) -> MeasureFunction:
-    """Make the function that measures one batch, as the model will be used: without dropout, smoothing or weights.
+def make_measure_function(thawed: Thawed, average: WeightAverage | None = None) -> BatchFunction:
+    """Make the function that evaluates one batch, as the model will be used: without dropout, smoothing or weights.
 
     It takes (images, labels), returns the sum of the losses and the number of right answers, and reads the averages in
     place of the weights if there are any.
     """
     strategy = tf.distribute.get_strategy()
 
-    def measure_share(images: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def evaluate_share(images: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = images if thawed.prefix is None else thawed.prefix(images, training=False)
         with average.scope() if average is not None else contextlib.nullcontext():
             logits = thawed.suffix(features, training=False)
@@ -127,11 +124,11 @@ def make_measure_function(thawed: Thawed, average: WeightAverage | None = None) 
         return tf.reduce_sum(losses * counts), _count_right(logits, labels, counts)
 
     @tf.function(input_signature=_batch_signature(thawed))
-    def measure(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        loss, right = strategy.run(measure_share, args=share(images, labels, strategy))
+    def evaluate_batch(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        loss, right = strategy.run(evaluate_share, args=share(images, labels, strategy))
         return _sum(strategy, loss), _sum(strategy, right)
 
-    function: MeasureFunction = measure
+    function: BatchFunction = evaluate_batch
     return function
 
 
@@ -149,8 +146,3 @@ def _sum(strategy: tf.distribute.Strategy, values: tf.Tensor) -> tf.Tensor:
 def _count_right(logits: tf.Tensor, labels: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
     right = tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels
     return tf.reduce_sum(tf.cast(right, tf.int32) * tf.cast(counts, tf.int32))
-
-
-def _seed_states(model: keras.Model) -> list[keras.Variable]:
-    weights = set(map(id, model.weights))
-    return [variable for variable in model.variables if id(variable) not in weights]

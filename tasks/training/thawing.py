@@ -37,15 +37,7 @@ class Thawed:
 
 
 def thaw(model: keras.Model, stage: StageConfig, backbone_name: str) -> Thawed:
-    """Set a classifier's layers to what a stage asks for, and split it where the frozen part ends.
-
-    Args:
-        model: A classifier; its layers' `trainable` is changed.
-        stage: The stage's settings, resolved.
-        backbone_name: A key of `NETWORKS`.
-
-    Returns:
-        The parts that the training loop works with.
+    """Set the layers of a classifier to what a resolved stage asks for, and split it where the frozen part ends.
 
     Raises:
         RecipeError: `train` names a layer or a number of blocks that the backbone does not have.
@@ -69,13 +61,7 @@ def thaw(model: keras.Model, stage: StageConfig, backbone_name: str) -> Thawed:
 def last_frozen_output(backbone: keras.Model, train: Train, backbone_name: str) -> keras.KerasTensor | None:
     """Find the last tensor of a backbone that no thawed layer influences: the input of `thaw`'s suffix.
 
-    Args:
-        backbone: The backbone of a classifier.
-        train: A stage's `train`.
-        backbone_name: A key of `NETWORKS`.
-
-    Returns:
-        The tensor, in the backbone's own graph; its output where nothing of it is thawed; None where there is none.
+    It is one of the backbone's own graph: its output where nothing of it is thawed; None where there is none.
 
     Raises:
         RecipeError: `train` names a layer or a number of blocks that the backbone does not have.
@@ -85,11 +71,7 @@ def last_frozen_output(backbone: keras.Model, train: Train, backbone_name: str) 
 
 
 def make_ordinary(model: keras.Model) -> None:
-    """Undo what `thaw` did to a classifier's layers, so that it is saved like any other Keras model.
-
-    Args:
-        model: A classifier; every layer becomes trainable.
-    """
+    """Make every layer of a classifier trainable again, so that it is saved like any other Keras model."""
     for layer in [*backbone_of(model).layers, *model.layers]:
         layer.trainable = True
 
@@ -114,7 +96,12 @@ def _thawed_layers(backbone: keras.Model, train: Train, backbone_name: str) -> t
                 raise RecipeError(f"train: last_batch_norm needs a BatchNormalization. {backbone_name} has none.")
             return norms[-1:], []
         case LastBlocks(last_blocks=count):
-            return everything[_start_of_last_blocks(everything, count, backbone_name) :], []
+            blocks = list(_blocks(everything, backbone_name).values())
+            if count > len(blocks):
+                raise RecipeError(
+                    f"train.last_blocks must be at most {len(blocks)} for {backbone_name}. Received: {count}."
+                )
+            return everything[min(blocks[-count]) :], []
         case FromLayer(from_layer=where):
             start = _layer_index(everything, where, backbone_name)
             return everything[start:], _warn_inside_block(everything, start, backbone_name)
@@ -127,13 +114,6 @@ def _blocks(all_layers: list[keras.Layer], backbone_name: str) -> dict[str, list
         if match := pattern.match(layer.name):
             blocks.setdefault(match[1], []).append(index)
     return blocks
-
-
-def _start_of_last_blocks(all_layers: list[keras.Layer], count: int, backbone_name: str) -> int:
-    blocks = list(_blocks(all_layers, backbone_name).values())
-    if count > len(blocks):
-        raise RecipeError(f"train.last_blocks must be at most {len(blocks)} for {backbone_name}. Received: {count}.")
-    return min(blocks[-count])
 
 
 def _layer_index(all_layers: list[keras.Layer], where: int | str, backbone_name: str) -> int:
@@ -153,10 +133,9 @@ def _warn_inside_block(all_layers: list[keras.Layer], start: int, backbone_name:
     for indices in _blocks(all_layers, backbone_name).values():
         has_shortcut = any(isinstance(all_layers[index], layers.Add) for index in indices)
         if has_shortcut and min(indices) < start <= max(indices):
-            first = all_layers[min(indices)]
             return [
                 f"train.from_layer: {all_layers[start].name} is inside a block with a shortcut, so the block is thawed "
-                f"in part. Its first layer is {first.name} (index {min(indices)})."
+                f"in part. Its first layer is {all_layers[min(indices)].name} (index {min(indices)})."
             ]
     return []
 
@@ -181,24 +160,15 @@ def _split(
 
 
 def backbone_input_of(model: keras.Model) -> keras.KerasTensor:
-    """Find the tensor that a classifier feeds to its backbone.
-
-    Args:
-        model: A classifier.
-
-    Returns:
-        The preprocessed images, symbolic.
-    """
+    """Find the symbolic tensor that a classifier feeds to its backbone: the preprocessed images."""
     return model.layers[model.layers.index(backbone_of(model)) - 1].output
 
 
 def _last_cut_before(backbone: keras.Model, thawed: Iterable[keras.Layer]) -> keras.KerasTensor | None:
     """Find the last single tensor through which everything flows, and before which nothing is thawed."""
-    order = _topological_order(backbone)
-    last_use = {id(backbone.output): len(order)}
-    for position, layer in enumerate(order):
-        for tensor in inputs_of(layer):
-            last_use[id(tensor)] = max(position, last_use.get(id(tensor), 0))
+    order = backbone.layers  # as Keras has them: each after those whose outputs it takes
+    last_use = {id(tensor): position for position, layer in enumerate(order) for tensor in inputs_of(layer)}
+    last_use[id(backbone.output)] = len(order)
     pending = set(map(id, thawed))
     live: dict[int, keras.KerasTensor] = {}
     cut = None
@@ -206,24 +176,10 @@ def _last_cut_before(backbone: keras.Model, thawed: Iterable[keras.Layer]) -> ke
         if id(layer) in pending:
             break
         live[id(layer.output)] = layer.output
-        live = {key: tensor for key, tensor in live.items() if last_use.get(key, -1) > position}
+        live = {key: tensor for key, tensor in live.items() if last_use[key] > position}
         if len(live) == 1 and not isinstance(layer, layers.InputLayer):
             (cut,) = live.values()
     return cut
-
-
-def _topological_order(backbone: keras.Model) -> list[keras.Layer]:
-    producers = {id(layer.output): layer for layer in backbone.layers}
-    order: dict[int, keras.Layer] = {}
-    pending = [producers[id(backbone.output)]]
-    while pending:
-        layer = pending[-1]
-        missing = [producers[id(tensor)] for tensor in inputs_of(layer) if id(producers[id(tensor)]) not in order]
-        if missing:
-            pending.extend(missing)
-        else:
-            order[id(pending.pop())] = layer
-    return list(order.values())
 
 
 def inputs_of(layer: keras.Layer) -> list[keras.KerasTensor]:

@@ -59,31 +59,20 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
         with asked_to_leave() as asked:
             state = _make_loop(work, thawed, train_split, examples, asked, reporter).run()
             reporter.seconds_before = state.seconds_before
-    model = _make_ordinary(model, step, len(train_split.classes), resolution)
-    views = 0 if features is None else features.views
-    facts = _facts(step, model, thawed, state, train_split, views)
+    make_ordinary(model)
+    if step.precision != "float32":
+        # What is kept computes in float32, wherever it is used: the precision is that of training alone.
+        keras.utils.clear_session()
+        trained = model.get_weights()
+        model = build_classifier(step.model, classes=len(train_split.classes), resolution=resolution, pretrained=False)
+        model.set_weights(trained)
+    facts = _facts(step, model, thawed, state, train_split, examples.feature_views)
     write_stage(work.folder, model, state.history, facts)
     return facts
 
 
-def _make_ordinary(model: keras.Model, step: TrainStep, classes: int, resolution: int) -> keras.Model:
-    make_ordinary(model)
-    if step.precision == "float32":
-        return model
-    # What is kept computes in float32, wherever it is used: the precision is that of training alone.
-    keras.utils.clear_session()
-    ordinary = build_classifier(step.model, classes=classes, resolution=resolution, pretrained=False)
-    ordinary.set_weights(model.get_weights())
-    return ordinary
-
-
 def _make_loop(
-    work: TrainWork,
-    thawed: Thawed,
-    train_split: SplitReader,
-    examples: Examples,
-    asked: Event,
-    reporter: Reporter,
+    work: TrainWork, thawed: Thawed, train_split: SplitReader, examples: Examples, asked: Event, reporter: Reporter
 ) -> Loop:
     step, stage = work.step, work.step.stage
     optimizer = build_optimizer(stage.optimizer, thawed.variables, step.precision)
@@ -102,9 +91,8 @@ def _make_loop(
             seed=step.seed ^ stage_salt(step.name),
             average=average,
         ),
-        measure=make_measure_function(thawed, average),
-        training_batches=examples.training,
-        validation_batches=examples.validation,
+        evaluate=make_measure_function(thawed, average),
+        examples=examples,
         steps_per_epoch=-(-train_split.examples // stage.batch_size),
         loss_of_guessing=math.log(len(weights)) * float(np.average(weights, weights=train_split.class_counts)),
         average=average,

@@ -1,12 +1,14 @@
 """Batches of what the frozen layers put out, in the order in which the images themselves would come."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from thaw.pipeline_config.stage_schema import StageConfig
-from thaw.tasks.training.features.files import FeatureReader, RowType
-from thaw.tasks.training.pipeline import epoch_seed, prepared_ahead, shuffled
-
-_STORED: dict[RowType, tf.DType] = {"float32": tf.float32, "float16": tf.float16, "bfloat16": tf.uint16}
+from thaw.tasks.training.features.files import STORED, FeatureReader
+from thaw.tasks.training.pipeline import epoch_after_epoch, epoch_seed, prepared_ahead, shuffled
 
 
 def cached_training_batches(
@@ -21,20 +23,16 @@ def cached_training_batches(
     labels = tf.constant(reader.labels)
     count = len(reader.labels)
 
-    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+    def one_epoch(epoch: tf.Tensor, positions: tf.data.Dataset) -> tf.data.Dataset:
         drawn, view = epoch_seed(seed, salt, epoch), epoch % reader.views
 
         def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             indices = shuffled(positions, drawn, count)
-            # Stateless, because it is: stateful maps run one call at a time under deterministic operations.
-            rows = tf.numpy_function(reader.read, [view, indices], _STORED[reader.type], stateful=False)
-            return _decode(rows, reader), tf.gather(labels, indices)
+            return _rows(reader, reader.read, [view, indices]), tf.gather(labels, indices)
 
-        left_out = min(first_step * stage.batch_size, count)
-        positions = tf.data.Dataset.range(tf.where(epoch == first_epoch - 1, tf.constant(left_out, tf.int64), 0), count)
         return positions.batch(stage.batch_size).map(batch, tf.data.AUTOTUNE, deterministic=True)
 
-    return prepared_ahead(tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(one_epoch))
+    return epoch_after_epoch(one_epoch, stage, count, first_epoch, first_step)
 
 
 def cached_validation_batches(reader: FeatureReader, *, batch_size: int) -> tf.data.Dataset:
@@ -46,13 +44,14 @@ def cached_validation_batches(reader: FeatureReader, *, batch_size: int) -> tf.d
     labels = tf.constant(reader.validation_labels)
 
     def batch(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        rows = tf.numpy_function(reader.read_validation, [indices], _STORED[reader.type], stateful=False)
-        return _decode(rows, reader), tf.gather(labels, indices), indices
+        return _rows(reader, reader.validation.read, [indices]), tf.gather(labels, indices), indices
 
     indices = tf.data.Dataset.range(len(reader.validation_labels)).batch(batch_size)
     return prepared_ahead(indices.map(batch, tf.data.AUTOTUNE, deterministic=True))
 
 
-def _decode(rows: tf.Tensor, reader: FeatureReader) -> tf.Tensor:
+def _rows(reader: FeatureReader, read: Callable[..., NDArray[Any]], arguments: list[tf.Tensor]) -> tf.Tensor:
+    # Stateless, because it is: stateful maps run one call at a time under deterministic operations.
+    rows = tf.numpy_function(read, arguments, tf.as_dtype(STORED[reader.type]), stateful=False)
     rows = tf.ensure_shape(rows, [None, *reader.shape])
     return tf.cast(tf.bitcast(rows, tf.bfloat16) if reader.type == "bfloat16" else rows, tf.float32)

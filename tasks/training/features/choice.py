@@ -49,21 +49,13 @@ def views_of(stage: StageConfig, backbone: str, images: int) -> int:
 
 @dataclass(frozen=True)
 class Cost:
-    """What decides, of one stage.
+    """What decides, of one stage."""
 
-    Attributes:
-        images: Training images.
-        views: Views of each.
-        row_bytes: What is kept of one view of one image.
-        frozen: Multiplications of the frozen layers, for one image.
-        thawed: Those of the others.
-    """
-
-    images: int
-    views: int
-    row_bytes: int
-    frozen: int
-    thawed: int
+    images: int  # for training
+    views: int  # of each
+    row_bytes: int  # kept of one view of one image
+    frozen: int  # multiplications of the frozen layers, for one image
+    thawed: int  # those of the others
 
     @property
     def share(self) -> float:

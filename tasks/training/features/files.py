@@ -14,7 +14,6 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -23,14 +22,13 @@ from pydantic import Field
 
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.document import Document
-from thaw.tasks.artifacts.store import write_json
 
 DOCUMENT_NAME = "features.json"
 VALIDATION_NAME = "validation.npy"
 
 # Numpy has no bfloat16, whose numbers are the upper halves of float32's: it is kept as bits.
 RowType = Literal["float32", "float16", "bfloat16"]
-_STORED: dict[RowType, np.dtype[Any]] = {
+STORED: dict[RowType, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
     "float16": np.dtype("<f2"),
     "bfloat16": np.dtype("<u2"),
@@ -48,7 +46,7 @@ class FeaturesDocument(Document):
     @property
     def row_bytes(self) -> int:
         """What is kept of one view of one image."""
-        return math.prod(self.shape) * _STORED[self.type].itemsize
+        return math.prod(self.shape) * STORED[self.type].itemsize
 
     def bytes_of(self, training: int, validation: int) -> int:
         """Compute what the rows of so many images take."""
@@ -63,11 +61,6 @@ def view_name(view: int) -> str:
 def labels_name(split: str) -> str:
     """Name the file with the labels of a split, in the order of its rows: int32 (examples,)."""
     return f"labels-{split}.npy"
-
-
-def write_document(folder: Path, document: FeaturesDocument) -> None:
-    """Write `features.json`."""
-    write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
 
 
 def read_document(folder: Path) -> FeaturesDocument:
@@ -95,9 +88,7 @@ class RowsWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def write(self, rows: NDArray[np.float32]) -> None:
@@ -114,7 +105,7 @@ class RowsReader:
         Raises:
             ArtifactError: It cannot be opened, or holds something else.
         """
-        self._path, self._rows, self._shape, self._stored = path, rows, tuple(shape), _STORED[row_type]
+        self._path, self._rows, self._shape, self._stored = path, rows, tuple(shape), STORED[row_type]
         self._row_bytes = math.prod(self._shape) * self._stored.itemsize
         header = _header(rows, shape, row_type)
         self._start = len(header)
@@ -148,10 +139,10 @@ class RowsReader:
 def encode(rows: NDArray[np.float32], row_type: RowType) -> NDArray[Any]:
     """Round float32 numbers, finite and in the type's range, to the nearest in which they are kept."""
     if row_type != "bfloat16":
-        return rows.astype(_STORED[row_type])
+        return rows.astype(STORED[row_type])
     bits = np.ascontiguousarray(rows, np.float32).view(np.uint32)
     # To the nearest, and of two that are as near to the even one, as the processors do it.
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(_STORED[row_type])
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(STORED[row_type])
 
 
 class FeatureReader:
@@ -164,34 +155,28 @@ class FeatureReader:
             ArtifactError: The files and the document do not agree.
         """
         kept = read_document(folder)
-        self.views, self.shape, self.type, self.decision = kept.views, tuple(kept.shape), kept.type, kept.decision
+        self.views, self.shape, self.type = kept.views, tuple(kept.shape), kept.type
         self.labels: NDArray[np.int32] = np.load(folder / labels_name("train"))
         self.validation_labels: NDArray[np.int32] = np.load(folder / labels_name("validation"))
         self._readers = [
             RowsReader(folder / view_name(view), len(self.labels), kept.shape, kept.type) for view in range(kept.views)
         ]
-        self._validation = RowsReader(folder / VALIDATION_NAME, len(self.validation_labels), kept.shape, kept.type)
+        self.validation = RowsReader(folder / VALIDATION_NAME, len(self.validation_labels), kept.shape, kept.type)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for reader in (*self._readers, self._validation):
+    def __exit__(self, *_: object) -> None:
+        for reader in (*self._readers, self.validation):
             reader.close()
 
     def read(self, view: int, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Read a view, from 0, of some training images: a row for each, as it is stored."""
         return self._readers[view].read(indices)
 
-    def read_validation(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some validation images: a row for each, as it is stored."""
-        return self._validation.read(indices)
-
 
 def _header(rows: int, shape: Sequence[int], row_type: RowType) -> bytes:
     buffer = io.BytesIO()
-    description = {"descr": _STORED[row_type].str, "fortran_order": False, "shape": (rows, *shape)}
+    description = {"descr": STORED[row_type].str, "fortran_order": False, "shape": (rows, *shape)}
     np.lib.format.write_array_header_1_0(buffer, description)
     return buffer.getvalue()

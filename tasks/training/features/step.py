@@ -6,12 +6,10 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.augment_schema import Augmentation
-from thaw.pipeline_config.schema import Devices, ModelConfig, Precision
 from thaw.pipeline_config.stage_schema import Train
-from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.process import Work
-from thaw.tasks.training.step import TrainStep
+from thaw.tasks.training.step import ClassifierStep, TrainStep
 
 FEATURES_KIND = "features"
 
@@ -24,7 +22,7 @@ class FeaturesFacts(Facts):
     bytes: int
 
 
-class FeaturesStep(Step):
+class FeaturesStep(ClassifierStep):
     """Make a features artifact: what a stage's frozen layers put out for some views of each image, row by row.
 
     The request follows from that of the stage (`features_of`). `draws` names the stage whose seed the weights and the
@@ -35,18 +33,8 @@ class FeaturesStep(Step):
     kind: ClassVar[str] = FEATURES_KIND
     work: ClassVar[str] = "thaw.tasks.training.features.work:compute_features"
     facts: ClassVar[type[Facts]] = FeaturesFacts
-    libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy")
 
-    name: str = Field(description="of the stage that learns from them")
     draws: str
-    records: ArtifactRef
-    model: ModelConfig
-    weights_sha256: str | None
-    start: ArtifactRef | None
-    seed: int
-    deterministic: bool
-    precision: Precision
-    devices: Devices
     resolution: int
     augment: list[Augmentation]
     train: Train = Field(description="what the stage thaws; what is kept is the last output before that")
@@ -55,10 +43,8 @@ class FeaturesStep(Step):
     also: "FeaturesStep | None" = Field(default=None, description="stage two's, which the same pass can make")
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields, but the digest of a weights file in place of its path, and what has no influence on the rows."""
+        """Leave out what has no influence on the rows."""
         document = super().depends_on()
-        if self.weights_sha256 is not None:
-            document["model"]["weights"] = None
         for name in ("dropout", "head_batch_norm"):  # they come after the pooled features
             del document["model"][name]
         del document["also"]
@@ -97,16 +83,8 @@ class FeaturesWork(Work):
 def features_of(stage: TrainStep, draws: str, views: int) -> FeaturesStep:
     """Ask for what a stage's frozen layers put out."""
     return FeaturesStep(
-        name=stage.name,
+        **{name: getattr(stage, name) for name in ClassifierStep.model_fields},
         draws=draws,
-        records=stage.records,
-        model=stage.model,
-        weights_sha256=stage.weights_sha256,
-        start=stage.start,
-        seed=stage.seed,
-        deterministic=stage.deterministic,
-        precision=stage.precision,
-        devices=stage.devices,
         resolution=stage.stage.fit.resolution,
         augment=stage.stage.augment or [],
         train=stage.stage.train,

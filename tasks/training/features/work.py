@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from thaw.pipeline_config.errors import TrainingError
 from thaw.pipeline_config.preprocessing import fit_of
 from thaw.tasks.artifacts.atomic import writing
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
@@ -27,7 +28,6 @@ from thaw.tasks.training.features.files import (
     RowType,
     labels_name,
     view_name,
-    write_document,
 )
 from thaw.tasks.training.features.prefix import Compute, FrozenOutput, find_frozen_output, frozen_models
 from thaw.tasks.training.features.step import FeaturesFacts, FeaturesStep, FeaturesTarget, FeaturesWork
@@ -45,18 +45,11 @@ class _TooLargeError(Exception):
 
 @dataclass
 class _Target:
-    """A features artifact that is to be made.
-
-    Attributes:
-        step: The request.
-        folder: To be filled.
-        frozen: Where the stage's frozen layers end; None where nothing can be kept.
-        document: What is decided.
-    """
+    """A features artifact that is to be made, and what is decided of it."""
 
     step: FeaturesStep
     folder: Path
-    frozen: FrozenOutput | None
+    frozen: FrozenOutput | None  # None where nothing can be kept
     document: FeaturesDocument
 
 
@@ -96,7 +89,7 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
                 target.document = target.document.model_copy(update={"views": 0, "decision": decision})
     for target in targets:
         with writing(target.folder / DOCUMENT_NAME):
-            write_document(target.folder, target.document)
+            write_json(target.folder / DOCUMENT_NAME, target.document.model_dump(mode="json"))
     return [
         FeaturesFacts(has_room=has_room or not size, decision=target.document.decision, bytes=size if has_room else 0)
         for target, size in zip(targets, needed, strict=True)
@@ -108,9 +101,8 @@ def _decide(target: FeaturesTarget, model: keras.Model, images: int) -> _Target:
     frozen = find_frozen_output(model, step.model.backbone, step.name, step.train)
     if frozen is None:
         decision = f"{step.name}: nothing is kept: no single tensor comes before the thawed layers."
-        return _Target(
-            step, target.folder, None, FeaturesDocument(views=0, shape=[], type="float32", decision=decision)
-        )
+        nothing = FeaturesDocument(views=0, shape=[], type="float32", decision=decision)
+        return _Target(step, target.folder, None, nothing)
     # Pooled features are few, so they are kept as they are; what lies before the pooling is many times as much.
     row_type: RowType = "float32" if frozen.is_pooled else "float16"
     wanted = FeaturesDocument(views=step.views, shape=frozen.shape, type=row_type, decision="")
@@ -185,11 +177,7 @@ class _Pass:
         return prepared_ahead(examples.batch(batch_size).map(flatten))
 
     def _write_split(
-        self,
-        split: str,
-        batches: Iterable[tuple[tf.Tensor, tf.Tensor]],
-        views: int,
-        progress: ProgressCounter,
+        self, split: str, batches: Iterable[tuple[tf.Tensor, tf.Tensor]], views: int, progress: ProgressCounter
     ) -> None:
         examples, labels = self.train.examples if split == "train" else self.validation.examples, []
         with writing(self.targets[0].folder), contextlib.ExitStack() as stack:
