@@ -158,43 +158,6 @@ def test_the_same_run_again_is_cached_and_makes_no_second_release(
     assert again["stages"] == first["stages"]
 
 
-UNREACHABLE_AT_FIRST = """
-import itertools, sys
-from thaw.flows import cli, requests
-from thaw.pipeline_config.errors import DownloadError
-
-looked, content_digest = itertools.count(1), requests.content_digest
-
-def flaky(source, home):
-    if next(looked) <= 3:  # the plan's look, the key's, and the first attempt's
-        raise DownloadError("the bucket cannot be listed")
-    return content_digest(source, home)
-
-requests.content_digest = flaky
-cli.main()
-"""
-
-
-def test_a_source_that_cannot_be_reached_is_looked_at_again_in_the_task(
-    first: dict[str, Any], thaw: Thaw, place: Path
-) -> None:
-    retried = ["--set", "execution.retries=1", "--set", "execution.retry_delay_seconds=0.1"]
-    run = ["run", str(place / "small.yaml"), "--home", str(place / "home"), *retried, "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", UNREACHABLE_AT_FIRST, *run],
-        env=thaw.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    again = json.loads(done.stdout)
-    assert [task["digest"] for task in again["tasks"]] == [task["digest"] for task in first["tasks"]]
-    runs = thaw.api("task_runs/filter", {"flow_runs": {"id": {"any_": [again["run"]]}}})
-    assert {run["name"]: run["run_count"] for run in runs}["ingest"] == 2
-
-
 def test_a_run_with_nothing_to_do_gives_the_same_result_without_prefect(
     first: dict[str, Any], thaw: Thaw, place: Path
 ) -> None:

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import os
 import stat
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,9 +28,9 @@ class ImageFiles(ImageSource):
 
     folder: Path
 
+    @abstractmethod
     def find(self) -> Iterator[ImageFile]:
         """Go through the files, in any order; a subclass says how, and raises DatasetError."""
-        raise NotImplementedError
 
     def content(self, file: ImageFile) -> tuple[str, ...]:
         """Say what of a file, besides its bytes, the digest of the content is made of."""

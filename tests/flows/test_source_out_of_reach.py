@@ -1,0 +1,45 @@
+"""A source that cannot be reached for a moment, such as a bucket: its task looks again, with the recipe's retries."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.prefect_server import Thaw
+from tests.support import small_recipe, write_pictures
+from thaw.pipeline_config.yaml_dialect import write_yaml
+
+OUT_OF_REACH_AT_FIRST = """
+import itertools
+from thaw.flows import cli, requests
+from thaw.pipeline_config.errors import DownloadError
+
+looks, content_digest = itertools.count(1), requests.content_digest
+
+def flaky(source, home):
+    if next(looks) <= 3:  # the plan's look, the key's, and the first attempt's
+        raise DownloadError("the bucket cannot be listed")
+    return content_digest(source, home)
+
+requests.content_digest = flaky
+cli.main()
+"""
+
+
+def test_the_task_looks_again(thaw: Thaw, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "data", each=20)
+    execution = {"retries": 1, "retry_delay_seconds": 0.1}
+    recipe = small_recipe(tmp_path / "data", execution=execution).model_dump(mode="json", by_alias=True)
+    (tmp_path / "small.yaml").write_text(write_yaml(recipe))
+    command = ["run", str(tmp_path / "small.yaml"), "--home", str(tmp_path / "home"), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", OUT_OF_REACH_AT_FIRST, *command],
+        env=thaw.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    runs = thaw.api("task_runs/filter", {"flow_runs": {"id": {"any_": [json.loads(done.stdout)["run"]]}}})
+    assert {run["name"]: run["run_count"] for run in runs}["ingest"] == 2
