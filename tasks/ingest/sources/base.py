@@ -63,8 +63,8 @@ class ImageSource(Protocol):
     def content_digest(self, digests: FileDigests) -> str:
         """Digest all that the source's examples depend on, as SHA-256 in hexadecimal.
 
-        The flow's process asks for it: no TensorFlow, and nothing that `fetch` brings. Of what is fetched, the digest is
-        that of what the recipe declares; of what is listed elsewhere, that of the listing.
+        The flow's process asks for it: no TensorFlow, and nothing that `fetch` brings. Of what is fetched, the digest
+        is that of what the recipe declares; of what is listed elsewhere, that of the listing.
         """
 
 
