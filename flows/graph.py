@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from thaw.flows import requests
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.schema import Recipe
-from thaw.pipeline_config.strict import nearest
+from thaw.pipeline_config.strict import nearest_hint
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.home import Home
@@ -107,9 +107,8 @@ def with_all_after(names: Iterable[str]) -> frozenset[TaskName]:
     known = list(_NODES)
     found = set(names)
     for name in found.difference(known):
-        hint = nearest(name, known)
         raise RequestError(
-            f"There is no task {name!r}. Expected one of: {', '.join(known)}." + (f" Nearest: {hint}." if hint else "")
+            f"There is no task {name!r}. Expected one of: {', '.join(known)}.{nearest_hint(name, known)}"
         )
     for node in GRAPH:
         if found.intersection(node.inputs):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from thaw.pipeline_config.errors import RequestError
-from thaw.pipeline_config.strict import nearest
+from thaw.pipeline_config.strict import nearest_hint
 from thaw.tasks.children import run_in_child
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.predict_request import PredictWork
@@ -41,9 +41,8 @@ def _choose(registry: Registry, release_id: str | None, recipe: str | None) -> R
         return registry.get(release_id)
     champions = registry.champions()
     if recipe and recipe not in champions:
-        hint = nearest(recipe, list(champions))
         raise RequestError(
-            f"Recipe {recipe!r} has no champion in {registry.releases}." + (f" Nearest: {hint}." if hint else "")
+            f"Recipe {recipe!r} has no champion in {registry.releases}.{nearest_hint(recipe, champions)}"
         )
     if not recipe and len(champions) != 1:
         raise RequestError(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from thaw.pipeline_config.errors import PublishError, RequestError
-from thaw.pipeline_config.strict import nearest
+from thaw.pipeline_config.strict import nearest, nearest_hint
 from thaw.tasks.artifacts.document import thaw_version
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.releases.champion_log import Action, ChampionLog, LogEntry, read_champion_log, record, write_pointer
@@ -160,8 +160,7 @@ class Registry:
             champions = self.champions()
             recipe = recipe or self._only(champions)
             if recipe not in champions:
-                hint = nearest(recipe, list(champions))
-                raise RequestError(f"Recipe {recipe!r} has no champion." + (f" Nearest: {hint}." if hint else ""))
+                raise RequestError(f"Recipe {recipe!r} has no champion.{nearest_hint(recipe, champions)}")
             before = self._read_log().before(recipe, champions[recipe], self._is_visible)
             if before is None:
                 raise RequestError(f"{recipe} had no champion before {champions[recipe]}: nothing to roll back to.")
