@@ -10,6 +10,7 @@ from thaw.flows.commands.run import print_result
 from thaw.tasks.runs import ReleaseReport, RunResult
 
 RUN = "b354cc55"
+CLOUD = {"cloud.api_url": "https://cloud/api", "cloud.ui_url": "https://cloud"}
 
 
 @pytest.mark.parametrize(
@@ -17,17 +18,17 @@ RUN = "b354cc55"
     [
         ({"api.url": "http://host:4321/api"}, "http://host:4321/v2/runs/flow-run/b354cc55"),
         (
-            {"api.url": "http://host:4321/api", "ui_url": "https://prefect.our.net/ui/"},
-            "https://prefect.our.net/ui/v2/runs/flow-run/b354cc55",
+            {"api.url": "http://host:4321/api", "ui_url": "https://ours/ui/"},
+            "https://ours/ui/v2/runs/flow-run/b354cc55",
         ),
-        ({"api.url": "http://host/api", "ui_url": "https://our.net/v2"}, "https://our.net/v2/runs/flow-run/b354cc55"),
+        ({"api.url": "http://host/api", "ui_url": "https://ours/v2"}, "https://ours/v2/runs/flow-run/b354cc55"),
         (
-            {"api.url": "https://api.prefect.cloud/api/accounts/a/workspaces/w"},
-            "https://app.prefect.cloud/account/a/workspace/w/runs/flow-run/b354cc55",
+            {"api.url": f"{CLOUD['cloud.api_url']}/accounts/a/workspaces/w", **CLOUD},
+            "https://cloud/account/a/workspace/w/runs/flow-run/b354cc55",  # Prefect Cloud has one UI
         ),
         ({"server.api.port": 4321}, "http://127.0.0.1:4321/v2/runs/flow-run/b354cc55"),
         ({"server.api.host": "here", "server.ui.serve_base": "/ui"}, "http://here:4200/ui/v2/runs/flow-run/b354cc55"),
-        ({"ui_url": "http://our.net"}, "http://our.net/v2/runs/flow-run/b354cc55"),
+        ({"ui_url": "http://ours"}, "http://ours/v2/runs/flow-run/b354cc55"),
     ],
 )
 def test_the_page_is_that_of_the_new_ui_of_the_server_in_the_settings(settings: dict[str, str], page: str) -> None:
