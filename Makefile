@@ -19,6 +19,12 @@ UV_INSTALL  := $(UV) pip install -q --python $(BIN)/python --compile-bytecode
 PIP_INSTALL := $(BIN)/pip install -q --use-pep517 --disable-pip-version-check
 INSTALL     := $(if $(UV),$(UV_INSTALL),$(PIP_INSTALL))
 
+# Chooses versions, for `lock` and `test-lowest`. Whoever has a uv of their own may have another.
+LOCKING_UV := build/lock/bin/uv
+COMPILE    := $(LOCKING_UV) pip compile -q --no-config --extra dev pyproject.toml --no-annotate --no-emit-index-url \
+	--no-emit-find-links
+LOWEST     := .venv-lowest
+
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 COMMIT  = $(shell git rev-parse HEAD)
 
@@ -34,7 +40,7 @@ SUITED  := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test test-slow test-sample bench browser lock clean
+.PHONY: help setup run check test test-slow test-sample test-lowest bench browser lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +65,14 @@ test-slow: setup browser ## the tests that take minutes; says at the end how lon
 test-sample: setup browser ## some of the slow ones, for 15 minutes, chosen by the commit (COMMIT=…: by another)
 	$(PYTEST) -m slow --sample "$(COMMIT)" $(ARGS)
 
+# The packages themselves need not be locked: which versions they are, pyproject.toml says.
+test-lowest: $(LOCKING_UV) browser ## the fast tests with the oldest versions that pyproject.toml allows, in .venv-lowest
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(COMPILE) --resolution lowest-direct --output-file build/lowest.txt
+	$(LOCKING_UV) pip install -q --python $(LOWEST)/bin/python --compile-bytecode -r build/lowest.txt
+	$(LOCKING_UV) pip install -q --python $(LOWEST)/bin/python --no-deps --no-build-isolation --editable .
+	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
+
 # One after the other, and all of them, also where one fails or is not within its bounds.
 bench: setup ## measurements with bounds, on a quiet machine (BENCH_DATA=DIR BENCH_WEIGHTS=FILE BENCH="scale …" ARGS=…)
 	@$(MAKE) --no-print-directory --keep-going --jobs=1 $(BENCH:%=bench-%)
@@ -74,15 +88,16 @@ browser: ## the browser for the tests of pages, from Debian, if there is none an
 	fi; \
 	echo "No Chromium or Chrome here, and none could be installed: the tests marked ui will be skipped."
 
-lock: ## choose the versions in requirements.lock anew (UPGRADE=1: the newest that pyproject.toml allows)
+lock: $(LOCKING_UV) ## choose the versions in requirements.lock anew (UPGRADE=1: the newest that pyproject.toml allows)
+	$(COMPILE) --output-file requirements.lock --universal --python-version 3.11 --generate-hashes \
+		$(if $(UPGRADE),--upgrade) --custom-compile-command "make lock"
+
+$(LOCKING_UV):
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install -q uv==0.13.9
-	build/lock/bin/uv pip compile -q --no-config --extra dev pyproject.toml --output-file requirements.lock \
-		--universal --python-version 3.11 --generate-hashes --no-annotate $(if $(UPGRADE),--upgrade) \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 clean: ## remove what make made: the environment, builds, caches (not .thaw, where runs keep their results)
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A set-up that was cut short leaves no stamp, and the next one starts from an empty folder.

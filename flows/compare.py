@@ -23,6 +23,7 @@ from thaw.tasks.experiments.summary import Comparison, compare_runs, different_t
 from thaw.tasks.experiments.tables import word_tables
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import read_dataset
+from thaw.tasks.task import only_shown
 
 
 def _run_name() -> str:
@@ -130,4 +131,5 @@ def _results(runs: Sequence[TaskRunner], outcomes: Sequence[MeasuredRun | Except
 
 def _show_in_ui(comparison: Comparison) -> None:
     for key, table in zip(("recipes", "stages", "pairs"), word_tables(comparison), strict=False):
-        create_table_artifact(table.records(), key=f"comparison-{key}", description=table.title)
+        with only_shown("compare", f"the table of {key}"):
+            create_table_artifact(table.records(), key=f"comparison-{key}", description=table.title)

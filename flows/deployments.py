@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
@@ -14,16 +16,34 @@ from thaw.pipeline_config.schema import Recipe
 def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
     """Describe a recipe's deployment, which runs on demand only where there is no `schedule`.
 
-    A run that would start while another of it is going on is cancelled: the next scheduled one will do its work.
+    A run that would start while another of it is going on is cancelled: the next scheduled one will do its work. What
+    is paused in the Prefect UI stays so, the deployment or its schedule: Prefect would resume both.
     """
     schedule = recipe.schedule
+    paused, schedule_paused = _pauses(recipe.name)
     return RunnerDeployment.from_flow(
         retrain,
         name=recipe.name,
         parameters={"recipe": recipe.as_written(), "home": str(home)},
-        schedule=None if schedule is None else Cron(schedule.cron, timezone=schedule.timezone),
+        schedule=Cron(schedule.cron, timezone=schedule.timezone, active=not schedule_paused) if schedule else None,
+        paused=paused,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
         tags=["thaw", recipe.name],
         description=f"Retrain {recipe.name} in two stages, and use the new model if it is better.",
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+
+
+def is_paused(deployment: RunnerDeployment) -> bool:
+    """Say whether nothing starts by schedule, though there is one."""
+    schedules = deployment.schedules or []
+    return bool(schedules) and (bool(deployment.paused) or not any(schedule.active for schedule in schedules))
+
+
+def _pauses(name: str) -> tuple[bool, bool]:
+    """Ask the server whether a recipe's deployment is paused, and whether its schedule is."""
+    try:
+        found = get_client(sync_client=True).read_deployment_by_name(f"{retrain.name}/{name}")
+    except ObjectNotFound:
+        return False, False
+    return found.paused, bool(found.schedules) and not any(schedule.active for schedule in found.schedules)

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import runtime
-from prefect.settings import get_current_settings
 
 from thaw.flows import active_runs
 from thaw.flows.graph import GRAPH, TaskName, with_all_after
 from thaw.flows.quick_flow import quick_flow
+from thaw.flows.server_in_use import outlives_the_run, run_page
 from thaw.flows.task_runner import TaskRunner
-from thaw.flows.temporary_server import runs_on_temporary_server
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.children import sharing_children
@@ -53,7 +52,8 @@ def _result(runner: TaskRunner, seconds: float) -> RunResult:
     released = store.facts(made["publish"], ReleaseFacts)
     published = runner.home.registry.get(released.id)
     tested = store.facts(made["evaluate"], EvaluationFacts).test
-    run, server = str(runtime.flow_run.id), None if runs_on_temporary_server() else get_current_settings().api.url
+    run = str(runtime.flow_run.id)
+    page, is_shown = run_page(run), outlives_the_run()
     return RunResult(
         run=run,
         recipe=runner.recipe.name,
@@ -63,7 +63,8 @@ def _result(runner: TaskRunner, seconds: float) -> RunResult:
         metrics={"test": tested.model_dump(mode="json", exclude_none=True)},
         verdict=published.verdict,
         release=ReleaseReport(id=published.id, path=published.path, champion=published.is_champion),
-        ui_url=f"{server.removesuffix('/api')}/runs/flow-run/{run}" if server else None,
+        ui_url=page if is_shown else None,
+        ui_url_later=None if is_shown else page,
     )
 
 

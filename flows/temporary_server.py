@@ -9,16 +9,21 @@ import atexit
 import http
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import deque
 
+from thaw.flows.server_errors import start_one
 from thaw.pipeline_config.errors import ServerError
 
 _SECONDS_TO_LEAVE = 10.0
+_KEPT_LINES = 50  # of what the server prints, to find its error in
+_LONGEST_REASON = 160  # characters
 _HOST = "127.0.0.1"
 
 _addresses: set[str] = set()  # of the servers that this process uses
@@ -36,28 +41,37 @@ class TemporaryServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "thaw.flows.temporary_server", str(listener.fileno())],
                 stdin=subprocess.PIPE,
-                stdout=2,  # standard output is for the run's result
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
                 pass_fds=[listener.fileno()],
                 start_new_session=True,
                 env=os.environ | {"PYTHONPATH": path, "PREFECT_SERVER_UI_ENABLED": "false"},
             )
         self.url = f"http://{_HOST}:{self._port}/api"
+        self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._drain = threading.Thread(target=self._keep_last_lines, daemon=True)
+        self._drain.start()
         atexit.register(self.stop)  # Prefect sends its last events before: it does so when the threads end
 
     def serve_this_process(self) -> None:
-        """Make Prefect in this process use the server, unless its settings name another or want no temporary one.
+        """Make Prefect in this process use the server.
 
         Raises:
-            ServerError: The server did not start.
+            ServerError: The server did not start, or Prefect's settings want no temporary one.
         """
         from prefect.context import refresh_global_settings_context
         from prefect.settings import get_current_settings
 
-        settings = get_current_settings()
-        if settings.api.url or not settings.server.ephemeral.enabled:
+        settings = get_current_settings().server.ephemeral
+        if not settings.enabled:
             self.stop()
-            return
-        self._wait_until_ready(settings.server.ephemeral.startup_timeout_seconds)
+            raise ServerError(
+                "Prefect's settings name no server and want no temporary one (PREFECT_SERVER_EPHEMERAL_ENABLED is "
+                f"false). {start_one()}."
+            )
+        self._wait_until_ready(settings.startup_timeout_seconds)
         _addresses.add(self.url)
         os.environ["PREFECT_API_URL"] = self.url  # for all threads: `temporary_settings` holds in this one only
         refresh_global_settings_context()
@@ -72,16 +86,28 @@ class TemporaryServer:
             self._process.kill()
             self._process.wait()
 
+    def _keep_last_lines(self) -> None:
+        if self._process.stdout is not None:
+            with self._process.stdout as stream:
+                self._last_lines.extend(line.strip() for line in stream)
+
+    def _last_words(self) -> str:
+        """What the server said last of an error, such as "sqlite3.OperationalError: disk I/O error"."""
+        self._drain.join(timeout=1)
+        lines = [line for line in reversed(self._last_lines) if line]
+        named = (line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line))
+        return next(named, lines[0] if lines else "")[:_LONGEST_REASON]
+
     def _wait_until_ready(self, seconds: float) -> None:
         connection = http.client.HTTPConnection(_HOST, self._port, timeout=seconds)
         try:
             connection.request("GET", "/api/health")
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
+            in_time = f" in {seconds:g} seconds" if isinstance(error, TimeoutError) else ""
             self.stop()
             raise ServerError(
-                f"Prefect's temporary server did not start in {seconds:g} seconds: {type(error).__name__}: {error}. "
-                "Start one with `prefect server start`, set PREFECT_API_URL=http://127.0.0.1:4200/api, and run again."
+                f"Prefect's temporary server did not start{in_time}: {self._last_words() or error}. {start_one()}."
             ) from error
         finally:
             connection.close()

@@ -1,7 +1,6 @@
 """Does several jobs of a flow, at most so many at a time, and all of them also where some fail."""
 
 import contextvars
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -43,7 +42,6 @@ def do_all(jobs: Sequence[Job], work: Callable[[Job], Result], workers: int) -> 
             thread.join()
     except BaseException:
         pending.clear()
-        logging.raiseExceptions = False  # they go on until the process ends, whose log is closed before
         raise
     return [outcomes[number] for number in range(len(jobs))]
 

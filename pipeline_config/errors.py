@@ -7,10 +7,11 @@ ThawError
 ├── ArtifactError         a stored file fails its check          exit 1
 ├── DownloadError         a file cannot be fetched               exit 1
 ├── TrainingError         a loss that is not finite              exit 1
-├── StepProcessError      a step's process died or ran too long  exit 1
+├── StepProcessError      a step's process died                  exit 1
+│   └── DeadlineError     it ran too long, and was ended       exit 1
 ├── HomeInUseError        a run is going on in the home folder   exit 1
 ├── NewerVersionError     a later thaw wrote the file        exit 1
-├── ServerError           Prefect's server did not start         exit 1
+├── ServerError           Prefect, or its server, fails us       exit 1
 └── PublishError          nothing was published                  exit 1
 
 A message is one line: what was received, what was expected, and how to put it right.
@@ -50,7 +51,11 @@ class TrainingError(ThawError):
 
 
 class StepProcessError(ThawError):
-    """The process that does a step's work died, was killed, or passed its deadline."""
+    """The process that does a step's work died or was killed; another attempt may succeed."""
+
+
+class DeadlineError(StepProcessError):
+    """The process that does a step's work passed its deadline and was ended; another attempt would take as long."""
 
 
 class HomeInUseError(ThawError):
@@ -62,7 +67,7 @@ class NewerVersionError(ThawError):
 
 
 class ServerError(ThawError):
-    """Prefect's temporary server did not start; nothing was run."""
+    """Prefect cannot be used as it is set up, or its server did not start, does not answer or refuses."""
 
 
 class PublishError(ThawError):

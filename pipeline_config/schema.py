@@ -123,7 +123,7 @@ class ScheduleConfig(Strict):
 class ExecutionConfig(Strict):
     """How a run is carried out; nothing here changes its result, so nothing here is part of a cache key."""
 
-    deadline_minutes: float = Field(default=720, gt=0, description="longest time that one attempt of one step may take")
+    deadline_minutes: float = Field(default=720, gt=0, description="longest time of a step; it is not tried again then")
     retries: int = Field(default=2, ge=0, le=20, description="further attempts after a failure that may pass")
     retry_delay_seconds: float = Field(default=5, ge=0, description="pause before the first retry; doubles with each")
     checkpoint_every: int | None = Field(

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel
 
-from thaw.pipeline_config.errors import StepProcessError, error_class
+from thaw.pipeline_config.errors import DeadlineError, StepProcessError, error_class
 from thaw.tasks.artifacts.step import Cost, Made
 from thaw.tasks.process import SECONDS_TO_LEAVE
 
@@ -44,7 +44,8 @@ def run_in_child(
 
     Raises:
         ThawError: The error that the function raised, of the same class.
-        StepProcessError: The child died or passed its deadline; the message names the signal or the deadline.
+        StepProcessError: The child died; the message names the signal.
+        DeadlineError: It passed its deadline.
     """
     children = _CHILDREN.get() if shared else None
     child = Child(_IMPORTED_EARLY if shared else ()) if children is None else children.take()
@@ -112,9 +113,9 @@ class Child:
             result = answer["result"]
             return Made(result["facts"], Cost(**result["cost"])), result["takes_another"] and in_time
         if not in_time:
-            raise StepProcessError(
-                f"{function} passed its deadline of {deadline_seconds:g} seconds and was ended. "
-                "Raise execution.deadline_minutes, or ask for less work."
+            raise DeadlineError(
+                f"{function} passed its deadline of {deadline_seconds:g} seconds and was ended. Raise "
+                "execution.deadline_minutes: the same command then goes on, a stage from its last checkpoint."
             )
         if "error" in answer:
             raise error_class(answer["error"]["class"])(answer["error"]["message"])

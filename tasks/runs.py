@@ -60,6 +60,7 @@ class RunResult(Document):
     verdict: str
     release: ReleaseReport
     ui_url: str | None = Field(description="of the run in the Prefect UI; null where the server ended with the run")
+    ui_url_later: str | None = Field(default=None, description="where a server would show it that is started later")
 
 
 class RememberedRun(RunResult):

@@ -1,7 +1,8 @@
 """What the tasks of all steps have in common: retries, caching, the child process, and what the Prefect UI shows."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -11,11 +12,11 @@ from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import TaskRunContext
+from prefect.context import SettingsContext, TaskRunContext, get_settings_context
 from prefect.runtime import task_run as this_task_run
 from prefect.tasks import exponential_backoff
 
-from thaw.pipeline_config.errors import NewerVersionError, RequestError, TrainingError
+from thaw.pipeline_config.errors import DeadlineError, NewerVersionError, RequestError, TrainingError
 from thaw.pipeline_config.schema import ExecutionConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Made, Step
@@ -31,6 +32,8 @@ StepTask = Task[..., ArtifactRef]
 
 _MOST_LIMITS = 200  # what the server gives at once
 _SECONDS_BETWEEN_UPDATES = 2.0  # an update is a request of some 12 ms to the server
+_SECONDS_OF_REST = 60.0  # after an update that failed
+_LONGEST_REASON = 200  # characters
 
 
 def step_task(name: str, *tags: str) -> Callable[[Callable[..., ArtifactRef]], StepTask]:
@@ -105,11 +108,27 @@ def build_in_child(
     return home.store.telling(lambda text: listener("warning", text)).build_together(step.together(), work)[0]
 
 
+@contextmanager
+def only_shown(step: str, what: str, *, again: bool = False) -> Iterator[None]:
+    """Let a block that shows something in the Prefect UI fail, with a warning: it must never end what is done.
+
+    Where it failed `again`, nothing more is said.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (whatever Prefect or its server made of it)
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+        text = f"The Prefect UI does not show {what}; the work goes on. {reason}"
+        if not again:
+            get_run_logger().warning(text)
+            emit(Event(step, "warning", text))
+
+
 def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
-    """Retry what another attempt may mend, such as a lost process or a full disk; not a wrong recipe or a NaN loss."""
+    """Retry what another attempt may mend: a lost process, a full disk; not a wrong recipe, a NaN loss, a deadline."""
     try:
         state.result()
-    except (RequestError, TrainingError, NewerVersionError):
+    except (RequestError, TrainingError, NewerVersionError, DeadlineError):
         return False
     except Exception:  # noqa: BLE001 (whatever it is, it is the task's failure, and already logged)
         return True
@@ -124,6 +143,11 @@ class _UiListener:
         self._logger = get_run_logger()
         self._artifact: UUID | None = None
         self._is_due = AtMostEvery(_SECONDS_BETWEEN_UPDATES)
+        self._rests = False
+        # Prefect asks a server that fails again for a minute and more; meanwhile nobody would hear the child.
+        context = get_settings_context()
+        asking_once = context.settings.copy_with_update({"client.max_retries": 0})
+        self._asking_once = SettingsContext(profile=context.profile, settings=asking_once)
 
     def __call__(self, kind: str, content: Any) -> None:
         if kind == "progress":
@@ -134,8 +158,16 @@ class _UiListener:
         self._logger.log({"log": logging.INFO, "warning": logging.WARNING}[kind], content)
 
     def _show_progress(self, percent: float, text: str) -> None:
-        if not self._is_due() and percent < 100:
+        if not self._is_due() and (percent < 100 or self._rests):
             return
+        told, self._rests = self._rests, True
+        with only_shown(self._name, "its progress", again=told), self._asking_once:
+            self._send_progress(percent, text)
+            self._rests = False
+        self._is_due = AtMostEvery(_SECONDS_OF_REST if self._rests else _SECONDS_BETWEEN_UPDATES)
+        self._is_due()
+
+    def _send_progress(self, percent: float, text: str) -> None:
         if self._artifact is None:
             key = f"{self._name.replace('_', '-')}-progress"
             self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=text))

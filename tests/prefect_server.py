@@ -52,14 +52,15 @@ class Thaw:
 
     # The database of a server that many ask may be locked for a moment; Prefect's own clients ask again, too.
     @retry(retry=retry_if_exception(_is_busy), stop=stop_after_delay(60), wait=wait_fixed(0.5), reraise=True)
-    def api(self, path: str, body: dict[str, Any]) -> Any:
+    def api(self, path: str, body: dict[str, Any], method: str = "POST") -> Any:
         request = urllib.request.Request(
             f"{self.environment['PREFECT_API_URL']}/{path}",
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)
+            return json.loads(response.read() or "null")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.live import LiveProgress
 from thaw.flows.commands.start_prefect import start_prefect
 from thaw.flows.comparison_result import ComparisonResult
+from thaw.flows.server_errors import server_errors
 from thaw.pipeline_config.errors import RecipeError, RequestError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.progress import subscribed
@@ -43,7 +44,7 @@ def compare(
 
     compare_recipes.on_running(interruption.take_over)
     place = None if output is None else output.expanduser().absolute()
-    with LiveProgress(console) as live, subscribed(live):
+    with LiveProgress(console) as live, subscribed(live), server_errors():
         result = compare_recipes(recipes, seeds, folder, place, workers)
     if as_json:
         typer.echo(result.model_dump_json(indent=1))

@@ -26,12 +26,21 @@ def prepare_home(option: Path | None) -> Home:
     """
     home = open_home(option)
     try:
-        home.path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home.path):  # has no name, so that nothing stays if this process is killed here
-            pass
+        require_writable(home.path)
     except OSError as error:
         raise ArtifactError(
             f"Home folder {home.path} cannot be written: {error.strerror}. Choose another with --home."
         ) from error
     home.state_layout()
     return home
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder, where there is none, and make sure that it can be written.
+
+    Raises:
+        OSError: It cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):  # has no name, so that nothing stays if this process is killed here
+        pass

@@ -9,9 +9,10 @@ from rich.console import Console
 from thaw.flows.commands.console import plain_table, result_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.live import LiveProgress
-from thaw.flows.commands.start_prefect import prefect_command, start_prefect
+from thaw.flows.commands.start_prefect import start_prefect
 from thaw.flows.graph import TaskName
 from thaw.flows.plan import plan
+from thaw.flows.server_errors import prefect_command, server_errors
 from thaw.pipeline_config.errors import DownloadError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.in_use import home_in_use
@@ -57,7 +58,7 @@ def _run_flow(
         from thaw.flows.retrain import retrain
 
         retrain.on_running(interruption.take_over)
-        with LiveProgress(console) as live, subscribed(live):
+        with LiveProgress(console) as live, subscribed(live), server_errors():
             return retrain(recipe, home.path, sorted(refresh))
 
 
@@ -91,6 +92,5 @@ def print_result(result: RunResult) -> None:
     for name, file in (("release", ""), ("model", "model.keras"), ("report", "report.html")):
         if (path := result.release.path / file).exists():
             console.print(f"{name}: {path}", soft_wrap=True)
-    address = "http://127.0.0.1:4200"  # where Prefect's server listens by default
-    hint = f"{prefect_command()} server start, then open {address}/runs/flow-run/{result.run}"
+    hint = f"{prefect_command()} server start, then open {result.ui_url_later or f'the run {result.run}'}"
     console.print(f"in the Prefect UI: {result.ui_url or hint}", soft_wrap=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from thaw.flows.commands.home import prepare_home
-from thaw.flows.commands.start_prefect import prefect_command, set_prefect_defaults
+from thaw.flows.commands.start_prefect import set_prefect_defaults
+from thaw.flows.server_errors import import_with_prefect, server_errors, start_one
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipe
 
@@ -14,26 +15,35 @@ from thaw.pipeline_config.loading import load_recipe
 def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path | None, home: Path | None) -> None:
     """Serve a deployment for each recipe; returns when interrupted.
 
+    Whether a deployment is paused is the user's to say, in the Prefect UI: it stays as it is, at the start and at the
+    end. What Prefect would do, pause at the end and resume at the start, would undo that, and would pause what another
+    `thaw serve` serves.
+
     Raises:
         RequestError: A recipe is wrong, or no Prefect server is set.
+        ServerError: The server does not answer.
     """
     recipes = [load_recipe(name, data=data, weights=weights) for name in recipe_names]
     folder = prepare_home(home).path
-    if "PREFECT_API_URL" not in os.environ:
-        raise RequestError(
-            f"thaw serve needs a Prefect server that outlives it. Start one with `{prefect_command()} server start`, "
-            "then set PREFECT_API_URL=http://127.0.0.1:4200/api."
-        )
     set_prefect_defaults(folder)
+    import_with_prefect("thaw.flows.deployments")  # reads Prefect's settings, also a `prefect.toml` here
 
-    from prefect import serve  # reads Prefect's settings, also a `prefect.toml` here
+    from prefect import serve
 
-    from thaw.flows.deployments import deployment
+    from thaw.flows import server_in_use
+    from thaw.flows.deployments import deployment, is_paused
 
+    if not server_in_use.is_named():
+        raise RequestError(f"thaw serve needs a Prefect server that outlives it. {start_one()}.")
+    server_in_use.require_answer()
     console = Console(stderr=True, highlight=False)
-    for recipe in recipes:
-        when = f"by schedule {recipe.schedule.cron} ({recipe.schedule.timezone})" if recipe.schedule else "on demand"
-        console.print(f"thaw: serving retrain/{recipe.name}, {when}", soft_wrap=True)
     # Prefect looks for modules first where a run works: here may be a user's own `thaw.py` or `keras.py`, at home not.
     os.chdir(folder)
-    serve(*(deployment(recipe, folder) for recipe in recipes))
+    with server_errors():
+        deployments = [deployment(recipe, folder) for recipe in recipes]
+        for recipe, each in zip(recipes, deployments, strict=True):
+            at = recipe.schedule
+            when = f"by schedule {at.cron} ({at.timezone})" if at else "on demand"
+            paused = ", which is paused until you resume it in the Prefect UI" if is_paused(each) else ""
+            console.print(f"thaw: serving retrain/{recipe.name}, {when}{paused}", soft_wrap=True)
+        serve(*deployments, pause_on_shutdown=False)

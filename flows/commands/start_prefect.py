@@ -1,49 +1,74 @@
 """Gets Prefect ready for a command. Its settings are defaults, which a user's own environment overrides."""
 
-import importlib
+import logging
 import os
-import shutil
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from thaw.flows.commands.home import require_writable
 from thaw.flows.interruption import Interruption
+from thaw.flows.server_errors import import_with_prefect, start_one
 from thaw.flows.temporary_server import TemporaryServer
+from thaw.pipeline_config.errors import ServerError
 
 
 def start_prefect(home: Path, console: Console) -> Interruption:
-    """Import Prefect, with a temporary server unless there is another, and handle signals from now on.
+    """Import Prefect, with a temporary server unless its settings name another, and handle signals from now on.
 
     What handles the signals is returned; the flow that starts must let it take over.
 
     Raises:
-        ServerError: The temporary server did not start.
+        ServerError: The server does not answer, or the temporary one did not start.
     """
     set_prefect_defaults(home)
-    # The command shows lines of its own. Prefect's server gets Prefect's all the same.
+    # The command shows lines of its own. Prefect's server gets Prefect's all the same; where it takes none, the
+    # progress that it does not show is warned of, and Prefect prints nothing besides.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    logging.raiseExceptions = False
     console.print("thaw: starting Prefect")
     interruption = Interruption()
     server = None if "PREFECT_API_URL" in os.environ else TemporaryServer()
-    importlib.import_module("thaw.flows.task_runner")  # 2 s, because of Prefect; the server starts beside it
-    if server is not None:
+    import_with_prefect("thaw.flows.task_runner")  # 2 s, because of Prefect; the server starts beside it
+
+    from thaw.flows import server_in_use
+
+    if server is not None and not server_in_use.is_named():
+        _require_place_for_database()
         server.serve_this_process()
+        return interruption
+    if server is not None:
+        server.stop()
+    server_in_use.require_answer()
     return interruption
 
 
 def set_prefect_defaults(home: Path) -> None:
     """Set what holds for every command that starts Prefect; the home folder holds Prefect's records of results."""
     defaults = {
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # no word to anyone about who runs what
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # no word to anyone about who runs what: not from the server,
+        "DO_NOT_TRACK": "1",  # and not from Prefect in this process, which would say that it does on a terminal
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 is too few: 12 s on a quiet machine
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "prefect-results"),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    if not os.environ.get("PREFECT_API_URL", "").strip():  # empty is as good as not there, also where a profile has one
+        os.environ.pop("PREFECT_API_URL", None)
 
 
-def prefect_command() -> str:
-    """Find the command to show to users: with the path of the one beside this Python, where a shell finds none."""
-    return "prefect" if shutil.which("prefect") else str(Path(sys.executable).with_name("prefect"))
+def _require_place_for_database() -> None:
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    place, database = settings.home, settings.server.database.connection_url
+    if database is None or str(place) not in database.get_secret_value():
+        return  # it is elsewhere
+    try:
+        require_writable(place)
+    except OSError as error:
+        raise ServerError(
+            f"Prefect's folder {place} cannot be written: {error.strerror}. Its temporary server keeps its database "
+            f"there. Set PREFECT_HOME to another folder, or use a server that runs. {start_one()}."
+        ) from error

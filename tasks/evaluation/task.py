@@ -9,7 +9,7 @@ from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep, StageAnsw
 from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork, EvaluationFacts
 from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
 from thaw.tasks.home import Home
-from thaw.tasks.task import build_in_child, step_task
+from thaw.tasks.task import build_in_child, only_shown, step_task
 
 
 @step_task("evaluate", "evaluation")
@@ -17,11 +17,12 @@ def evaluate(step: EvaluateStep, home: Home, execution: ExecutionConfig) -> Arti
     """Judge the second stage's model on the test split: an evaluation artifact."""
     ref = build_in_child("evaluate", step, EvaluateWork, home, execution)
     metrics = home.store.facts(ref, EvaluationFacts).test.model_dump(mode="json", exclude_none=True)
-    create_table_artifact(
-        [{"metric": name.replace("_", " "), "value": str(value)} for name, value in metrics.items()],
-        key="test-metrics",
-        description=f"{step.recipe_name}, seed {step.seed}: metrics on the test split",
-    )
+    with only_shown("evaluate", "the metrics"):
+        create_table_artifact(
+            [{"metric": name.replace("_", " "), "value": str(value)} for name, value in metrics.items()],
+            key="test-metrics",
+            description=f"{step.recipe_name}, seed {step.seed}: metrics on the test split",
+        )
     return ref
 
 

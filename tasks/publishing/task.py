@@ -8,7 +8,7 @@ from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.publishing.step import PublishStep, PublishWork
 from thaw.tasks.releases.release import CARD_NAME
-from thaw.tasks.task import build_in_child, step_task
+from thaw.tasks.task import build_in_child, only_shown, step_task
 
 
 @step_task("publish", "publishing")
@@ -16,7 +16,7 @@ def publish_release(step: PublishStep, home: Home, execution: ExecutionConfig) -
     """Write the release, and make it the champion if it is better: a release artifact and a release."""
     ref = build_in_child("publish", step, PublishWork, home, execution)
     release = publish(home, ref)
-    create_markdown_artifact(
-        (release.path / CARD_NAME).read_text(encoding="utf-8"), key="model-card", description=f"Release {release.id}"
-    )
+    card = (release.path / CARD_NAME).read_text(encoding="utf-8")
+    with only_shown("publish", "the model card"):
+        create_markdown_artifact(card, key="model-card", description=f"Release {release.id}")
     return ref

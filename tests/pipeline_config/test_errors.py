@@ -12,6 +12,7 @@ EXIT_CODES = {
     "TrainingError": 1,
     "DownloadError": 1,
     "StepProcessError": 1,
+    "DeadlineError": 1,
     "NewerVersionError": 1,
     "ServerError": 1,
     "HomeInUseError": 1,

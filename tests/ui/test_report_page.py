@@ -1,35 +1,13 @@
 """The report in a real browser: it fits every screen, asks for nothing, and can be read without seeing or scripting."""
 
-import shutil
-
 import pytest
 
 from tests.evaluation.synthetic import make_report
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-BROWSER = next(filter(None, (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDTHS = (400, 1400)
 HOSTILE = "<script>document.title = 'attacked'</script>"
 
-pytestmark = [pytest.mark.ui, pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield browser
-        browser.close()
+pytestmark = pytest.mark.ui
 
 
 @pytest.fixture(scope="module")
