@@ -19,7 +19,7 @@ from thaw.tasks.training.examples import Examples, of_features, of_images, open_
 from thaw.tasks.training.loop import Loop
 from thaw.tasks.training.model import build_classifier, weights_sha256
 from thaw.tasks.training.optimizers import build_optimizer
-from thaw.tasks.training.pipeline import stage_salt
+from thaw.tasks.training.pipeline import stage_salt, steps_per_epoch
 from thaw.tasks.training.stage_artifact import write_stage
 from thaw.tasks.training.stage_facts import Measurement, StageFacts
 from thaw.tasks.training.start import build_start, prepare_process
@@ -93,7 +93,7 @@ def _make_loop(
         ),
         evaluate=make_measure_function(thawed, average),
         examples=examples,
-        steps_per_epoch=-(-train_split.examples // stage.batch_size),
+        steps_per_epoch=steps_per_epoch(train_split.examples, stage.batch_size),
         loss_of_guessing=math.log(len(weights)) * float(np.average(weights, weights=train_split.class_counts)),
         average=average,
         checkpoints=Checkpoints(

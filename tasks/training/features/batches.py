@@ -23,16 +23,16 @@ def cached_training_batches(
     labels = tf.constant(reader.labels)
     count = len(reader.labels)
 
-    def one_epoch(epoch: tf.Tensor, positions: tf.data.Dataset) -> tf.data.Dataset:
+    def batched(epoch: tf.Tensor, positions: tf.data.Dataset, size: int) -> tf.data.Dataset:
         drawn, view = epoch_seed(seed, salt, epoch), epoch % reader.views
 
         def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             indices = shuffled(positions, drawn, count)
             return _rows(reader, reader.read, [view, indices]), tf.gather(labels, indices)
 
-        return positions.batch(stage.batch_size).map(batch, tf.data.AUTOTUNE, deterministic=True)
+        return positions.batch(size).map(batch, tf.data.AUTOTUNE, deterministic=True)
 
-    return epoch_after_epoch(one_epoch, stage, count, first_epoch, first_step)
+    return epoch_after_epoch(batched, stage, count, first_epoch, first_step)
 
 
 def cached_validation_batches(reader: FeatureReader, *, batch_size: int) -> tf.data.Dataset:
