@@ -1,9 +1,17 @@
 """What is said of a trained stage: `stage.json`. No TensorFlow."""
 
+import math
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.artifacts.step import Facts
+
+
+# What is less probable counts as this: the smallest normal float32, below which a probability becomes zero, and its loss
+# infinite. The loss of an image is the same number in validation, from logits, and in the test, from probabilities.
+SMALLEST_PROBABILITY = 2.0**-126
+LARGEST_LOSS = -math.log(SMALLEST_PROBABILITY)  # about 87 nats
 
 
 class Measurement(BaseModel):
