@@ -22,12 +22,12 @@ def stage_salt(name: str) -> int:
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Count the batches of an epoch: all have `batch_size` images, but the last, which has what is left.
+    """Count the batches of an epoch: all have `batch_size` images but the last, which has what is left.
 
-    What is left joins the batch before it where it is small: one image, or at most an eighth of `batch_size`. A batch of
-    n images underestimates the variance by up to 1/n, and counts in moving statistics, and in a step's gradient, as much
-    as a whole one: with 65 images in batches of 32, the last of one image, the moving variance ended at 0.65 of the true
-    one. An eighth is little enough for the memory; a rest that is larger is itself not so far from the truth.
+    What is left joins the batch before it if it is one image, or at most an eighth of `batch_size`. A batch of n images
+    may underestimate the variance by 1/n, and moves statistics and weights as much as a whole one: with 65 images in
+    batches of 32, the last of one image, the moving variance ended at 0.65 of the true one. An eighth more is little to
+    the memory of a device, and a larger rest not so far from the truth. The devices that share a batch do not count.
     """
     whole, rest = divmod(images, batch_size)
     joins = whole > 0 and rest <= max(batch_size // _SMALL_SHARE, 1)
@@ -105,7 +105,7 @@ def epoch_after_epoch(
     first_epoch: int,
     first_step: int,
 ) -> tf.data.Dataset:
-    """Chain the batches that a function makes of an epoch, int64 () from 0, of some of its positions, and of their size.
+    """Chain the batches that a function makes of an epoch, int64 () from 0, some of its positions, and their size.
 
     Of `count` positions in an epoch, the first has those left that come after `first_step` batches.
     """
