@@ -121,8 +121,8 @@ def epoch_after_epoch(
     return prepared_ahead(tf.data.Dataset.range(first_epoch - 1, stage.epochs).flat_map(batches))
 
 
-def evaluation_batches(reader: SplitReader, how: Fit, *, batch_size: int) -> tf.data.Dataset:
-    """Make one pass over a split, in the order of its records, without any randomness.
+def evaluation_batches(reader: SplitReader, how: Fit, *, batch_size: int, first: int = 0) -> tf.data.Dataset:
+    """Make one pass over a split, or over what comes from its record `first` on, in order, without any randomness.
 
     Returns:
         A dataset of (images float32 (batch, resolution, resolution, 3) in [0, 255], labels int32 (batch,),
@@ -133,5 +133,5 @@ def evaluation_batches(reader: SplitReader, how: Fit, *, batch_size: int) -> tf.
         encoded, label, _ = reader.tensor_example(index)
         return fit(decode_upright(encoded), how), label, index
 
-    indices = tf.data.Dataset.range(reader.examples)
+    indices = tf.data.Dataset.range(first, reader.examples)
     return prepared_ahead(indices.map(example, tf.data.AUTOTUNE, deterministic=True).batch(batch_size))

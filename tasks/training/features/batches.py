@@ -7,7 +7,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from thaw.pipeline_config.stage_schema import StageConfig
-from thaw.tasks.training.features.files import STORED, FeatureReader
+from thaw.tasks.training.features.files import FeatureReader
+from thaw.tasks.training.features.rows import STORED
 from thaw.tasks.training.pipeline import epoch_after_epoch, epoch_seed, prepared_ahead, shuffled
 
 
