@@ -73,6 +73,21 @@ def last_frozen_output(backbone: keras.Model, train: Train, backbone_name: str) 
     return _last_cut_before(backbone, thawed) if thawed else backbone.output
 
 
+def check_stage(name: str, stage: StageConfig, backbone: keras.Model, backbone_name: str) -> None:
+    """Check, with a backbone built for another one, whether a resolved stage asks for what there is.
+
+    Raises:
+        RecipeError: It does not; the message names the stage.
+    """
+    smallest, resolution = NETWORKS[backbone_name].smallest, stage.fit.resolution
+    if resolution < smallest:
+        raise RecipeError(f"{name}.resolution must be at least {smallest} for {backbone_name}. Received: {resolution}.")
+    try:
+        _thawed_layers(backbone, stage.train, backbone_name)
+    except RecipeError as error:
+        raise RecipeError(f"{name}.{error}") from error
+
+
 def make_ordinary(model: keras.Model) -> None:
     """Make every layer of a classifier trainable again, so that it is saved like any other Keras model."""
     for layer in [*backbone_of(model).layers, *model.layers]:

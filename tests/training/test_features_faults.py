@@ -227,7 +227,7 @@ def test_features_of_two_stages_that_were_left_at_different_places_end_in_the_sa
 
 def test_bfloat16_is_remembered(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features_work, "_LARGEST_FLOAT16", 1e-3)
-    refs = []
+    refs, rest = [], []
     for name, stops in (("a", []), ("b", [1 + 4])):  # one batch that does not fit, and three that do
         place = place_for(data, tmp_path / name, stage_one=stage(train=LAST_BLOCK))
         for stop in stops:

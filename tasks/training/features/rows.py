@@ -73,14 +73,15 @@ class RowsWriter:
     def __init__(self, folder: Path, file: RowsFile, kept: int = 0) -> None:
         """Begin a file, or go on after the first rows of one that is there, which are kept."""
         self.path = folder / file.name
+        self._bytes = len(file.header) + kept * file.row_bytes
         with writing(self.path):
-            if kept == 0:
-                self.path.write_bytes(file.header)
-            self._bytes = len(file.header) + kept * file.row_bytes
-            self._digest = _digest(self.path, self._bytes)
-            self._file = self.path.open("r+b")
-            self._file.truncate(self._bytes)
-            self._file.seek(self._bytes)
+            self._digest = _digest(self.path, self._bytes) if kept else hashlib.sha256(file.header)
+            self._file = self.path.open("r+b" if kept else "wb")
+            if kept:
+                self._file.truncate(self._bytes)
+                self._file.seek(self._bytes)
+            else:
+                self._file.write(file.header)
 
     def __enter__(self) -> Self:
         return self

@@ -187,6 +187,7 @@ class _Pass:
 
     def _write_split(self, split: SplitName, start: int, views: int, progress: ProgressCounter) -> None:
         examples, is_due = self.splits[split].examples, AtMostEvery(_SECONDS_BETWEEN_SAVES)
+        is_due()  # of nothing, there is nothing to save
         batches = self._training_views(start, views) if split == "train" else self._held_out(start)
         with contextlib.ExitStack() as stack:
             for target in self.targets:
