@@ -18,6 +18,7 @@ from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.publish import champion_to_beat
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
+from thaw.tasks.training.checks import check_against_dataset
 from thaw.tasks.training.features.choice import possible_views, views_of
 from thaw.tasks.training.features.step import FeaturesStep, features_of
 from thaw.tasks.training.step import TrainStep, weights_digest
@@ -34,7 +35,8 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
 
 
 def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
-    """Ask for the dataset's images as TFRecord shards."""
+    """Ask for the dataset's images as TFRecord shards, if the recipe's stages fit the dataset."""
+    check_against_dataset(recipe, home, ingest)
     return RecordsStep(dataset=ingest, source=recipe.dataset.source, records=recipe.records)
 
 
@@ -47,7 +49,8 @@ def features_one(recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesSt
 
 def stage_one(recipe: Recipe, home: Home, records: ArtifactRef, features_one: FeaturesStep | None) -> TrainStep:
     """Ask for the first stage: from the recipe's weights, on what its frozen layers put out if that is there."""
-    return _stage("stage_one", recipe, records, features_one, **_recipes_weights(recipe, home))
+    after = {"stage_two": recipe.resolved.stage_two}
+    return _stage("stage_one", recipe, records, features_one, **_recipes_weights(recipe, home), stages_after=after)
 
 
 def features_two(

@@ -1,7 +1,8 @@
 """The predictions table: one row per test image, and how it is made from a model's probabilities. No TensorFlow.
 
 Columns: id (string), label (int32), class_name (string), predicted (int32), predicted_class (string), probabilities
-(list of float32, one per class), rank (int32, 1 is first), loss (float64).
+(list of float32, one per class), rank (int32, 1 is first), loss (float64, cross-entropy in nats). The mean of the loss
+over the validation split is the `val_loss` of training, up to rounding.
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thaw.pipeline_config.errors import TrainingError
-
-# Keras clips probabilities here before it takes the logarithm, so this is what makes our loss comparable with val_loss.
-SMALLEST_PROBABILITY = 1e-7
+from thaw.tasks.training.stage_facts import SMALLEST_PROBABILITY
 
 SCHEMA = pa.schema(
     [

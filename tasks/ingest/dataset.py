@@ -110,6 +110,19 @@ def write_dataset(folder: Path, dataset: Dataset, *, duplicates: int, unreadable
     write_json(folder / SUMMARY, summary)
 
 
+def read_classes(folder: Path) -> list[str]:
+    """Read the names of the classes, by label, of an artifact that the store has checked.
+
+    Raises:
+        ArtifactError: The file is not what this version writes.
+    """
+    try:
+        classes: list[str] = json.loads((folder / SUMMARY).read_bytes())["classes"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{folder} is not a dataset: {error}. Run again to rebuild it.") from error
+    return classes
+
+
 def read_dataset(folder: Path) -> Dataset:
     """Read an artifact that the store has checked.
 
@@ -117,8 +130,7 @@ def read_dataset(folder: Path) -> Dataset:
         ArtifactError: A file is not what this version writes.
     """
     try:
-        classes = json.loads((folder / SUMMARY).read_bytes())["classes"]
         rows = pq.read_table(folder / IMAGES, schema=_SCHEMA).to_pylist()
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise ArtifactError(f"{folder} is not a dataset: {error}. Run again to rebuild it.") from error
-    return Dataset(classes, [DatasetImage(**row) for row in rows])
+    return Dataset(read_classes(folder), [DatasetImage(**row) for row in rows])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
@@ -16,12 +17,14 @@ class Network:
         build: Makes it; called with `include_top`, `weights`, `input_shape` and `name` as `keras.applications` are.
         scale: Images in [0, 255] are multiplied by this …
         offset: … and then this is added. The EfficientNets do it themselves: 1 and 0.
+        smallest: The least height and width of an image, in pixels.
         block_pattern: Matches the name of every layer of a block; its first group is the block's name.
     """
 
     build: Callable[..., keras.Model]
     scale: float
     offset: float
+    smallest: int
     block_pattern: re.Pattern[str]
 
 
@@ -56,12 +59,12 @@ def with_drop_connect_rate(backbone: keras.Model, rate: float) -> keras.Model:
     return keras.Model.from_config(config)
 
 
-_PLUS_MINUS_ONE = {"scale": 1 / 127.5, "offset": -1.0}
+_PLUS_MINUS_ONE: dict[str, Any] = {"scale": 1 / 127.5, "offset": -1.0, "smallest": 32}
 _EFFICIENT_NET_BLOCK = re.compile(r"^(block\d+[a-z])_")
 _DEFAULT_DROP_CONNECT_RATE = 0.2  # of keras.applications
 
 NETWORKS: dict[str, Network] = {
-    "SmallCNN": Network(small_cnn, 1 / 255, 0.0, re.compile(r"^(block\d+)_")),
+    "SmallCNN": Network(small_cnn, 1 / 255, 0.0, 8, re.compile(r"^(block\d+)_")),
     "MobileNetV2": Network(
         keras.applications.MobileNetV2, **_PLUS_MINUS_ONE, block_pattern=re.compile(r"^(block_\d+|expanded_conv)_")
     ),
@@ -69,6 +72,6 @@ NETWORKS: dict[str, Network] = {
         keras.applications.ResNet50V2, **_PLUS_MINUS_ONE, block_pattern=re.compile(r"^(conv\d+_block\d+)_")
     ),
 } | {
-    (name := f"EfficientNetB{number}"): Network(getattr(keras.applications, name), 1.0, 0.0, _EFFICIENT_NET_BLOCK)
+    (name := f"EfficientNetB{number}"): Network(getattr(keras.applications, name), 1.0, 0.0, 32, _EFFICIENT_NET_BLOCK)
     for number in range(8)
 }

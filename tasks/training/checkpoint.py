@@ -44,7 +44,8 @@ class _Document(BaseModel):
     best_epoch: int
     reference: float
     waited: int
-    losses: list[float]
+    epoch_steps: int
+    loss_sum: float
     right: int
     seen: int
     seconds: float
@@ -102,14 +103,14 @@ class Checkpoints:
             if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
                 raise TrainingError(
                     f"{self.name}: {variable.path} is not finite in epoch {state.epoch}, "
-                    f"after step {len(state.losses)}. Lower the stage's learning_rate, or check the images."
+                    f"after step {state.epoch_steps}. Lower the stage's learning_rate, or check the images."
                 )
         self._last_save = time.monotonic()
         try:
             self._write(arrays, state)
             self._remove(*self._paths()[_KEPT:])
         except ArtifactError as error:
-            self._reporter.warn(f"{self.name}, epoch {state.epoch}, step {len(state.losses)}: no checkpoint. {error}")
+            self._reporter.warn(f"{self.name}, epoch {state.epoch}, step {state.epoch_steps}: no checkpoint. {error}")
 
     def restore(self) -> TrainingState | None:
         """Set the variables to those of the newest checkpoint that is whole, and return the loop's state then.
@@ -137,7 +138,7 @@ class Checkpoints:
         document = _Document(variables=self._signatures(), best=len(best), seconds=state.seconds, **kept)
         content = {f"array_{number}": array for number, array in enumerate([*arrays, *best])}
         content[_DOCUMENT] = np.frombuffer(document.model_dump_json().encode(), np.uint8)
-        position = f"epoch-{state.epoch:06}-step-{len(state.losses):09}"
+        position = f"epoch-{state.epoch:06}-step-{state.epoch_steps:09}"
         unfinished = self.folder / _UNFINISHED
         with writing(unfinished):
             self.folder.mkdir(parents=True, exist_ok=True)

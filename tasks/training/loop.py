@@ -63,9 +63,9 @@ class Loop:
             state = TrainingState()
             self._note(state, self._measure(state))
         else:
-            where = f"epoch {state.epoch}, after step {len(state.losses)} of {self.steps_per_epoch}"
+            where = f"epoch {state.epoch}, after step {state.epoch_steps} of {self.steps_per_epoch}"
             self.reporter.log(f"{self.name} goes on from a checkpoint: {where}.")
-        batches = iter(self.examples.training(first_epoch=state.epoch, first_step=len(state.losses)))
+        batches = iter(self.examples.training(first_epoch=state.epoch, first_step=state.epoch_steps))
         while state.epoch <= self.stage.epochs and not self._should_stop(state):
             self._train_epoch(state, batches)
             self._note(state, row := self._measure(state))
@@ -81,21 +81,21 @@ class Loop:
 
     def _train_epoch(self, state: TrainingState, batches: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> None:
         is_due = AtMostEvery(_SECONDS_BETWEEN_PROGRESS)
-        while (done := len(state.losses)) < self.steps_per_epoch:
+        while (done := state.epoch_steps) < self.steps_per_epoch:
             images, labels = next(batches)
             learning_rate = tf.constant(self._learning_rate(state.steps))
-            loss, right = self.train(images, labels, learning_rate, tf.constant(state.steps))
-            if not math.isfinite(loss):
+            batch_loss, right = self.train(images, labels, learning_rate, tf.constant(state.steps))
+            if not math.isfinite(loss := float(batch_loss)):
                 raise TrainingError(
-                    f"{self.name}: the loss is {float(loss)} at epoch {state.epoch}, "
+                    f"{self.name}: the loss is {loss} at epoch {state.epoch}, "
                     f"step {done + 1} of {self.steps_per_epoch}. "
                     "Lower the stage's learning_rate or momentum, or check the images."
                 )
-            state.add_step(float(loss), right=int(right), seen=int(labels.shape[0]))
+            state.add_step(loss, right=int(right), seen=int(labels.shape[0]))
             self._leave_if_asked(state)
             self.checkpoints.save_if_due(state, epoch_ended=False)
             if is_due():
-                self._progress(state.epoch, (done + 1) / self.steps_per_epoch, f"loss {state.losses[-1]:.3f}")
+                self._progress(state.epoch, (done + 1) / self.steps_per_epoch, f"loss {loss:.3f}")
 
     def _measure(self, state: TrainingState) -> EpochRow:
         loss, right, seen = 0.0, 0, 0
@@ -112,7 +112,7 @@ class Loop:
             return EpochRow(epoch=0, val_loss=val_loss, val_accuracy=val_accuracy)
         return EpochRow(
             epoch=state.epoch,
-            loss=float(np.mean(state.losses)),
+            loss=state.loss_sum / state.seen,
             accuracy=state.right / state.seen,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
@@ -125,7 +125,7 @@ class Loop:
         if state.history:
             self.checkpoints.save(state)
         raise StepProcessError(
-            f"{self.name} was asked to leave in epoch {state.epoch}, after step {len(state.losses)} of "
+            f"{self.name} was asked to leave in epoch {state.epoch}, after step {state.epoch_steps} of "
             f"{self.steps_per_epoch}. Run again to go on from there."
         )
 
@@ -136,7 +136,7 @@ class Loop:
         state.waited += 1
         if metric > state.reference + min_delta or row.epoch == 0:
             state.reference, state.waited = metric, 0
-        if row.epoch == 0 or metric > self._metric_of(state.history[state.best_epoch]):
+        if row.epoch == 0 or self._rank(row) > self._rank(state.history[state.best_epoch]):
             state.best_epoch = row.epoch
             if self.stage.keep == "best":
                 state.best_weights = self._weights()
@@ -159,6 +159,11 @@ class Loop:
 
     def _metric_of(self, row: EpochRow) -> float:
         return row.val_accuracy if self.stage.metric == "val_accuracy" else -row.val_loss
+
+    def _rank(self, row: EpochRow) -> tuple[float, float]:
+        # Few images have few accuracies, so equals are common; the other number then tells them apart.
+        other = -row.val_loss if self.stage.metric == "val_accuracy" else row.val_accuracy
+        return self._metric_of(row), other
 
     def _should_stop(self, state: TrainingState) -> bool:
         return self.stage.early_stopping is not None and state.waited >= self.stage.early_stopping.patience

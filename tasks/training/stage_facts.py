@@ -1,9 +1,16 @@
 """What is said of a trained stage: `stage.json`. No TensorFlow."""
 
+import math
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.artifacts.step import Facts
+
+# What is less probable counts as this: the smallest normal float32, below which a probability becomes zero and its loss
+# infinite. So an image has the same loss in validation, from logits, as in the test, from probabilities.
+SMALLEST_PROBABILITY = 2.0**-126
+LARGEST_LOSS = -math.log(SMALLEST_PROBABILITY)  # about 87 nats
 
 
 class Measurement(BaseModel):

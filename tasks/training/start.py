@@ -5,10 +5,11 @@ import tensorflow as tf
 
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.training.devices import choose_strategy
-from thaw.tasks.training.model import build_classifier
+from thaw.tasks.training.model import backbone_of, build_classifier
 from thaw.tasks.training.pipeline import stage_salt
 from thaw.tasks.training.stage_artifact import WEIGHTS_NAME
 from thaw.tasks.training.step import ClassifierStep
+from thaw.tasks.training.thawing import check_stage
 
 
 def prepare_process(step: ClassifierStep, draws: str) -> tf.distribute.Strategy:
@@ -25,9 +26,15 @@ def prepare_process(step: ClassifierStep, draws: str) -> tf.distribute.Strategy:
 
 
 def build_start(step: ClassifierStep, store: ArtifactStore, *, classes: int, resolution: int) -> keras.Model:
-    """Build a classifier with the weights that a stage starts from; the random ones are those of the stage's seed."""
+    """Build a classifier with the weights that a stage starts from; the random ones are those of the stage's seed.
+
+    Raises:
+        RecipeError: The classifier cannot be built, or a stage after this one asks for what it does not have.
+    """
     model = build_classifier(step.model, classes=classes, resolution=resolution, pretrained=step.start is None)
     if step.start is not None:
         # Built anew rather than loaded whole, because the resolution may differ; the weights do not depend on it.
         model.load_weights(store.verified(step.start) / WEIGHTS_NAME)
+    for name, stage in step.stages_after.items():
+        check_stage(name, stage, backbone_of(model), step.model.backbone)
     return model

@@ -12,8 +12,8 @@ class EpochRow(BaseModel):
     """One row of the history; epoch 0, in which nothing is trained, is the state before the first step.
 
     Attributes:
-        loss: Mean training loss over the epoch's steps, with smoothing and class weights.
-        accuracy: Share of training images that were right when they were trained on.
+        loss: Mean over the training images when they were trained on, with smoothing and class weights.
+        accuracy: Share of training images that were right then.
         val_loss: Cross-entropy on the validation split, in nats, without smoothing or class weights.
         val_accuracy: Share of validation images that are right.
         learning_rate: At the epoch's last step.
@@ -33,19 +33,20 @@ class EpochRow(BaseModel):
 class TrainingState:
     """What the loop knows besides the model's and the optimizer's variables.
 
-    The position follows from it: the epoch under way is the one after the last measured, and as many of its steps are
-    done as it has losses. Learning rates and random numbers are functions of the position, so they need no memory.
+    The position follows from it: the epoch under way is the one after the last measured, and `epoch_steps` of it are
+    done. Learning rates and random numbers are functions of the position, so they need no memory.
 
     Attributes:
         steps: Since the stage began.
         history: One row for each measured epoch.
-        best_epoch: The epoch with the best metric so far; the earliest of equals.
+        best_epoch: The best epoch so far, by the stage's metric; of equals the one that is better in the other.
         best_weights: The weights that could change, as they were then; kept only where the stage asks for the best.
         reference: The metric that early stopping compares with.
         waited: Epochs since that reference.
-        losses: Of the steps of the epoch under way.
-        right: Training images of the epoch under way that were right.
-        seen: Training images of the epoch under way.
+        epoch_steps: Steps of the epoch under way that are done.
+        loss_sum: Over the training images that they saw.
+        right: How many of these were right.
+        seen: How many they are.
         seconds_before: Wall time up to the checkpoint that the stage was taken up from; 0 where there was none.
         since: When this process began to add to it, by the clock that never goes back.
     """
@@ -56,7 +57,8 @@ class TrainingState:
     best_weights: list[np.ndarray] | None = None
     reference: float = -math.inf
     waited: int = 0
-    losses: list[float] = field(default_factory=list)
+    epoch_steps: int = 0
+    loss_sum: float = 0.0
     right: int = 0
     seen: int = 0
     seconds_before: float = field(default=0.0, compare=False)
@@ -75,11 +77,12 @@ class TrainingState:
     def add_step(self, loss: float, *, right: int, seen: int) -> None:
         """Count a training step: its mean loss, and how many of the images that it has seen were right."""
         self.steps += 1
-        self.losses.append(loss)
+        self.epoch_steps += 1
+        self.loss_sum += loss * seen
         self.right += right
         self.seen += seen
 
     def add_epoch(self, row: EpochRow) -> None:
         """End the epoch under way with its measurement."""
         self.history.append(row)
-        self.losses, self.right, self.seen = [], 0, 0
+        self.epoch_steps, self.loss_sum, self.right, self.seen = 0, 0.0, 0, 0

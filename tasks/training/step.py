@@ -33,10 +33,14 @@ class ClassifierStep(Step):
     deterministic: bool = True
     precision: Precision = "float32"
     devices: Devices = "auto"
+    stages_after: dict[str, StageConfig] = Field(
+        default_factory=dict, description="by name, whose settings are checked before this stage takes its time"
+    )
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields, but the digest of a weights file in place of its path."""
+        """What this stage computes from, and the digest of a weights file in place of its path."""
         document = super().depends_on()
+        del document["stages_after"]
         if self.weights_sha256 is not None:
             document["model"]["weights"] = None
         return document

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from thaw.tasks.training.averaging import WeightAverage, adapting_statistics
 from thaw.tasks.training.devices import agree_on_overflow, share
+from thaw.tasks.training.stage_facts import LARGEST_LOSS
 from thaw.tasks.training.thawing import Thawed
 
 BatchFunction = Callable[..., tuple[tf.Tensor, tf.Tensor]]  # gives a loss, and the number of right answers
@@ -120,7 +121,7 @@ def make_measure_function(thawed: Thawed, average: WeightAverage | None = None) 
         features = images if thawed.prefix is None else thawed.prefix(images, training=False)
         with average.scope() if average is not None else contextlib.nullcontext():
             logits = thawed.suffix(features, training=False)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        losses = tf.minimum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), LARGEST_LOSS)
         return tf.reduce_sum(losses * counts), _count_right(logits, labels, counts)
 
     @tf.function(input_signature=_batch_signature(thawed))

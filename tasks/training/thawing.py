@@ -2,12 +2,15 @@
 
 Three things decide the form of this file. A BatchNormalization normalizes with its moving statistics, and leaves them
 alone, exactly if its `trainable` is false (keras#20285: `training=False` in a call does not achieve it inside a
-training step). Which variables get gradients is for our own training loop to say. And layers before the first thawed
-one always run as in inference, so that their outputs are a function of the image alone, whatever dropout they hold.
+training step). Which variables get gradients is for our own training loop to say. And frozen layers always run as in
+inference, whatever dropout they hold: those before the first thawed one are a model of their own, and a block that is
+thawed in part gets the others wrapped.
 """
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
@@ -68,6 +71,21 @@ def last_frozen_output(backbone: keras.Model, train: Train, backbone_name: str) 
     """
     thawed, _ = _thawed_layers(backbone, train, backbone_name)
     return _last_cut_before(backbone, thawed) if thawed else backbone.output
+
+
+def check_stage(name: str, stage: StageConfig, backbone: keras.Model, backbone_name: str) -> None:
+    """Check, with a backbone built for another one, whether a resolved stage asks for what there is.
+
+    Raises:
+        RecipeError: It does not; the message names the stage.
+    """
+    smallest, resolution = NETWORKS[backbone_name].smallest, stage.fit.resolution
+    if resolution < smallest:
+        raise RecipeError(f"{name}.resolution must be at least {smallest} for {backbone_name}. Received: {resolution}.")
+    try:
+        _thawed_layers(backbone, stage.train, backbone_name)
+    except RecipeError as error:
+        raise RecipeError(f"{name}.{error}") from error
 
 
 def make_ordinary(model: keras.Model) -> None:
@@ -153,10 +171,34 @@ def _split(
     scaled = backbone_input_of(model)
     prefix = keras.Model(model.input, keras.Model(backbone.input, cut)(scaled))
     start = keras.Input(cut.shape[1:], dtype=cut.dtype)
-    x = keras.Model(cut, backbone.output)(start)
+    x = _frozen_in_inference(keras.Model(cut, backbone.output), thawed)(start)
     for layer in model.layers[model.layers.index(backbone) + 1 : model.layers.index(model.get_layer(LOGITS_NAME)) + 1]:
         x = layer(x)
     return prefix, keras.Model(start, x)
+
+
+class _InInference(layers.Wrapper):
+    """Runs a layer as in inference, also in a training step."""
+
+    def call(self, inputs: Any) -> Any:
+        return self.layer(inputs, training=False)
+
+
+def _frozen_in_inference(part: keras.Model, thawed: list[keras.Layer]) -> keras.Model:
+    """Rebuild a part of a backbone, of the same layers, so that what is frozen in it runs as in inference.
+
+    As it is where nothing frozen in it would run otherwise. A BatchNormalization does not: its mode says how it runs.
+    """
+    wrapped = {
+        id(layer): _InInference(layer)
+        for layer in part.layers
+        if layer not in thawed
+        and not isinstance(layer, layers.BatchNormalization)
+        and "training" in inspect.signature(layer.call).parameters
+    }
+    if not wrapped:
+        return part
+    return keras.models.clone_model(part, clone_function=lambda layer: wrapped.get(id(layer), layer))
 
 
 def backbone_input_of(model: keras.Model) -> keras.KerasTensor:

@@ -8,18 +8,18 @@ from threading import Event
 import keras
 import numpy as np
 
-from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.process import Reporter, asked_to_leave
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.averaging import WeightAverage, averaged_variables
 from thaw.tasks.training.checkpoint import Checkpoints
+from thaw.tasks.training.checks import check_classes
 from thaw.tasks.training.devices import computing_in
 from thaw.tasks.training.examples import Examples, of_features, of_images, open_features
 from thaw.tasks.training.loop import Loop
 from thaw.tasks.training.model import build_classifier, weights_sha256
 from thaw.tasks.training.optimizers import build_optimizer
-from thaw.tasks.training.pipeline import stage_salt
+from thaw.tasks.training.pipeline import stage_salt, steps_per_epoch
 from thaw.tasks.training.stage_artifact import write_stage
 from thaw.tasks.training.stage_facts import Measurement, StageFacts
 from thaw.tasks.training.start import build_start, prepare_process
@@ -43,6 +43,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
     store = work.home.store
     records = store.verified(step.records)
     train_split = SplitReader(records, "train")
+    check_classes(step.name, step.stage, train_split.classes)
     resolution = step.stage.fit.resolution
     with strategy.scope(), computing_in(step.precision), contextlib.ExitStack() as stack:
         model = build_start(step, store, classes=len(train_split.classes), resolution=resolution)
@@ -93,7 +94,7 @@ def _make_loop(
         ),
         evaluate=make_measure_function(thawed, average),
         examples=examples,
-        steps_per_epoch=-(-train_split.examples // stage.batch_size),
+        steps_per_epoch=steps_per_epoch(train_split.examples, stage.batch_size),
         loss_of_guessing=math.log(len(weights)) * float(np.average(weights, weights=train_split.class_counts)),
         average=average,
         checkpoints=Checkpoints(
@@ -113,17 +114,11 @@ def class_weights(stage: StageConfig, classes: list[str], counts: list[int]) -> 
     """Compute what an example of each class counts in the training loss: float32 (classes,).
 
     With "balanced" every class has the same sum of weights, and the mean over images is 1. All counts are above 0.
-
-    Raises:
-        RecipeError: `class_weights` names a class that the dataset does not have.
     """
     if stage.class_weights is None:
         return np.ones(len(classes), np.float32)
     if stage.class_weights == "balanced":
         return np.asarray(sum(counts) / (len(counts) * np.asarray(counts)), np.float32)
-    unknown = sorted(set(stage.class_weights) - set(classes))
-    if unknown:
-        raise RecipeError(f"class_weights: there is no class {unknown[0]!r}. Expected some of {', '.join(classes)}.")
     return np.asarray([stage.class_weights.get(name, 1.0) for name in classes], np.float32)
 
 

@@ -26,28 +26,28 @@ def checkpoints_in(folder: Path, variables: list[keras.Variable], output: io.Str
     return Checkpoints("stage_one", folder, variables, every=None, reporter=Reporter(output or io.StringIO()))
 
 
-def state_after(epoch: int, losses: int = 0) -> TrainingState:
+def state_after(epoch: int, steps: int = 0) -> TrainingState:
     row = EpochRow(epoch=0, loss=None, accuracy=None, val_loss=1.0, val_accuracy=0.5, learning_rate=0.0)
     rows = [row.model_copy(update={"epoch": number}) for number in range(epoch)]
-    return TrainingState(history=rows, reference=0.5, losses=[0.5] * losses, steps=losses)
+    return TrainingState(history=rows, reference=0.5, epoch_steps=steps, loss_sum=0.5 * steps, steps=steps)
 
 
 @given(
     values=st.lists(finite, min_size=1, max_size=4),
-    losses=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=4),
+    loss_sum=st.floats(allow_nan=False, allow_infinity=False),
     best=st.lists(finite, max_size=3),
     reference=st.floats(allow_nan=False, allow_infinity=False),
 )
 def test_what_is_saved_is_restored_to_the_last_bit(
     tmp_path_factory: pytest.TempPathFactory,
     values: list[float],
-    losses: list[float],
+    loss_sum: float,
     best: list[float],
     reference: float,
 ) -> None:
     folder = tmp_path_factory.mktemp("checkpoints")
     state = state_after(2)
-    state.losses, state.reference, state.right, state.seen, state.waited = losses, reference, 3, 8, 1
+    state.loss_sum, state.reference, state.right, state.seen, state.waited = loss_sum, reference, 3, 8, 1
     state.best_weights = [np.full(2, value, np.float32) for value in best] or None
     checkpoints_in(folder, variables_of(*values)).save(state)
     variables = variables_of(*(0 for _ in values))
@@ -76,13 +76,13 @@ def test_the_newest_is_taken_and_only_the_one_before_it_stays(tmp_path: Path) ->
     variables = variables_of(0)
     checkpoints = checkpoints_in(tmp_path, variables)
     # By position, not by time: the last to be written is not the newest here.
-    for epoch, losses in [(1, 9), (2, 0), (10, 1), (2, 5)]:
+    for epoch, steps in [(1, 9), (2, 0), (10, 1), (2, 5)]:
         variables[0].assign(np.full((2, 3), epoch, np.float32))
-        checkpoints.save(state_after(epoch, losses))
+        checkpoints.save(state_after(epoch, steps))
     assert len(list(tmp_path.iterdir())) == 2
     restored = checkpoints.restore()
     assert restored is not None
-    assert (restored.epoch, len(restored.losses)) == (10, 1)
+    assert (restored.epoch, restored.epoch_steps) == (10, 1)
     assert float(variables[0][0, 0]) == 10
 
 
@@ -127,7 +127,7 @@ def test_what_is_not_finite_is_not_saved_and_the_one_before_it_stays(tmp_path: P
     before = list(tmp_path.iterdir())
     variables[1].assign(np.full((2, 3), value, np.float32))
     with pytest.raises(TrainingError, match="stage_one: v1 is not finite in epoch 2, after step 3"):
-        checkpoints.save(state_after(2, losses=3))
+        checkpoints.save(state_after(2, steps=3))
     assert list(tmp_path.iterdir()) == before
 
 

@@ -1,20 +1,27 @@
 """Features under adversity: a disk without room, numbers too large for float16, a stage that is stopped, NaN."""
 
 import collections
+import errno
+import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.ingest.pictures import Recorder
 from tests.support import write_pictures
 from tests.training import test_resume
 from tests.training.features import Place, place_for, stage
-from thaw.pipeline_config.errors import ArtifactError, TrainingError
+from thaw.pipeline_config.errors import ArtifactError, StepProcessError, TrainingError
 from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.pace import AtMostEvery
 from thaw.tasks.training.features import work as features_work
 from thaw.tasks.training.features.files import FeatureReader, read_document
+from thaw.tasks.training.features.prefix import Compute
 from thaw.tasks.training.features.step import FeaturesFacts
 from thaw.tasks.training.stage_facts import StageFacts
 from thaw.tasks.training.start import build_start
@@ -111,27 +118,136 @@ class KillError(BaseException):
     """Not an Exception, as a kill is none."""
 
 
-def test_killed_while_features_are_written_the_next_run_ends_in_the_same_bytes(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    undisturbed = place_for(data, tmp_path / "a", stage_one=stage(train=LAST_BLOCK))
-    expected = undisturbed.compute(undisturbed.features_one())
-    place = place_for(data, tmp_path / "b", stage_one=stage(train=LAST_BLOCK))
-    calls = iter(range(3))
+def die() -> None:
+    raise KillError
 
-    def die(*arguments: Any) -> Any:
-        if next(calls) == 2:
-            raise KillError
-        return plain(*arguments)
 
-    plain = features_work._checked
+def leave() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def computing(patch: pytest.MonkeyPatch, *, stop_in: int = 0, stop: Callable[[], None] = die) -> list[int]:
+    """Save after each batch, and stop in one of them, from 1; gives the sizes of the batches that are computed."""
+    computed: list[int] = []
+
+    class Stopping(Compute):
+        def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+            if len(computed) + 1 == stop_in:
+                stop()
+            computed.append(len(images))
+            return super().__call__(images)
+
+    patch.setattr(features_work, "_SECONDS_BETWEEN_SAVES", 0.0)
+    patch.setattr(features_work, "Compute", Stopping)
+    patch.setattr(features_work, "IMAGES_AT_A_TIME", 6)  # two images of three views
+    return computed
+
+
+BATCHES = [6] * 11 + [3, 6, 4]  # of 23 images of three views, and of 10 images for validation
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[ArtifactRef]:
+    place = place_for(data, tmp_path_factory.mktemp("undisturbed"), stage_two=stage(train=LAST_BLOCK))
+    return place.compute(place.features_one())
+
+
+def stopped(place: Place, monkeypatch: pytest.MonkeyPatch, stop_in: int, stop: Callable[[], None] = die) -> list[int]:
+    """Compute features up to a stop, which leaves what is there."""
     with monkeypatch.context() as patch:
-        patch.setattr(features_work, "_checked", die)
-        patch.setattr("thaw.tasks.artifacts.store.shutil.rmtree", lambda *_, **__: None)  # a kill leaves what is there
-        with pytest.raises(KillError):
+        patch.setattr("thaw.tasks.artifacts.store.shutil.rmtree", lambda *_, **__: None)
+        computed = computing(patch, stop_in=stop_in, stop=stop)
+        with pytest.raises((KillError, StepProcessError)):
             place.compute(place.features_one())
-    assert list((tmp_path / "b" / "building").glob("*/*.npy"))
-    assert place.compute(place.features_one()) == expected
+    return computed
+
+
+@pytest.mark.parametrize(("stop", "batch"), [(die, 4), (leave, 14)])
+def test_stopped_anywhere_the_next_attempt_computes_what_is_left_and_ends_in_the_same_bytes(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    undisturbed: list[ArtifactRef],
+    stop: Callable[[], None],
+    batch: int,  # in which it is stopped
+) -> None:
+    place, reporter = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK)), Recorder()
+    before = stopped(place, monkeypatch, batch, stop)
+    assert len(before) == (batch if stop is leave else batch - 1)  # who is asked to leave ends the batch
+    rest = computing(monkeypatch)
+    assert place.compute(place.features_one(), reporter) == undisturbed
+    assert before + rest == BATCHES
+    assert ("go on after" in str(reporter.told("log"))) == bool(before)
+    for step in place.features_one().together():
+        assert not place.store.checkpoints(step.key).exists()
+
+
+def test_what_was_written_after_the_last_save_is_computed_again_and_needs_no_room_for_the_rest(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[ArtifactRef]
+) -> None:
+    place = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK))
+    with monkeypatch.context() as patch:
+        patch.setattr(AtMostEvery, "__call__", lambda _: False)
+        stopped(place, monkeypatch, 13)
+    rest = computing(monkeypatch)
+    room = Usage(10**9, 0, 500_000_000 + 30_000)  # 25,600 bytes are left of 202,240
+    monkeypatch.setattr("thaw.tasks.training.features.work.shutil.disk_usage", lambda _: room)
+    assert place.compute(place.features_one()) == undisturbed
+    assert rest == BATCHES[12:]  # the end of a split is saved
+
+
+@pytest.mark.parametrize("name", ["view-1.npy", "progress.json"])
+def test_damage_to_what_was_left_is_told_and_costs_the_pass_and_not_the_result(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[ArtifactRef], name: str
+) -> None:
+    place, reporter = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK)), Recorder()
+    stopped(place, monkeypatch, 14)
+    folder = place.store.checkpoints(place.features_one().key)
+    test_resume.flip_a_bit(folder / name)
+    rest = computing(monkeypatch)
+    assert place.compute(place.features_one(), reporter) == undisturbed
+    assert rest == BATCHES
+    (warning,) = reporter.told("warning")
+    assert f"{folder / 'progress.json'} is of no use, so the frozen layers begin again" in warning
+
+
+def test_features_of_two_stages_that_were_left_at_different_places_end_in_the_same_bytes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[ArtifactRef]
+) -> None:
+    place = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK))
+    one, two = (place.store.checkpoints(step.key) for step in place.features_one().together())
+    stopped(place, monkeypatch, 3)
+    earlier = (one / "progress.json").read_bytes()
+    stopped(place, monkeypatch, 5)
+    (one / "progress.json").write_bytes(earlier)
+    before = stopped(place, monkeypatch, 2)  # now stage two's knows less than it did, and says so
+    assert json.loads((two / "progress.json").read_text())["images"] == {"train": 4 + 2 * len(before)}
+    assert place.compute(place.features_one()) == undisturbed
+
+
+def test_bfloat16_is_remembered(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features_work, "_LARGEST_FLOAT16", 1e-3)
+    refs, rest = [], []
+    for name, stops in (("a", []), ("b", [1 + 4])):  # one batch that does not fit, and three that do
+        place = place_for(data, tmp_path / name, stage_one=stage(train=LAST_BLOCK))
+        for stop in stops:
+            stopped(place, monkeypatch, stop)
+        with monkeypatch.context() as patch:
+            rest = computing(patch)
+            refs.append(place.compute(place.features_one()))
+    assert refs[0] == refs[1]
+    assert rest == BATCHES[3:]
+
+
+def test_without_hard_links_the_files_are_moved(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[ArtifactRef]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("thaw.tasks.training.features.unfinished.os.link", refuse)
+    place = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK))
+    assert place.compute(place.features_one()) == undisturbed
 
 
 @pytest.mark.parametrize(

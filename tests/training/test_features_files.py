@@ -11,21 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.training.features.files import RowsReader, RowsWriter, RowType, encode
+from thaw.tasks.training.features.rows import STORED, RowsFile, RowsReader, RowsWriter, RowType, encode
 
 SHAPE = (5, 3, 2)
+
+
+def file_of(rows: int, row_type: RowType = "float16", shape: tuple[int, ...] = SHAPE) -> RowsFile:
+    return RowsFile("rows.npy", rows, shape, STORED[row_type])
 
 
 @pytest.mark.parametrize("row_type", ["float32", "float16", "bfloat16"])
 def test_rows_come_back_in_any_order(tmp_path: Path, row_type: RowType) -> None:
     rows = np.random.default_rng(0).normal(size=(11, *SHAPE)).astype(np.float32)
-    path = tmp_path / "rows.npy"
-    with RowsWriter(path, 11, SHAPE, row_type) as writer:
-        writer.write(rows[:4])
-        writer.write(rows[4:])
-    expected = encode(rows, row_type)
-    np.testing.assert_array_equal(np.load(path), expected)  # an ordinary .npy file
-    reader = RowsReader(path, 11, SHAPE, row_type)
+    file, expected = file_of(11, row_type), encode(rows, row_type)
+    with RowsWriter(tmp_path, file) as writer:
+        writer.write(expected[:4])
+        writer.write(expected[4:])
+    np.testing.assert_array_equal(np.load(tmp_path / file.name), expected)  # an ordinary .npy file
+    reader = RowsReader(tmp_path, file)
     np.testing.assert_array_equal(reader.read([10, 0, 3, 3]), expected[[10, 0, 3, 3]])
     with pytest.raises(IndexError):
         reader.read([11])
@@ -40,25 +43,25 @@ def test_bfloat16_is_rounded_as_tensorflow_does(numbers: list[float]) -> None:
 
 
 def test_a_file_that_ends_early_and_one_of_another_form_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "rows.npy"
-    with RowsWriter(path, 3, SHAPE, "float16") as writer:
-        writer.write(np.zeros((2, *SHAPE), np.float32))
-    reader = RowsReader(path, 3, SHAPE, "float16")
+    with RowsWriter(tmp_path, file_of(3)) as writer:
+        writer.write(np.zeros((2, *SHAPE), np.float16))
+    reader = RowsReader(tmp_path, file_of(3))
     with pytest.raises(ArtifactError, match=r"rows\.npy ends in row 2"):
         reader.read([2])
     reader.close()
     with pytest.raises(ArtifactError, match="holds other rows"):
-        RowsReader(path, 4, SHAPE, "float16")
+        RowsReader(tmp_path, file_of(4))
     with pytest.raises(ArtifactError, match="cannot be read"):
-        RowsReader(tmp_path / "absent.npy", 4, SHAPE, "float16")
+        RowsReader(tmp_path / "absent", file_of(4))
 
 
 def test_reading_all_of_a_large_file_takes_no_more_memory_than_a_batch(tmp_path: Path) -> None:
-    rows, shape, path = 4000, (64, 1024), tmp_path / "rows.npy"  # 512 MB, of which the disk holds next to nothing
-    with RowsWriter(path, rows, shape, "float16"):
+    rows = 4000
+    file, path = file_of(rows, shape=(64, 1024)), tmp_path / "rows.npy"  # 512 MB; the disk holds next to nothing of it
+    with RowsWriter(tmp_path, file):
         pass
     os.truncate(path, path.stat().st_size + rows * 64 * 1024 * 2)
-    reader = RowsReader(path, rows, shape, "float16")
+    reader = RowsReader(tmp_path, file)
     before = psutil.Process().memory_info().rss
     most = 0
     for first in range(0, rows, 32):

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support import build_records, small_recipe, write_pictures
 from thaw.pipeline_config.preprocessing import fit_of
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.home import Home
 from thaw.tasks.records.read import SplitReader
-from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
+from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, steps_per_epoch, training_batches
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,29 @@ def test_the_last_batch_of_an_epoch_holds_what_is_left(train_split: SplitReader)
     left = train_split.examples % 4 or 4
     assert left != 4, "the test needs a rest"
     assert sizes == ([4] * (train_split.examples // 4) + [left]) * 2
+
+
+def test_a_last_image_joins_the_batch_before_it(train_split: SplitReader) -> None:
+    count = train_split.examples
+    batches = training_batches(train_split, stage(2, count - 1), seed=0, salt=0)
+    assert [int(labels.shape[0]) for _, labels in batches] == [count, count]
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "steps"),
+    [(64, 32, 2), (65, 32, 2), (68, 32, 2), (69, 32, 3), (1, 32, 1), (33, 1, 33), (3, 2, 1), (1999, 32, 63)],
+)
+def test_a_rest_of_an_eighth_of_a_batch_is_no_step_of_its_own(images: int, batch_size: int, steps: int) -> None:
+    assert steps_per_epoch(images, batch_size) == steps
+
+
+@given(st.integers(1, 10_000), st.integers(1, 600))
+def test_no_batch_is_small_beside_the_others_or_much_larger_than_asked(images: int, batch_size: int) -> None:
+    steps = steps_per_epoch(images, batch_size)
+    last = images - (steps - 1) * batch_size
+    assert 1 <= last <= max(batch_size * 9 / 8, batch_size + 1)
+    if steps > 1:
+        assert last > max(batch_size / 8 - 1, 1) or batch_size == 1
 
 
 def test_evaluation_goes_through_the_split_in_order(train_split: SplitReader) -> None:

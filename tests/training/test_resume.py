@@ -137,6 +137,7 @@ def test_stopped_anywhere_it_ends_in_the_same_bytes(
     [
         ("MobileNetV2", {"train": {"from_layer": 100}, "batch_norm": "train"}),
         ("EfficientNetB0", {"train": {"last_blocks": 2}, "batch_norm": "affine"}),  # with dropout of its own
+        ("EfficientNetB0", {"train": {"from_layer": "block2b_add"}}),  # in a block that is thawed in part
         ("ResNet50V2", {"train": "last_batch_norm", "batch_norm": "statistics"}),
     ],
 )

@@ -184,6 +184,23 @@ def test_a_thawed_part_never_begins_inside_the_prefix(backbone: str) -> None:
     assert not frozen & {variable.path for variable in thawed.variables}
 
 
+def test_frozen_layers_run_as_in_inference_also_in_a_block_that_is_thawed_in_part() -> None:
+    where = "block2b_add"  # after the block's dropout
+    model = classifier("EfficientNetB0", 32)
+    thawed = thaw(model, stage(train=FromLayer(from_layer=where), batch_norm="frozen"), "EfficientNetB0")
+    names = [layer.name for layer in backbone_of(model).layers]
+    for layer in backbone_of(model).layers[names.index(where) :]:
+        if isinstance(layer, layers.Dropout):
+            layer.rate = 0.0  # what is left to draw is frozen
+    model.get_layer("dropout").rate = 0.0
+    assert thawed.prefix is not None
+    images = tf.random.stateless_uniform((8, 32, 32, 3), [1, 2], 0, 255)
+    features = thawed.prefix(images, training=False)
+    in_inference = thawed.suffix(features, training=False)
+    np.testing.assert_array_equal(thawed.suffix(features, training=True), in_inference)
+    np.testing.assert_allclose(tf.nn.softmax(in_inference), model(images, training=False), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("train", "message"),
     [

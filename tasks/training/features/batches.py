@@ -7,7 +7,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from thaw.pipeline_config.stage_schema import StageConfig
-from thaw.tasks.training.features.files import STORED, FeatureReader
+from thaw.tasks.training.features.files import FeatureReader
+from thaw.tasks.training.features.rows import STORED
 from thaw.tasks.training.pipeline import epoch_after_epoch, epoch_seed, prepared_ahead, shuffled
 
 
@@ -23,16 +24,16 @@ def cached_training_batches(
     labels = tf.constant(reader.labels)
     count = len(reader.labels)
 
-    def one_epoch(epoch: tf.Tensor, positions: tf.data.Dataset) -> tf.data.Dataset:
+    def batched(epoch: tf.Tensor, positions: tf.data.Dataset, size: int) -> tf.data.Dataset:
         drawn, view = epoch_seed(seed, salt, epoch), epoch % reader.views
 
         def batch(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             indices = shuffled(positions, drawn, count)
             return _rows(reader, reader.read, [view, indices]), tf.gather(labels, indices)
 
-        return positions.batch(stage.batch_size).map(batch, tf.data.AUTOTUNE, deterministic=True)
+        return positions.batch(size).map(batch, tf.data.AUTOTUNE, deterministic=True)
 
-    return epoch_after_epoch(one_epoch, stage, count, first_epoch, first_step)
+    return epoch_after_epoch(batched, stage, count, first_epoch, first_step)
 
 
 def cached_validation_batches(reader: FeatureReader, *, batch_size: int) -> tf.data.Dataset:

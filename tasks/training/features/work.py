@@ -2,40 +2,38 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from thaw.pipeline_config.errors import TrainingError
+from thaw.pipeline_config.dataset_schema import SplitName
+from thaw.pipeline_config.errors import StepProcessError, TrainingError
 from thaw.pipeline_config.preprocessing import fit_of
 from thaw.tasks.artifacts.atomic import writing
-from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.pace import ProgressCounter
-from thaw.tasks.process import Reporter
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.pace import AtMostEvery, ProgressCounter
+from thaw.tasks.process import Reporter, asked_to_leave
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.devices import computing_in
 from thaw.tasks.training.features.choice import Cost, pays
-from thaw.tasks.training.features.files import (
-    DOCUMENT_NAME,
-    VALIDATION_NAME,
-    FeaturesDocument,
-    RowsWriter,
-    RowType,
-    labels_name,
-    view_name,
-)
+from thaw.tasks.training.features.files import DOCUMENT_NAME, FeaturesDocument
 from thaw.tasks.training.features.prefix import Compute, FrozenOutput, find_frozen_output, frozen_models
+from thaw.tasks.training.features.rows import RowType, encode
 from thaw.tasks.training.features.step import FeaturesFacts, FeaturesStep, FeaturesTarget, FeaturesWork
+from thaw.tasks.training.features.unfinished import Unfinished
 from thaw.tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, prepared_ahead, stage_salt
 from thaw.tasks.training.start import build_start, prepare_process
 
 IMAGES_AT_A_TIME = 16  # through the network, counting each view; with more, they leave the processor's cache
 _LARGEST_FLOAT16 = 65504.0
+_SECONDS_BETWEEN_SAVES = 60.0
 _ROOM_TO_LEAVE = 500_000_000  # bytes: the run goes on to write stages and a release
 
 
@@ -51,6 +49,12 @@ class _Target:
     folder: Path
     frozen: FrozenOutput | None  # None where nothing can be kept
     document: FeaturesDocument
+    unfinished: Unfinished
+
+    def begin_again(self, row_type: RowType) -> None:
+        """Forget what is there, and keep numbers of another type."""
+        self.unfinished.begin_again(row_type)
+        self.document = self.document.model_copy(update={"type": row_type})
 
 
 def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFacts]:
@@ -60,6 +64,7 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
         RecipeError: A stage asks for something that the backbone does not have.
         TrainingError: The frozen layers put out a number that is not finite.
         ArtifactError: An input fails its check, or a file cannot be written.
+        StepProcessError: The process was asked to leave; what is done is kept.
     """
     step, store = work.step, work.home.store
     strategy = prepare_process(step, step.draws)
@@ -71,17 +76,21 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
         computing_in(step.precision),
     ):
         model = build_start(step, store, classes=len(train.classes), resolution=step.resolution)
-        targets = [_decide(each, model, train.examples) for each in work.targets]
+        targets = [_decide(each, model, train.examples, store, reporter) for each in work.targets]
         needed = [each.document.bytes_of(train.examples, validation.examples) for each in targets]
         kept = [each for each in targets if each.document.views]
-        free = shutil.disk_usage(work.folder).free
+        free = shutil.disk_usage(work.folder).free + sum(each.unfinished.bytes for each in kept)
         if has_room := not kept or free >= sum(needed) + _ROOM_TO_LEAVE:
             for target in targets:
                 reporter.log(target.document.decision)
             if kept:
                 outputs = [each.frozen for each in kept if each.frozen is not None]
                 computes = [Compute(each) for each in frozen_models(model, outputs)]
-                _Pass(step, train, validation, kept, computes, reporter).write()
+                splits: dict[SplitName, SplitReader] = {"train": train, "validation": validation}
+                with asked_to_leave() as asked:
+                    _Pass(step, splits, kept, computes, asked, reporter).write()
+                for target in kept:
+                    target.unfinished.hand_over(target.folder)
         else:
             reporter.warn(_word_for_lack_of_room(kept, sum(needed), free))
             for target in kept:
@@ -96,15 +105,18 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
     ]
 
 
-def _decide(target: FeaturesTarget, model: keras.Model, images: int) -> _Target:
+def _decide(
+    target: FeaturesTarget, model: keras.Model, images: int, store: ArtifactStore, reporter: Reporter
+) -> _Target:
     step = target.step
     frozen = find_frozen_output(model, step.model.backbone, step.name, step.train)
     if frozen is None:
         decision = f"{step.name}: nothing is kept: no single tensor comes before the thawed layers."
         nothing = FeaturesDocument(views=0, shape=[], type="float32", decision=decision)
-        return _Target(step, target.folder, None, nothing)
+        return _Target(step, target.folder, None, nothing, Unfinished(store.checkpoints(step.key), "float32", reporter))
     # Pooled features are few, so they are kept as they are; what lies before the pooling is many times as much.
-    row_type: RowType = "float32" if frozen.is_pooled else "float16"
+    unfinished = Unfinished(store.checkpoints(step.key), "float32" if frozen.is_pooled else "float16", reporter)
+    row_type = unfinished.progress.type
     wanted = FeaturesDocument(views=step.views, shape=frozen.shape, type=row_type, decision="")
     cost = Cost(images, step.views, wanted.row_bytes, frozen.multiplications, frozen.others)
     if step.forced:
@@ -113,7 +125,8 @@ def _decide(target: FeaturesTarget, model: keras.Model, images: int) -> _Target:
         decision, views = f"{step.name}: frozen outputs are kept: {cost.words}.", step.views
     else:
         decision, views = f"{step.name}: nothing is kept, it would not pay: {cost.words}.", 0
-    return _Target(step, target.folder, frozen, wanted.model_copy(update={"views": views, "decision": decision}))
+    document = wanted.model_copy(update={"views": views, "decision": decision})
+    return _Target(step, target.folder, frozen, document, unfinished)
 
 
 def _word_for_lack_of_room(targets: Sequence[_Target], needed: int, free: int) -> str:
@@ -130,14 +143,20 @@ class _Pass:
     """Runs all images through the frozen layers, and writes what comes out for each target."""
 
     step: FeaturesStep
-    train: SplitReader
-    validation: SplitReader
+    splits: Mapping[SplitName, SplitReader]  # train and validation
     targets: Sequence[_Target]
     computes: Sequence[Compute]
+    asked_to_leave: Event
     reporter: Reporter
+    since: float = field(default_factory=time.monotonic)
 
     def write(self) -> None:
-        """Write all files but the documents, which then say of what type the numbers are."""
+        """Write all files but the documents, which then say of what type the numbers are.
+
+        Raises:
+            StepProcessError: The process was asked to leave; the next attempt goes on from there.
+        """
+        self.reporter.seconds_before = max(target.unfinished.progress.seconds for target in self.targets)
         while True:
             try:
                 self._write_all()
@@ -146,22 +165,59 @@ class _Pass:
                 self.reporter.log(f"{error}: float16 is too small for what is kept; it is kept as bfloat16.")
                 for target in self.targets:
                     if target.step.name == str(error):
-                        target.document = target.document.model_copy(update={"type": "bfloat16"})
+                        target.begin_again("bfloat16")
             else:
                 return
 
     def _write_all(self) -> None:
-        views = max(target.document.views for target in self.targets)
-        total = self.train.examples * views + self.validation.examples
+        views: dict[SplitName, int] = {"train": max(each.document.views for each in self.targets), "validation": 1}
+        total = sum(views[split] * reader.examples for split, reader in self.splits.items())
         progress = ProgressCounter(self.reporter, total, "views through the frozen layers")
-        self._write_split("train", self._training_views(views), views, progress)
-        how = fit_of(self.step.resolution, self.step.augment)
-        batches = evaluation_batches(self.validation, how, batch_size=IMAGES_AT_A_TIME)
-        self._write_split("validation", ((i, y) for i, y, _ in batches), 1, progress)
+        for split, reader in self.splits.items():
+            start = min(target.unfinished.done(split) for target in self.targets)
+            if start:
+                self.reporter.log(f"{self._names} go on after {start:,} of {reader.examples:,} {split} images.")
+                progress.advance(start * views[split])
+            if start < reader.examples:
+                self._write_split(split, start, views[split], progress)
 
-    def _training_views(self, views: int) -> tf.data.Dataset:
+    @property
+    def _names(self) -> str:
+        return " and ".join(f"features of {target.step.name}" for target in self.targets)
+
+    def _write_split(self, split: SplitName, start: int, views: int, progress: ProgressCounter) -> None:
+        examples, is_due = self.splits[split].examples, AtMostEvery(_SECONDS_BETWEEN_SAVES)
+        is_due()  # of nothing, there is nothing to save
+        batches = self._training_views(start, views) if split == "train" else self._held_out(start)
+        with contextlib.ExitStack() as stack:
+            for target in self.targets:
+                stack.enter_context(target.unfinished.writing(split, target.document.files(split, examples), start))
+            done = start
+            for images, labels in batches:
+                outputs = {name: rows for compute in self.computes for name, rows in compute(images).items()}
+                for target in self.targets:
+                    name, document = target.step.name, target.document
+                    rows = encode(_checked(outputs[name].numpy(), name, document.type), document.type)
+                    by_view = rows.reshape(-1, views, *document.shape).swapaxes(0, 1)
+                    target.unfinished.write([*by_view[: document.views], labels.numpy()])
+                done += len(labels)
+                progress.advance(len(images))
+                if is_due() or done == examples or self.asked_to_leave.is_set():
+                    for target in self.targets:
+                        target.unfinished.save(split, done, self._seconds)
+                if self.asked_to_leave.is_set():
+                    raise StepProcessError(
+                        f"The {self._names} were asked to leave after {done:,} of {examples:,} {split} images. "
+                        "Run again to go on from there."
+                    )
+
+    @property
+    def _seconds(self) -> float:
+        return self.reporter.seconds_before + time.monotonic() - self.since
+
+    def _training_views(self, start: int, views: int) -> tf.data.Dataset:
         """Give (images float32 (images · views, height, width, 3), labels), an image's views in a row."""
-        step, reader = self.step, self.train
+        step, reader = self.step, self.splits["train"]
 
         def example(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             encoded, label, _ = reader.tensor_example(index)
@@ -173,38 +229,14 @@ class _Pass:
             return tf.reshape(images, [-1, step.resolution, step.resolution, 3]), labels
 
         batch_size = max(IMAGES_AT_A_TIME // views, 1)
-        examples = tf.data.Dataset.range(reader.examples).map(example, tf.data.AUTOTUNE, deterministic=True)
+        examples = tf.data.Dataset.range(start, reader.examples).map(example, tf.data.AUTOTUNE, deterministic=True)
         return prepared_ahead(examples.batch(batch_size).map(flatten))
 
-    def _write_split(
-        self, split: str, batches: Iterable[tuple[tf.Tensor, tf.Tensor]], views: int, progress: ProgressCounter
-    ) -> None:
-        examples, labels = self.train.examples if split == "train" else self.validation.examples, []
-        with writing(self.targets[0].folder), contextlib.ExitStack() as stack:
-            files = {
-                target.step.name: [
-                    stack.enter_context(
-                        RowsWriter(target.folder / name, examples, target.document.shape, target.document.type)
-                    )
-                    for name in _names(split, target.document.views)
-                ]
-                for target in self.targets
-            }
-            for images, batch_labels in batches:
-                outputs = {name: rows for compute in self.computes for name, rows in compute(images).items()}
-                for target in self.targets:
-                    name, document = target.step.name, target.document
-                    rows = _checked(outputs[name].numpy(), name, document.type).reshape(-1, views, *document.shape)
-                    for view, file in enumerate(files[name]):
-                        file.write(rows[:, view])
-                labels += batch_labels.numpy().tolist()
-                progress.advance(len(images))
-            for target in self.targets:
-                np.save(target.folder / labels_name(split), np.asarray(labels, np.int32), allow_pickle=False)
-
-
-def _names(split: str, views: int) -> list[str]:
-    return [VALIDATION_NAME] if split == "validation" else [view_name(view) for view in range(views)]
+    def _held_out(self, start: int) -> tf.data.Dataset:
+        """Give (images float32 (images, height, width, 3), labels)."""
+        how, reader = fit_of(self.step.resolution, self.step.augment), self.splits["validation"]
+        batches = evaluation_batches(reader, how, batch_size=IMAGES_AT_A_TIME, first=start)
+        return batches.map(lambda images, labels, _: (images, labels))
 
 
 def _checked(rows: NDArray[np.float32], stage: str, row_type: RowType) -> NDArray[np.float32]:
