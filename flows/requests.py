@@ -80,6 +80,7 @@ def evaluate(
         stage_two_settings=recipe.resolved.stage_two,
         evaluate=recipe.evaluate,
         seed=recipe.seed,
+        devices=recipe.devices,
     )
 
 
@@ -88,7 +89,11 @@ def stage_answers(
 ) -> StageAnswersStep:
     """Ask for what both stages' weights answer on the test split."""
     return StageAnswersStep(
-        records=records, stage_one=stage_one, stage_two=stage_two, batch_size=recipe.evaluate.batch_size
+        records=records,
+        stage_one=stage_one,
+        stage_two=stage_two,
+        batch_size=recipe.evaluate.batch_size,
+        devices=recipe.devices,
     )
 
 

@@ -146,7 +146,7 @@ class Recipe(Strict):
     seed: int = Field(default=0, ge=0, lt=2**31)
     deterministic: bool = Field(default=True, description="the same weights from every run, also on a GPU")
     precision: Precision = Field(default="float32", description="in which training computes; weights are float32")
-    devices: Devices = Field(default="auto", description="auto, cpu, or the numbers of the GPUs that train")
+    devices: Devices = Field(default="auto", description="auto, cpu, or the numbers of the GPUs to take")
     dataset: DatasetConfig
     records: RecordsConfig = RecordsConfig()
     model: ModelConfig
