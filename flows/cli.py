@@ -119,7 +119,7 @@ def compare(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run recipes with several seeds on the same images, and say which is better. Nothing is published."""
+    """Run recipes with several seeds on the same images, and say whether one is better. Nothing is published."""
     from thaw.flows.commands import compare as command
     from thaw.pipeline_config.loading import load_recipe
 
