@@ -103,7 +103,7 @@ def mend_releases(home: Home) -> None:
 
 
 def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef) -> VerdictStep:
-    """Ask whether the new model is better than the recipe's champion, as it is now."""
+    """Ask whether the new model's test accuracy is higher than that of the recipe's champion, as it is now."""
     return VerdictStep(evaluation=evaluate, champion=champion_to_beat(home, recipe.name, evaluate))
 
 

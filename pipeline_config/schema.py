@@ -88,7 +88,7 @@ class PublishConfig(Strict):
     """What a release holds, and what makes it the champion."""
 
     formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1)
-    require: Literal["better"] = Field(default="better", description="a release becomes champion only if it is better")
+    require: Literal["better"] = Field(default="better", description="champion is what has a higher accuracy")
 
 
 class ScheduleConfig(Strict):

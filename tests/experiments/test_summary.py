@@ -91,7 +91,8 @@ def test_of_equal_recipes_one_is_called_better_no_more_often_than_in_one_of_twen
             for run, by in zip(made, moved, strict=True)
         ]
         called += compare_runs(runs).pairs[0].verdict.endswith("is better")
-    assert called <= 0.05 * comparisons + 3 * np.sqrt(0.05 * 0.95 * comparisons)  # three standard errors above the level
+    # Three standard errors above the level.
+    assert called <= 0.05 * comparisons + 3 * np.sqrt(0.05 * 0.95 * comparisons)
 
 
 @pytest.mark.parametrize(
