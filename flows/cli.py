@@ -14,7 +14,7 @@ from thaw.pipeline_config.errors import RequestError, ThawError
 
 app = typer.Typer(
     name="thaw",
-    help="Retrain image classifiers in two stages, and publish only what is shown to be better.",
+    help="Retrain image classifiers in two stages, and use a new model only if its test accuracy is higher.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,7 +60,7 @@ def options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; goes anywhere.")] = False,
 ) -> None:
-    """Retrain image classifiers in two stages, and publish only what is shown to be better."""
+    """Retrain image classifiers in two stages, and use a new model only if its test accuracy is higher."""
 
 
 @app.command()
@@ -75,7 +75,7 @@ def run(
     verify: VerifyOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a recipe: ingest, train in two stages, evaluate, and publish if better."""
+    """Run a recipe: ingest, train in two stages, evaluate, publish, and use what has a higher test accuracy."""
     from thaw.flows.commands.run import run_recipe
     from thaw.flows.graph import with_all_after
     from thaw.pipeline_config.loading import load_recipe
@@ -119,7 +119,7 @@ def compare(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run recipes with several seeds on the same images, and say which is better. Nothing is published."""
+    """Run recipes with several seeds on the same images, and say whether one is better. Nothing is published."""
     from thaw.flows.commands import compare as command
     from thaw.pipeline_config.loading import load_recipe
 

@@ -75,7 +75,7 @@ TRAINING = (
 GRAPH = (
     *PREPARATION,
     *TRAINING,
-    # Judge the model on the test split, compare it with the champion, and publish it if it is better.
+    # Judge the model on the test split, and publish it; it is used if its accuracy is above the champion's.
     Node("evaluate", "evaluation:evaluate", requests.evaluate, _TRAINED),
     Node(
         "verdict",

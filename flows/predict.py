@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.schema import Devices
 from thaw.pipeline_config.strict import nearest_hint
+from thaw.pipeline_config.yaml_dialect import read_yaml
 from thaw.tasks.children import run_in_child
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.predict_request import PredictWork
 from thaw.tasks.releases.registry import Registry
-from thaw.tasks.releases.release import ReleaseInfo
+from thaw.tasks.releases.release import RESOLVED_RECIPE_FILE_NAME, ReleaseInfo
 
 
 def predict(home: Home, paths: list[Path], release_id: str | None, recipe: str | None = None) -> list[dict[str, Any]]:
@@ -25,13 +29,22 @@ def predict(home: Home, paths: list[Path], release_id: str | None, recipe: str |
     registry = home.registry
     release = _choose(registry, release_id, recipe)
     registry.verify(release.id)
-    request = PredictWork(release=release.path, paths=[path.absolute() for path in paths])
+    request = PredictWork(release=release.path, paths=[path.absolute() for path in paths], devices=_devices_of(release))
     made = run_in_child(
         "thaw.tasks.publishing.predict:predict", request, deadline_seconds=3600, listener=lambda *_: None, shared=True
     )
     predictions: list[dict[str, Any]] = made.facts["predictions"]
     # Under the names that were asked for, which may be relative to where the caller is.
     return [prediction | {"path": str(path)} for path, prediction in zip(paths, predictions, strict=True)]
+
+
+def _devices_of(release: ReleaseInfo) -> Devices:
+    """Read which devices the recipe names that a release was made from."""
+    path = release.path / RESOLVED_RECIPE_FILE_NAME
+    if not path.is_file():  # an older release, which never had it
+        return "auto"
+    devices: Devices = TypeAdapter(Devices).validate_python(read_yaml(path.read_text(encoding="utf-8"))["devices"])
+    return devices
 
 
 def _choose(registry: Registry, release_id: str | None, recipe: str | None) -> ReleaseInfo:

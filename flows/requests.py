@@ -83,6 +83,7 @@ def evaluate(
         stage_two_settings=recipe.resolved.stage_two,
         evaluate=recipe.evaluate,
         seed=recipe.seed,
+        devices=recipe.devices,
     )
 
 
@@ -91,7 +92,11 @@ def stage_answers(
 ) -> StageAnswersStep:
     """Ask for what both stages' weights answer on the test split."""
     return StageAnswersStep(
-        records=records, stage_one=stage_one, stage_two=stage_two, batch_size=recipe.evaluate.batch_size
+        records=records,
+        stage_one=stage_one,
+        stage_two=stage_two,
+        batch_size=recipe.evaluate.batch_size,
+        devices=recipe.devices,
     )
 
 
@@ -101,7 +106,7 @@ def mend_releases(home: Home) -> None:
 
 
 def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef) -> VerdictStep:
-    """Ask whether the new model is better than the recipe's champion, as it is now."""
+    """Ask whether the new model's test accuracy is higher than that of the recipe's champion, as it is now."""
     return VerdictStep(evaluation=evaluate, champion=champion_to_beat(home, recipe.name, evaluate))
 
 

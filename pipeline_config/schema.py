@@ -88,7 +88,7 @@ class PublishConfig(Strict):
     """What a release holds, and what makes it the champion."""
 
     formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1)
-    require: Literal["better"] = Field(default="better", description="a release becomes champion only if it is better")
+    require: Literal["better"] = Field(default="better", description="champion is what has a higher accuracy")
 
 
 class ScheduleConfig(Strict):
@@ -146,7 +146,7 @@ class Recipe(Strict):
     seed: int = Field(default=0, ge=0, lt=2**31)
     deterministic: bool = Field(default=True, description="the same weights from every run, also on a GPU")
     precision: Precision = Field(default="float32", description="in which training computes; weights are float32")
-    devices: Devices = Field(default="auto", description="auto, cpu, or the numbers of the GPUs that train")
+    devices: Devices = Field(default="auto", description="auto, cpu, or the numbers of the GPUs to take")
     dataset: DatasetConfig
     records: RecordsConfig = RecordsConfig()
     model: ModelConfig

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from thaw.tasks.devices import choose_devices
 from thaw.tasks.evaluation.classify import predict
 from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.evaluation.stage_answers_step import (
@@ -34,6 +35,7 @@ def answer(work: StageAnswersWork, reporter: Reporter) -> StageAnswersFacts:
         ArtifactError: An input fails its check.
         TrainingError: A model gives probabilities that are not finite.
     """
+    choose_devices(work.step.devices)
     tf.config.experimental.enable_op_determinism()
     step, store = work.step, work.home.store
     stage_one, stage_two = store.verified(step.stage_one), store.verified(step.stage_two)

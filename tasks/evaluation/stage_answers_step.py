@@ -5,7 +5,8 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Facts, Step
+from thaw.tasks.artifacts.step import Facts
+from thaw.tasks.evaluation.step import JudgingStep
 from thaw.tasks.process import Work
 
 STAGE_ONE = "stage_one"
@@ -30,7 +31,7 @@ class StageAnswersFacts(Facts):
     answers: dict[str, AnswersSummary]
 
 
-class StageAnswersStep(Step):
+class StageAnswersStep(JudgingStep):
     """Make a stage answers artifact: a predictions table of the test split for each of `ANSWERS`.
 
     Stage one's weights answer for images as stage one sees them, and as stage two does; stage two's as it sees them.

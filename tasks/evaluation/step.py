@@ -1,10 +1,10 @@
 """The request for an evaluation, and what its key is made of."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from thaw.pipeline_config.schema import EvaluateConfig
+from thaw.pipeline_config.schema import Devices, EvaluateConfig
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts, Step
@@ -35,7 +35,22 @@ class EvaluationFacts(Facts):
     test: TestSummary
 
 
-class EvaluateStep(Step):
+class JudgingStep(Step):
+    """Base of the steps in which a finished model answers, on the devices that the recipe names.
+
+    They are no part of the key, as those of training are: they change the last digits of probabilities at the most.
+    """
+
+    devices: Devices = "auto"
+
+    def depends_on(self) -> dict[str, Any]:
+        """All fields but the devices."""
+        document = super().depends_on()
+        del document["devices"]
+        return document
+
+
+class EvaluateStep(JudgingStep):
     """Make an evaluation artifact: predictions, `metrics.json`, `history.parquet`, `pictures/` and `report.html`.
 
     The second stage's model is judged, on the test split. The stages' settings and the recipe's name are for the

@@ -34,7 +34,7 @@ def answer_for_stages(step: StageAnswersStep, home: Home, execution: ExecutionCo
 
 @step_task("verdict", "evaluation")
 def compare_with_champion(step: VerdictStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
-    """Say whether the model is better than the champion: a verdict artifact, made here and not in a child."""
+    """Say whether the model's accuracy is above the champion's: a verdict artifact, made here and not in a child."""
     return home.store.build(
         step, lambda folder: Made.timed(lambda: write_verdict(VerdictWork(home=home, folder=folder, step=step)))
     )

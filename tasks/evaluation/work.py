@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.devices import choose_devices
 from thaw.tasks.evaluation.classify import predict
 from thaw.tasks.evaluation.gallery import Gallery
 from thaw.tasks.evaluation.history import read_histories
@@ -27,6 +28,7 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
         DatasetError: The test split has no images.
         TrainingError: The model gives probabilities that are not finite.
     """
+    choose_devices(work.step.devices)
     tf.config.experimental.enable_op_determinism()
     step, store = work.step, work.home.store
     records = store.verified(step.records)

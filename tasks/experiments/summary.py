@@ -63,7 +63,7 @@ class PairRow(_Row):
     first: str
     second: str
     difference: Difference  # test accuracy of the first less that of the second
-    verdict: str
+    verdict: str  # about the recipes; with one seed, about the two models that it made
 
 
 class Comparison(_Row):
@@ -99,11 +99,15 @@ def different_test_images(first: str, second: str) -> RequestError:
     )
 
 
-def verdict_of(first: str, second: str, difference: Difference) -> str:
-    """Say in words what the difference between two recipes means."""
+def verdict_of(first: str, second: str, difference: Difference, seeds: int) -> str:
+    """Say in words what the difference between two recipes means, each trained with so many seeds.
+
+    One seed shows how much two models differ. How much of that another seed would undo, it does not.
+    """
     if difference.better == "none shown":
         return "no difference shown"
-    return f"{first if difference.better == 'first' else second} is better"
+    recipe = first if difference.better == "first" else second
+    return f"{recipe} is better" if seeds > 1 else f"the model of {recipe} is better"
 
 
 def _recipe_row(runs: Sequence[MeasuredRun]) -> RecipeRow:
@@ -138,7 +142,8 @@ def _stage_row(stages: Sequence[StageCost]) -> StageRow:
 def _pair_row(first: Sequence[MeasuredRun], second: Sequence[MeasuredRun]) -> PairRow:
     names = first[0].row.recipe, second[0].row.recipe
     difference = paired_difference(_right(first, STAGE_TWO), _right(second, STAGE_TWO))
-    return PairRow(first=names[0], second=names[1], difference=difference, verdict=verdict_of(*names, difference))
+    verdict = verdict_of(*names, difference, seeds=len(first))
+    return PairRow(first=names[0], second=names[1], difference=difference, verdict=verdict)
 
 
 def _right(runs: Sequence[MeasuredRun], answers: str) -> Bools:

@@ -56,7 +56,7 @@ def _recipes(rows: Sequence[RecipeRow]) -> WordTable:
 def conditions(rows: Sequence[RecipeRow]) -> str:
     """Say, in one or two sentences, on what the recipes were compared: they have the same seeds and test images."""
     seeds = rows[0].seeds
-    of_one = " With one seed, the intervals say nothing about other seeds." if len(seeds) == 1 else ""
+    of_one = " One seed compares the models that it made: of the recipes it says nothing." if len(seeds) == 1 else ""
     name = "Seed" if len(seeds) == 1 else "Seeds"
     return f"{name} {', '.join(map(str, seeds))}; {rows[0].test_images:,} test images.{of_one}"
 

@@ -2,6 +2,7 @@
 
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.devices import choose_devices
 from thaw.tasks.ingest.checks import check_classes, check_counts
 from thaw.tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
 from thaw.tasks.ingest.duplicates import check_conflicts, drop_duplicates
@@ -18,6 +19,7 @@ def ingest(work: IngestWork, report: Reporter) -> DatasetFacts:
     Raises:
         DatasetError: The source is not fit to train on; the message says what is wrong and what would be right.
     """
+    choose_devices("cpu")  # images are decoded there, whatever trains
     config, seed = work.step.dataset, work.step.seed
     source = open_source(config.source, work.home)
     source.fetch(report)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from thaw.pipeline_config.errors import DatasetError
 from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.tasks.devices import choose_devices
 from thaw.tasks.pictures.files import BadImageError, canonical, inspect, readable
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.formats.base import ModelContext, Scorer
@@ -34,6 +35,7 @@ def predict(work: PredictWork, report: Reporter) -> dict[str, Any]:
         RequestError: What the release's formats need is not installed.
         DatasetError: A file cannot be read or is not an image; the message names it.
     """
+    choose_devices(work.devices, required=False)
     verify_checksums(work.release)
     release = read_release(work.release)
     score = load_first(work.release, ModelContext.of(release))

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from thaw.pipeline_config.schema import Devices
 
 
 class PredictWork(BaseModel):
@@ -12,3 +14,4 @@ class PredictWork(BaseModel):
 
     release: Path
     paths: list[Path]
+    devices: Devices = Field(default="auto", description="of these, those that are there; the CPU where none is")

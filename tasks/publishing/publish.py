@@ -1,4 +1,4 @@
-"""From a release artifact to a release, and to the champion if it is better. In the flow's process, no TensorFlow."""
+"""From a release artifact to a release, and to the champion as its verdict says. In the flow, no TensorFlow."""
 
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.verdict import decide

@@ -13,7 +13,7 @@ from thaw.tasks.task import build_in_child, only_shown, step_task
 
 @step_task("publish", "publishing")
 def publish_release(step: PublishStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
-    """Write the release, and make it the champion if it is better: a release artifact and a release."""
+    """Write the release, and make it the champion if its verdict says so: a release artifact and a release."""
     ref = build_in_child("publish", step, PublishWork, home, execution)
     release = publish(home, ref)
     card = (release.path / CARD_NAME).read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ from thaw.tasks.artifacts.document import thaw_version
 from thaw.tasks.artifacts.manifest import list_files, read_manifest
 from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.devices import choose_devices
 from thaw.tasks.ingest.dataset import SUMMARY
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.formats.base import Format, ModelContext
@@ -42,6 +43,7 @@ def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
     Raises ArtifactError where an input is damaged, RequestError where what a format needs is not installed.
     """
     store, step, folder = work.home.store, work.step, work.folder
+    choose_devices(step.recipe.devices)
     formats = chosen(step.recipe.publish.formats)
     for member in formats:
         member.check_needs()

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.devices import choose_devices
 from thaw.tasks.ingest.dataset import read_dataset
 from thaw.tasks.ingest.sources import open_source
 from thaw.tasks.pace import ProgressCounter
@@ -21,6 +22,7 @@ def write_records(work: RecordsWork, report: Reporter) -> RecordsFacts:
         DatasetError: An image is no longer what it was when it was ingested.
         ArtifactError: The dataset is damaged, or a shard cannot be written.
     """
+    choose_devices("cpu")  # images are decoded there, whatever trains
     dataset = read_dataset(work.home.store.verified(work.step.dataset))
     source = open_source(work.step.source, work.home)
     source.fetch(report)  # it may be gone since it was ingested

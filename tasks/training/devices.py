@@ -1,4 +1,4 @@
-"""Which devices train, how a batch is shared among them, and in which precision they compute."""
+"""How devices train together, how a batch is shared among them, and in which precision they compute."""
 
 import contextlib
 import os
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.schema import Devices, Precision
+from thaw.tasks.devices import choose_devices
 
 
 def choose_strategy(devices: Devices) -> tf.distribute.Strategy:
@@ -22,25 +22,10 @@ def choose_strategy(devices: Devices) -> tf.distribute.Strategy:
     Raises:
         RecipeError: A GPU is asked for that is not there.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    if devices == "auto":
-        if (tpu := _connect_to_tpu()) is not None:
-            return tpu
-        chosen = gpus
-    elif devices == "cpu":
-        chosen = []
-    else:
-        missing = [number for number in devices if number >= len(gpus)]
-        if missing:
-            raise RecipeError(
-                f"devices: there is no GPU {missing[0]}. TensorFlow sees {len(gpus)}, counted from 0. "
-                "Use auto, cpu, or the numbers of others."
-            )
-        chosen = [gpus[number] for number in devices]
-    if chosen != gpus:
-        tf.config.set_visible_devices(chosen, "GPU")
-    names = [f"GPU:{number}" for number in range(len(chosen))]  # of those that are visible
-    return mirrored(names) if len(chosen) > 1 else tf.distribute.get_strategy()
+    names = choose_devices(devices)
+    if devices == "auto" and (tpu := _connect_to_tpu()) is not None:
+        return tpu
+    return mirrored(names) if len(names) > 1 else tf.distribute.get_strategy()
 
 
 def mirrored(names: list[str]) -> tf.distribute.Strategy:

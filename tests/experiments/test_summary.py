@@ -64,7 +64,35 @@ def test_a_peak_that_was_not_measured_is_unknown():
     [(0.01, 0.03, "one is better"), (-0.03, -0.01, "other is better"), (-0.01, 0.03, "no difference shown")],
 )
 def test_the_verdict_follows_the_interval(low, high, verdict):
-    assert verdict_of("one", "other", Difference(estimate=0.0, low=low, high=high)) == verdict
+    assert verdict_of("one", "other", Difference(estimate=0.0, low=low, high=high), seeds=2) == verdict
+
+
+def test_one_seed_gives_a_verdict_on_two_models_and_never_on_recipes():
+    runs = make_runs(["one", "other"], seeds=(4,), images=2000)
+    for ordered, verdict in ((runs, "the model of one is better"), (runs[::-1], "the model of one is better")):
+        comparison = compare_runs(ordered)
+        assert [pair.verdict for pair in comparison.pairs] == [verdict]
+        assert verdict in word_tables(comparison)[-1].markdown()
+    (several,) = compare_runs(make_runs(["one", "other"], seeds=(4, 5, 6), images=2000)).pairs
+    assert several.verdict == "one is better"
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+@pytest.mark.parametrize("of_seed", [0.0, 0.05])
+def test_of_equal_recipes_one_is_called_better_no_more_often_than_in_one_of_twenty_comparisons(seeds, of_seed):
+    """The seed moves a run's accuracy, and an image is hard for all; in nothing else do the runs differ."""
+    random, comparisons, images = np.random.default_rng(seeds), 500, 400
+    made = [make_run(name, seed, images=images) for name in ("one", "other") for seed in range(seeds)]
+    called = 0
+    for _ in range(comparisons):
+        hardness, moved = random.random(images), random.normal(0, of_seed, len(made))
+        runs = [
+            dataclasses.replace(run, right=run.right | {STAGE_TWO: random.random(images) < 1.05 + by - hardness * 0.4})
+            for run, by in zip(made, moved, strict=True)
+        ]
+        called += compare_runs(runs).pairs[0].verdict.endswith("is better")
+    # Three standard errors above the level.
+    assert called <= 0.05 * comparisons + 3 * np.sqrt(0.05 * 0.95 * comparisons)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +111,7 @@ def test_differences_are_written_in_points(difference, words):
 def test_one_recipe_has_no_table_of_pairs_and_one_seed_a_warning():
     assert len(word_tables(compare_runs(make_runs(["a"])))) == 2
     (table, *_) = word_tables(compare_runs(make_runs(["a"], seeds=(4,))))
-    assert table.title.startswith("Seed 4; 200 test images. With one seed, the intervals say nothing about other seeds")
+    assert table.title.startswith("Seed 4; 200 test images. One seed compares the models that it made")
     assert "nothing" not in word_tables(compare_runs(make_runs(["a"])))[0].title
 
 

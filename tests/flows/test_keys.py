@@ -60,6 +60,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
         ("seed=4", ["ingest", "stage_one", "stage_two", "evaluate", "publish"]),
         ("model.dropout=0.3", ["stage_one", "stage_two", "publish"]),
         ("deterministic=false", ["stage_one", "stage_two", "publish"]),
+        ("devices=cpu", ["stage_one", "stage_two", "publish"]),
         ("execution.retries=9", []),
         ("execution.checkpoint_every=7", []),
         ("execution.deadline_minutes=1", []),

@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 
 from tests.publishing.helpers import id_of, run
-from tests.support import without_cost
+from tests.support import small_recipe, without_cost
 from thaw.flows import predict as module
 from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.step import Made
 from thaw.tasks.home import Home
+from thaw.tasks.publishing.portable_recipe import portable_recipe
+from thaw.tasks.releases.checksums import write_checksums
+from thaw.tasks.releases.release import RESOLVED_RECIPE_FILE_NAME
 
 
 @pytest.fixture
@@ -54,6 +58,24 @@ def test_a_release_is_taken_whatever_is_the_champion(home):
 def test_what_names_no_single_release_is_refused(home, release, recipe, words):
     with pytest.raises(RequestError, match=words):
         chosen(home, release, recipe)
+
+
+@pytest.mark.parametrize("devices", ["cpu", [1], "auto"])
+def test_the_release_answers_on_the_devices_of_its_recipe(home, monkeypatch, devices):
+    seen: list[Any] = []
+
+    def child(function: str, request: Any, **options: Any) -> Made:
+        seen.append(request.devices)
+        return without_cost({"predictions": []})
+
+    monkeypatch.setattr(module, "run_in_child", child)
+    release = Home.open(home).registry.get(id_of("cats", "a"))
+    recipe = small_recipe(home, devices=devices)
+    (release.path / RESOLVED_RECIPE_FILE_NAME).write_text(write_yaml(portable_recipe(recipe, resolved=True)))
+    write_checksums(release.path)
+    for recipe_name in ("cats", "digits"):  # the second one's release is of a time before that file
+        module.predict(Home.open(home), [], None, recipe_name)
+    assert seen == [devices, "auto"]
 
 
 def test_where_one_recipe_has_a_champion_none_need_be_named(tmp_path, monkeypatch):

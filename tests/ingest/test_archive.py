@@ -12,7 +12,7 @@ import pytest
 
 from tests.ingest.archives import HOSTILE, pack, sha256
 from tests.ingest.file_server import FileServer, cut, fail
-from tests.ingest.pictures import NO_HOME, Recorder, directory, fill, jpeg, run_ingest
+from tests.ingest.pictures import NO_HOME, Recorder, jpeg
 from tests.support import build_records, small_recipe
 from thaw.flows import requests
 from thaw.pipeline_config.dataset_schema import ArchiveSource
@@ -69,16 +69,6 @@ def test_images_are_those_of_the_folder_in_it(config, server, tmp_path):
     first = next(source.examples())
     assert (first.origin, first.class_name) == ("cats/000.jpg", "cats")
     assert first.read() == source.read_again("cats/000.jpg") == jpeg(0)
-
-
-def test_dataset_is_that_of_the_same_images_in_a_folder(config, tmp_path):
-    for name, content in FILES.items():
-        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "data" / name).write_bytes(content)
-    from_archive = run_ingest(config, tmp_path / "one" / "out")
-    assert from_archive == run_ingest(directory(tmp_path / "data" / "photos"), tmp_path / "two" / "out")
-    for name in ("images.parquet", "dataset.json"):
-        assert (tmp_path / "one" / "out" / name).read_bytes() == (tmp_path / "two" / "out" / name).read_bytes()
 
 
 def test_it_is_fetched_once_for_all_steps_and_the_archive_is_not_kept(config, server, tmp_path):
@@ -244,12 +234,3 @@ def test_files_of_an_archive_that_nobody_used_for_long_are_garbage(config, serve
     assert [item.kind for item in gone] == ["key record", "artifact"]
     assert fetch(config, tmp_path).count() == 60
     assert len(server.requests) == 2
-
-
-def test_split_folders_in_an_archive(tmp_path):
-    fill(tmp_path / "data", {"train/a": 3, "train/b": 3, "val/a": 2, "val/b": 2})
-    files = {p.relative_to(tmp_path / "data").as_posix(): p.read_bytes() for p in (tmp_path / "data").rglob("*.jpg")}
-    archive = pack(tmp_path / "x.zip", files)
-    source = fetch(ArchiveSource(kind="archive", url=archive.as_uri(), sha256=sha256(archive)), tmp_path / "home")
-    assert source.splits() == {"train", "validation"}
-    assert source.count() == 10

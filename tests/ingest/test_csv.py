@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.ingest.pictures import NO_HOME, digest_afresh, directory, fill, jpeg, run_ingest
+from tests.ingest.pictures import NO_HOME, digest_afresh, fill, jpeg, run_ingest
 from thaw.pipeline_config.dataset_schema import CsvSource
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.sources import open_source
@@ -89,15 +89,6 @@ def test_an_image_that_changed_changes_the_digest_and_another_place_does_not(fol
     assert digest_afresh(table(moved, TABLE)) != before
     (moved / "b" / "0002.jpg").unlink()
     assert digest_afresh(table(moved, TABLE)) != before
-
-
-def test_dataset_is_that_of_the_same_images_in_folders(tmp_path):
-    data = fill(tmp_path / "data", {"cats": 30, "dogs": 30})
-    paths = sorted(path.relative_to(data).as_posix() for path in data.rglob("*.jpg"))
-    config = table(data, "file,label\n" + "".join(f"{path},{path.split('/')[0]}\n" for path in paths))
-    assert run_ingest(config, tmp_path / "one" / "out") == run_ingest(directory(data), tmp_path / "two" / "out")
-    for name in ("images.parquet", "dataset.json"):
-        assert (tmp_path / "one" / "out" / name).read_bytes() == (tmp_path / "two" / "out" / name).read_bytes()
 
 
 def test_an_image_that_is_missing_is_named_like_any_that_cannot_be_read(tmp_path):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.ingest.pictures import digest_afresh, jpeg, run_ingest
+from tests.ingest.pictures import digest_afresh, jpeg
 from tests.support import small_recipe
 from thaw.pipeline_config.dataset_schema import ParquetSource
 from thaw.pipeline_config.errors import DatasetError, RecipeError
@@ -133,18 +133,6 @@ def test_origins_do_not_change_with_the_row_groups(tmp_path):
     for file in (one, other):
         source = opened(file, tmp_path)
         assert [source.read_again(f"a.parquet#{row}") for row in (8, 0, 3, 8)] == [jpeg(seed) for seed in (8, 0, 3, 8)]
-
-
-def test_ingest_takes_good_rows_and_names_bad_images(tmp_path):
-    rows = hub_rows(40)
-    rows["image"][7]["bytes"] = b"no image"
-    file = write(tmp_path / "a.parquet", rows, metadata=hub_metadata(NAMES))
-    facts = run_ingest(parquet(file), tmp_path / "home" / "out", max_bad_fraction=0.1)
-    assert (facts["classes"], sum(facts["examples"].values()), facts["unreadable"]) == (2, 39, 1)
-    unreadable = json.loads((tmp_path / "home" / "out" / "dataset.json").read_text())["unreadable"]
-    assert [image["origin"] for image in unreadable] == ["a.parquet#7"]
-    with pytest.raises(DatasetError, match=r"1 of 40 images cannot be read: a\.parquet#7 \(not a JPEG"):
-        run_ingest(parquet(file), tmp_path / "home" / "strict")
 
 
 # --- what is wrong

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.ingest import tiny_pictures
-from tests.ingest.pictures import NO_HOME, Recorder, digest_afresh, ingest_step, jpeg, run_ingest
+from tests.ingest.pictures import NO_HOME, Recorder, digest_afresh, ingest_step, jpeg
 from tests.ingest.tiny_pictures import CLASSES, VERSION, class_of, number_of, prepare
 from tests.support import small_recipe
 from thaw.pipeline_config.dataset_schema import TfdsSource
@@ -82,12 +82,6 @@ def test_origins_name_a_file_and_no_folder(data_dir):
     origins = [example.origin for example in opened(data_dir).examples()]
     assert origins[0] == f"tiny_pictures-train.{data_dir.name.rstrip('0123456789')}-00000-of-00003#0"
     assert not any("/" in origin for origin in origins)
-
-
-def test_ingest_takes_it(data_dir, tmp_path):
-    facts = run_ingest(tfds(data_dir), tmp_path / "home" / "out")
-    assert facts["examples"] == {"train": 16, "validation": 4, "test": 10}
-    assert json.loads((tmp_path / "home" / "out" / "dataset.json").read_text())["classes"] == CLASSES
 
 
 def test_a_data_set_with_configurations_is_named_with_one(tmp_path):

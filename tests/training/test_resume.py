@@ -25,6 +25,7 @@ from thaw.tasks.training.work import train_stage
 EPOCHS = 3
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"name": "adam", "learning_rate": 0.01},
+    "adamw": {"name": "adamw", "learning_rate": 0.01},
     "rmsprop": {"name": "rmsprop", "learning_rate": 0.001, "momentum": 0.5},
     "sgd": {"name": "sgd", "learning_rate": 0.05},
 }
@@ -104,7 +105,7 @@ def undisturbed(place: Path) -> Callable[[str], ArtifactRef]:
         ("adam", 5, stop_at_once, None),  # in the second epoch, after the checkpoint of the first
         ("adam", 6, ask_to_leave, None),  # the epoch's last step: it leaves while it measures
         ("adam", 9, stop_at_once, 5),  # the stage's last step
-        ("rmsprop", 5, ask_to_leave, None),
+        ("adamw", 5, ask_to_leave, None),
         ("rmsprop", 7, stop_at_once, 2),
         ("sgd", 2, ask_to_leave, 1000),
     ],

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -108,7 +109,9 @@ class TfdsImages(ImageSource):
         if self._data_dir is None:
             return digest_of({"name": self._config.name, "version": self._config.version, "library": version})
         digest = hashlib.sha256(f"{version}\n".encode())
-        files = sorted(path for path in self._folder_in(self._data_dir).iterdir() if path.is_file())
+        folder = self._folder_in(self._data_dir)
+        with _reading(folder):
+            files = sorted(path for path in folder.iterdir() if path.is_file())
         for path, content in zip(files, digests.sha256_of(files), strict=True):
             if isinstance(content, OSError):
                 raise DatasetError(f"{path} cannot be read: {content.strerror or content}.") from content
@@ -117,8 +120,9 @@ class TfdsImages(ImageSource):
 
     def _folder_in(self, data_dir: Path) -> Path:
         folder = data_dir / self._config.name / self._config.version
-        if (folder / _INFO).is_file():
-            return folder
+        with _reading(folder):
+            if (folder / _INFO).is_file():
+                return folder
         infos = (path for depth in ("*/*", "*/*/*") for path in data_dir.glob(f"{depth}/{_INFO}"))
         found = sorted(path.parent.relative_to(data_dir).as_posix() for path in infos)
         hint = nearest_hint(f"{self._config.name}/{self._config.version}", found)
@@ -126,3 +130,12 @@ class TfdsImages(ImageSource):
             f"{folder} holds no prepared data set.{hint} Prepare it with `tfds build {self._config.name} "
             f"--data_dir {data_dir}`, or leave out dataset.source.data_dir to download it."
         )
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DatasetError(f"{folder} cannot be read: {reason}. Expected a prepared data set.") from error
