@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from rich.console import Console
-
+from thaw.flows.commands.console import status_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.start_prefect import prefect_command, set_prefect_defaults
+from thaw.flows.interruption import leave_interrupts_to_prefect
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipe
 
@@ -30,10 +30,11 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
 
     from thaw.flows.deployments import deployment
 
-    console = Console(stderr=True, highlight=False)
+    console = status_console()
     for recipe in recipes:
         when = f"by schedule {recipe.schedule.cron} ({recipe.schedule.timezone})" if recipe.schedule else "on demand"
         console.print(f"thaw: serving retrain/{recipe.name}, {when}", soft_wrap=True)
     # Prefect looks for modules first where a run works: here may be a user's own `thaw.py` or `keras.py`, at home not.
     os.chdir(folder)
+    leave_interrupts_to_prefect()
     serve(*(deployment(recipe, folder) for recipe in recipes))
