@@ -71,7 +71,7 @@ class Interruption:
 
 
 def leave_interrupts_to_prefect() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt again, on which `prefect.serve` ends in good order; it handles SIGTERM itself."""
+    """Let Ctrl-C raise KeyboardInterrupt, on which `prefect.serve` ends in good order; it handles SIGTERM itself."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

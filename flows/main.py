@@ -20,7 +20,7 @@ def main() -> None:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "DEBUG")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        _check_folder()
+        _check_surroundings(arguments)
         code = _call(arguments)
         sys.stdout.flush()
         sys.exit(code)
@@ -29,17 +29,34 @@ def main() -> None:
     except Interrupted as interruption:
         message = f"{interruption}; the same command goes on from where it stopped"
         _give_up(interruption, message, interruption.exit_code, debug)
+    except OSError as error:
+        from thaw.tasks.artifacts.refusals import refused
+
+        _give_up(error, refused(error), 1, debug)
     except Exception as error:  # noqa: BLE001 (the border of the program: no traceback without --debug)
         _give_up(error, f"{type(error).__name__}: {error} (Run again with --debug for the traceback.)", 1, debug)
 
 
-def _check_folder() -> None:
+def _check_surroundings(arguments: list[str]) -> None:
+    """Refuse what no command could work with.
+
+    Raises:
+        RequestError: The current folder is gone, or an argument or a folder's name is no text.
+    """
     try:
-        os.getcwd()  # noqa: PTH109 (pathlib would be the first large import)
+        folder = os.getcwd()  # noqa: PTH109 (pathlib would be the first large import)
     except OSError as error:
         raise RequestError(
             f"The current folder cannot be used: {error.strerror}. Change to one that is there, such as with `cd`."
         ) from error
+    for text in (*arguments, folder, os.environ.get("THAW_HOME", "")):
+        try:
+            text.encode()  # as in JSON, which is how the recipe goes to Prefect and to the processes of the steps
+        except UnicodeEncodeError as error:
+            raise RequestError(
+                f"{text!a} cannot be read as {sys.getfilesystemencoding()}, expected text. "
+                "Use another name, or set a locale with UTF-8, such as LC_ALL=C.UTF-8."
+            ) from error
 
 
 def _call(arguments: list[str]) -> int:

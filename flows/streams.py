@@ -1,7 +1,7 @@
 """The standard streams of the command, whatever it was started with: closed, full, or with nobody at the other end.
 
-Results go to standard output. Who reads them may leave; then the command ends quietly, as programs do that are killed by
-SIGPIPE. What is shown meanwhile goes to standard error, and where that cannot be written, it is lost and all else goes on.
+Results go to standard output. Who reads them may leave; then the command ends quietly, as programs do that SIGPIPE
+kills. What is shown meanwhile goes to standard error; where that cannot be written, it is lost, and all else goes on.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Where commands print, and how their tables look: whatever is printed is plain text. The only place that makes consoles."""
+"""Where commands print, and how their tables look. All consoles are made here, and take what they print as it is."""
 
 import sys
 from typing import Any

@@ -13,7 +13,7 @@ import pytest
 
 from tests.artifacts.steps import LetterStep, write_letters
 from tests.support import without_cost
-from thaw.pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.errors import ArtifactError, UnreadableError
 from thaw.tasks.artifacts import file_digests
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from thaw.tasks.artifacts.manifest import digest_of, find_damage
@@ -158,7 +158,7 @@ def test_an_artifact_that_was_checked_is_not_read_again_before_the_memory_is_for
     store.verified(remembered)
     assert store.look_up(STEP.key) == remembered
     FileDigests(store.home).forget()
-    with pytest.raises(ArtifactError, match="cannot be read: Input/output error"):
+    with pytest.raises(UnreadableError, match="cannot be read: Input/output error"):
         store.verified(remembered)
 
 

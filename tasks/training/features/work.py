@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from thaw.pipeline_config.errors import TrainingError
 from thaw.pipeline_config.preprocessing import fit_of
-from thaw.tasks.artifacts.atomic import writing
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
