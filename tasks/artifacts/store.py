@@ -36,6 +36,7 @@ from thaw.tasks.artifacts.manifest import (
 )
 from thaw.tasks.artifacts.refusals import reading, refusals, writing
 from thaw.tasks.artifacts.step import Cost, Facts, Made, Step
+from thaw.tasks.progress import Shown
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class ArtifactStore:
 
     def telling(self, warn: Callable[[str], None]) -> "ArtifactStore":
         """The same store, with warnings that go elsewhere."""
-        return ArtifactStore(self.home, self.digests, warn)
+        return ArtifactStore(self.home, self.digests, Shown(warn))
 
     def folder(self, ref: ArtifactRef) -> Path:
         """Say where an artifact's files are. Nothing is looked at."""

@@ -63,6 +63,17 @@ def test_a_key_that_was_never_built_and_one_that_is_whole_are_no_reason_to_warn(
     assert told == []
 
 
+def test_a_warning_that_cannot_be_told_stops_nothing(store, caplog):
+    def fail(text):
+        raise ConnectionError("the server is gone")
+
+    ref = store.build(STEP, write_letters)
+    (store.folder(ref) / "a.txt").unlink()
+    assert store.telling(fail).look_up(STEP.key) is None
+    assert "not all of it is shown: ConnectionError" in caplog.text
+    assert store.build(STEP, write_letters) == ref
+
+
 def test_a_store_that_nobody_listens_to_writes_its_warnings_to_the_log(tmp_path, caplog):
     store = Home.open(tmp_path / "home").store
     ref = store.build(STEP, write_letters)
