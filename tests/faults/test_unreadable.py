@@ -18,7 +18,7 @@ from thaw.tasks.cleanup.collect import collect_garbage
 from thaw.tasks.cleanup.kept import Limits
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.scan import scan_images
-from thaw.tasks.ingest.sources.directory import DirectoryImages
+from thaw.tasks.ingest.sources import open_source
 
 CODES = [
     *(errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.EIO),
@@ -103,7 +103,7 @@ def test_whatever_cannot_be_read_nothing_is_set_aside_and_the_error_says_why(
 @pytest.mark.parametrize("code", _OF_THE_MACHINE, ids=errno.errorcode.get)
 def test_an_image_that_the_machine_cannot_read_now_is_an_error_and_not_left_out(tmp_path: Path, code: int) -> None:
     data = write_pictures(tmp_path / "data", each=2)
-    source = DirectoryImages(DirectorySource(kind="directory", path=str(data)), Home.open(tmp_path / "home"))
+    source = open_source(DirectorySource(kind="directory", path=str(data)), Home.open(tmp_path / "home"))
     assert source.count() == 4  # which lists the folders
     with pytest.MonkeyPatch.context() as patch:
         FailingReads(data, code, 1).install(patch)
@@ -117,7 +117,7 @@ def test_an_image_that_the_machine_cannot_read_now_is_an_error_and_not_left_out(
 
 def test_an_image_that_its_owner_hides_counts_as_unreadable(tmp_path: Path) -> None:
     data = write_pictures(tmp_path / "data", each=2)
-    source = DirectoryImages(DirectorySource(kind="directory", path=str(data)), Home.open(tmp_path / "home"))
+    source = open_source(DirectorySource(kind="directory", path=str(data)), Home.open(tmp_path / "home"))
     assert source.count() == 4
     with pytest.MonkeyPatch.context() as patch:
         FailingReads(data, errno.EACCES, 1).install(patch)
