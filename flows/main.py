@@ -50,6 +50,8 @@ def _check_surroundings(arguments: list[str]) -> None:
             f"The current folder cannot be used: {error.strerror}. Change to one that is there, such as with `cd`."
         ) from error
     for text in (*arguments, folder, os.environ.get("THAW_HOME", "")):
+        if text.startswith("~") and os.path.expanduser(text) == text:  # noqa: PTH111 (as above)
+            raise RequestError(f"{text!r} names the home folder of a user who has none. Give the whole path.")
         try:
             text.encode()  # as in JSON, which is how the recipe goes to Prefect and to the processes of the steps
         except UnicodeEncodeError as error:
