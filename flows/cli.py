@@ -1,16 +1,10 @@
-"""The `thaw` command. Nothing heavy is imported before a command needs it, so that `thaw --help` is quick."""
+"""The commands of `thaw`. Nothing heavy is imported before a command needs it, so that `thaw --help` is quick."""
 
-import os
-import sys
-import traceback
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from thaw.flows.interruption import Interrupted
-from thaw.pipeline_config.errors import RequestError, ThawError
 
 app = typer.Typer(
     name="thaw",
@@ -226,44 +220,7 @@ def rollback(
     typer.echo(f"{restored.id} is the champion of {restored.recipe} again.")
 
 
-def main() -> None:
-    """Run the command, and turn every error into one line and an exit code."""
-    debug = "--debug" in sys.argv
-    if debug:
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "DEBUG")
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    try:
-        sys.exit(_call(arguments))
-    except ThawError as error:
-        _give_up(error, str(error), error.exit_code, debug)
-    except Interrupted as interruption:
-        message = f"{interruption}; the same command goes on from where it stopped"
-        _give_up(interruption, message, interruption.exit_code, debug)
-    except Exception as error:  # noqa: BLE001 (the border of the program: no traceback without --debug)
-        _give_up(error, f"{type(error).__name__}: {error} (Run again with --debug for the traceback.)", 1, debug)
-
-
-def _call(arguments: list[str]) -> int:
-    """Run the command without typer's own way to show errors, which is a box of many lines."""
-    try:
-        code = app(arguments, prog_name="thaw", standalone_mode=False) or 0
-    except typer.TyperException as error:
-        message = error.format_message()
-        if not message:  # a command that was given nothing, and has printed its help
-            return RequestError.exit_code
-        context: typer.Context | None = getattr(error, "ctx", None)
-        raise RequestError(f"{message} Try: {context.command_path if context else 'thaw'} --help") from error
-    if code == 130:  # what typer makes of Ctrl-C where a command does nothing about it
-        typer.echo("thaw: interrupted", err=True)
-    return int(code)
-
-
-def _give_up(error: BaseException, message: str, exit_code: int, debug: bool) -> None:
-    if debug:
-        traceback.print_exception(error)
-    typer.echo(f"thaw: {' '.join(message.split())}", err=True)
-    sys.exit(exit_code)
-
-
 if __name__ == "__main__":
+    from thaw.flows.main import main
+
     main()

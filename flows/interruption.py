@@ -1,9 +1,12 @@
-"""Ctrl-C and SIGTERM for commands that start a flow: the first ends it in good order, the next do not disturb that."""
+"""Ctrl-C and SIGTERM: a flow ends in good order, and the next signals do not disturb that; all else ends at once."""
 
+import contextlib
+import os
 import signal
 import time
+from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 # The step's process has 10 seconds to save its state (tasks/process.py), and Prefect's server must be told. After that,
 # a signal counts again: an exception that a handler raises can get lost where Python allows none, as in `__del__`.
@@ -20,7 +23,11 @@ class Interrupted(BaseException):
 
 
 class Interruption:
-    """Handles SIGINT and SIGTERM alike."""
+    """Handles SIGINT and SIGTERM alike.
+
+    Outside of a flow the process ends in the handler: an exception may get lost on its way through the import of a
+    library, or out of what runs at the end, and whatever thaw does otherwise may be killed at any moment.
+    """
 
     def __init__(self) -> None:
         """Handle the signals from now on, to the end of the process.
@@ -28,12 +35,23 @@ class Interruption:
         One that the process was started to ignore, as `nohup` does, stays ignored.
         """
         self._first: float | None = None
+        self._in_flow = False
         self._numbers = [
             number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN
         ]
         self._handle_signals()
 
-    def take_over(self, flow: Any, flow_run: Any, state: Any) -> None:
+    @contextlib.contextmanager
+    def in_flow(self, flow: Any) -> Iterator[None]:
+        """Raise `Interrupted` in a block that runs a flow of Prefect's, which ends in good order on it."""
+        flow.on_running(self._take_over)
+        self._in_flow = True
+        try:
+            yield
+        finally:
+            self._in_flow = False
+
+    def _take_over(self, flow: Any, flow_run: Any, state: Any) -> None:
         """Handle the signals in a flow, too: Prefect's handler never ignores one. A hook of Prefect's, on running."""
         self._handle_signals()
 
@@ -43,6 +61,22 @@ class Interruption:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self._first is None or now - self._first > _SECONDS_TO_END:
-            self._first = now
-            raise Interrupted(signal.Signals(number))
+        if self._first is not None and now - self._first <= _SECONDS_TO_END:
+            return
+        self._first = now
+        interrupted = Interrupted(signal.Signals(number))
+        if self._in_flow:
+            raise interrupted
+        _leave(interrupted)
+
+
+def leave_interrupts_to_prefect() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt, on which `prefect.serve` ends in good order; it handles SIGTERM itself."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(interrupted: Interrupted) -> NoReturn:
+    with contextlib.suppress(OSError):
+        os.write(2, f"thaw: {interrupted}\n".encode())  # the stream may be in use at this very moment
+    os._exit(interrupted.exit_code)

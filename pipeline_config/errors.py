@@ -5,6 +5,7 @@ ThawError
 │   ├── RecipeError       a key, a value or an option is wrong
 │   └── DatasetError      the images or their folders are wrong
 ├── ArtifactError         a stored file fails its check          exit 1
+├── UnreadableError       a file that is there cannot be read     exit 1
 ├── DownloadError         a file cannot be fetched               exit 1
 ├── TrainingError         a loss that is not finite              exit 1
 ├── StepProcessError      a step's process died                  exit 1
@@ -40,6 +41,10 @@ class DatasetError(RequestError):
 
 class ArtifactError(ThawError):
     """A file in the home folder is missing, damaged or cannot be written."""
+
+
+class UnreadableError(ThawError):
+    """A file cannot be read for a reason of the machine, such as permissions; nothing is known of its content."""
 
 
 class DownloadError(ThawError):

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from thaw.pipeline_config.errors import DeadlineError, StepProcessError, error_class
 from thaw.tasks.artifacts.step import Cost, Made
 from thaw.tasks.process import SECONDS_TO_LEAVE
+from thaw.tasks.progress import Shown
 
 _KEPT_LINES = 20
 _READY = '{"ready": true}\n'
@@ -38,9 +39,9 @@ def run_in_child(
 
     `function` is "package.module:function", which takes the request and a `Reporter` and returns a pydantic model, or
     another value that JSON can hold. The listener is called with the kind and content of every progress, log and
-    warning line, in this thread. `shared` is for a function that needs Keras: inside `sharing_children` it may get a
-    process that has done such work before, and leaves its own, if it succeeds, to the next one. The memory is not known
-    where the system does not say it of a process that has done other work before.
+    warning line, in this thread; its errors do not end the work. `shared` is for a function that needs Keras: inside
+    `sharing_children` it may get a process that has done such work before, and leaves its own, if it succeeds, to the
+    next one. The memory is not known where the system does not say it of a process that has done other work before.
 
     Raises:
         ThawError: The error that the function raised, of the same class.
@@ -51,7 +52,7 @@ def run_in_child(
     child = Child(_IMPORTED_EARLY if shared else ()) if children is None else children.take()
     takes_another = False
     try:
-        made, takes_another = child.ask(function, request, deadline_seconds, listener)
+        made, takes_another = child.ask(function, request, deadline_seconds, Shown(listener))
     finally:
         if children is not None and takes_another:
             children.give_back(child)

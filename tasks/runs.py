@@ -14,6 +14,7 @@ from thaw.tasks.artifacts.age import disk_usage, mark_used
 from thaw.tasks.artifacts.atomic import make_folder, write_atomically
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.entries import entries
+from thaw.tasks.artifacts.refusals import reading
 from thaw.tasks.home import Home
 
 RUNS_NAME = "runs"
@@ -124,7 +125,7 @@ def read_run_records(home: Path) -> list[RunRecord]:
 
 
 def _read(path: Path) -> RememberedRun | None:
-    with contextlib.suppress(OSError, ValueError):
+    with reading(path), contextlib.suppress(FileNotFoundError, IsADirectoryError, ValueError):
         return RememberedRun.from_json(path.read_bytes(), path)
     return None
 

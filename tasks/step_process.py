@@ -30,7 +30,8 @@ import psutil
 from pydantic_core import to_jsonable_python
 
 from thaw.pipeline_config.errors import ThawError
-from thaw.tasks.process import SECONDS_TO_LEAVE, Reporter
+from thaw.tasks.artifacts.refusals import full_disk, remember_what_is_opened
+from thaw.tasks.process import SECONDS_TO_LEAVE, Reporter, Work
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -51,6 +52,7 @@ def main(argv: Sequence[str]) -> int:
     alone = threading.Event()
     threading.Thread(target=_listen, args=(lines, alone), daemon=True).start()
     _show(_IDLE)
+    remember_what_is_opened()
     _import_early(argv)
     measured = True
     try:
@@ -85,13 +87,15 @@ def _import_early(modules: Sequence[str]) -> None:
 
 def _work(name: str, request: str, reporter: Reporter, measured: bool) -> int | None:
     """Do one step's work; returns the exit code, or None where the process can take another step."""
+    work: Any = None
     try:
         module, _, attribute = name.partition(":")
         _show(attribute)
         function = getattr(importlib.import_module(module), attribute)
         request_class = typing.get_type_hints(function)["work"]
         started, reporter.seconds_before = time.monotonic(), 0.0
-        facts = to_jsonable_python(function(request_class.model_validate_json(request), reporter))
+        work = request_class.model_validate_json(request)
+        facts = to_jsonable_python(function(work, reporter))
         seconds = reporter.seconds_before + time.monotonic() - started
         cost = {"seconds": seconds, "peak_memory_bytes": _peak_memory() if measured else None}
         takes_another = _is_as_new()
@@ -101,7 +105,9 @@ def _work(name: str, request: str, reporter: Reporter, measured: bool) -> int | 
         return 1
     except Exception as error:  # noqa: BLE001 (the border of the process: whatever it is, the parent must be told)
         traceback.print_exc()
-        reporter.send("error", {"class": "ThawError", "message": f"{name}: {type(error).__name__}: {error}"})
+        full = full_disk(error, work.folder) if isinstance(work, Work) else None
+        told = full or ThawError(f"{name}: {type(error).__name__}: {error}")
+        reporter.send("error", {"class": type(told).__name__, "message": str(told)})
         return 1
     return None if takes_another else 0
 

@@ -201,7 +201,22 @@ def test_interruption_of_the_parent_leaves_the_child_time_to_save(tmp_path):
     assert wait_until_gone(read_pids(tmp_path / "pids"), 1) == []
 
 
-def test_error_in_the_listener_ends_the_child(tmp_path):
+def test_an_error_in_the_listener_ends_nothing_and_is_logged_once(caplog):
+    heard = []
+
+    def fail(kind, content):
+        heard.append(kind)
+        raise ConnectionError("the server is gone")
+
+    made = run_in_child("tests.child_functions:report", Words(), deadline_seconds=30, listener=fail)
+    assert made.facts == {}
+    assert heard == ["progress", "log", "warning", "progress"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "The run goes on, but not all of it is shown: ConnectionError: the server is gone"
+    ]
+
+
+def test_an_interruption_in_the_listener_ends_the_child(tmp_path):
     def fail(kind, content):
         raise KeyboardInterrupt
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Column
 
-from thaw.flows.commands.console import plain_table, result_console
+from thaw.flows.commands.console import plain_table, result_console, status_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.live import LiveProgress
 from thaw.flows.commands.start_prefect import start_prefect
@@ -35,16 +34,15 @@ def compare(
                 "Change `name` in one of them."
             )
     folder = prepare_home(home).path
-    console = Console(stderr=True, highlight=False)
+    console = status_console()
     what = f"{', '.join(names)}; seeds {', '.join(map(str, seeds))}"
     console.print(f"thaw: comparing {what}; home {folder}", soft_wrap=True)
     interruption = start_prefect(folder, console)
 
     from thaw.flows.compare import compare_recipes
 
-    compare_recipes.on_running(interruption.take_over)
     place = None if output is None else output.expanduser().absolute()
-    with LiveProgress(console) as live, subscribed(live), server_errors():
+    with LiveProgress(console) as live, subscribed(live), interruption.in_flow(compare_recipes), server_errors():
         result = compare_recipes(recipes, seeds, folder, place, workers)
     if as_json:
         typer.echo(result.model_dump_json(indent=1))

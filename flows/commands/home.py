@@ -1,5 +1,6 @@
 """The home folder of a command."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def open_home(option: Path | None) -> Home:
 def prepare_home(option: Path | None) -> Home:
     """Open the home folder, and make sure, before any work, that it can be written.
 
+    Where the user has no home folder of their own, libraries keep there what they would keep in that.
+
     Raises:
         ArtifactError: It cannot be made or written.
         NewerVersionError: A later version of thaw has changed its form.
@@ -32,6 +35,8 @@ def prepare_home(option: Path | None) -> Home:
             f"Home folder {home.path} cannot be written: {error.strerror}. Choose another with --home."
         ) from error
     home.state_layout()
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 (pathlib raises)
+        os.environ["HOME"] = str(home.path)  # Prefect cannot be imported where the user has no home folder
     return home
 
 

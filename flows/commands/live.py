@@ -12,9 +12,9 @@ class LiveProgress(Progress):
     def __init__(self, console: Console) -> None:
         """Show on a console, usually standard error."""
         super().__init__(
-            TextColumn("{task.fields[step]:<10}"),
+            TextColumn("{task.fields[step]:<10}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.percentage:>3.0f} %", markup=False),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
             console=console,
@@ -29,7 +29,7 @@ class LiveProgress(Progress):
             self._draw(f"{run}{event.step}", event)
         else:
             warning = "warning: " if event.kind == "warning" else ""
-            self.console.print(f"thaw: {warning}{run}{event.text}", markup=False, soft_wrap=True)
+            self.console.print(f"thaw: {warning}{run}{event.text}", soft_wrap=True)
 
     def _draw(self, name: str, event: Event) -> None:
         if name not in self._bars:

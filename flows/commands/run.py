@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from thaw.flows.commands.console import plain_table, result_console
+from thaw.flows.commands.console import plain_table, result_console, status_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.live import LiveProgress
 from thaw.flows.commands.start_prefect import start_prefect
@@ -30,7 +30,7 @@ def run_recipe(
     With `verify`, files that seem unchanged are read, too; with `always`, the flow starts also where all is cached.
     """
     home = prepare_home(folder)
-    console = Console(stderr=True, highlight=False)
+    console = status_console()
     console.print(f"thaw: recipe {recipe.name}, seed {recipe.seed}, home {home.path}", soft_wrap=True)
     if verify:
         home.digests.forget()
@@ -57,8 +57,7 @@ def _run_flow(
 
         from thaw.flows.retrain import retrain
 
-        retrain.on_running(interruption.take_over)
-        with LiveProgress(console) as live, subscribed(live), server_errors():
+        with LiveProgress(console) as live, subscribed(live), interruption.in_flow(retrain), server_errors():
             return retrain(recipe, home.path, sorted(refresh))
 
 

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from rich.console import Console
-
+from thaw.flows.commands.console import status_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.start_prefect import set_prefect_defaults
+from thaw.flows.interruption import leave_interrupts_to_prefect
 from thaw.flows.server_errors import import_with_prefect, server_errors, start_one
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipe
@@ -36,7 +36,7 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
     if not server_in_use.is_named():
         raise RequestError(f"thaw serve needs a Prefect server that outlives it. {start_one()}.")
     server_in_use.require_answer()
-    console = Console(stderr=True, highlight=False)
+    console = status_console()
     # Prefect looks for modules first where a run works: here may be a user's own `thaw.py` or `keras.py`, at home not.
     os.chdir(folder)
     with server_errors():
@@ -46,4 +46,5 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
             when = f"by schedule {at.cron} ({at.timezone})" if at else "on demand"
             paused = ", which is paused until you resume it in the Prefect UI" if is_paused(each) else ""
             console.print(f"thaw: serving retrain/{recipe.name}, {when}{paused}", soft_wrap=True)
+        leave_interrupts_to_prefect()
         serve(*deployments, pause_on_shutdown=False)

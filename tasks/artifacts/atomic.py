@@ -6,11 +6,9 @@ What cannot be written (no space, no permission) raises ArtifactError.
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-from thaw.pipeline_config.errors import ArtifactError, ThawError
+from thaw.tasks.artifacts.refusals import writing
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -74,20 +72,6 @@ def make_folder(folder: Path) -> None:
         for place in reversed(missing):
             place.mkdir(exist_ok=True)  # another process may be making it at this moment
             sync(place.parent)
-
-
-def writing(path: Path) -> AbstractContextManager[None]:
-    """Report what the operating system refuses as an error that names the file."""
-    return refusals(path, "written")
-
-
-@contextlib.contextmanager
-def refusals(path: Path, deed: str, advice: str = "", error_class: type[ThawError] = ArtifactError) -> Iterator[None]:
-    """Report what the operating system refuses in the same way; the deed is "read", "written" or "removed"."""
-    try:
-        yield
-    except OSError as error:
-        raise error_class(f"{path} cannot be {deed}: {error.strerror or error}. {advice}".rstrip()) from error
 
 
 def sync(path: Path) -> None:

@@ -108,7 +108,7 @@ class FileDigests:
             ) from error
 
     def _look_up(self, places: list[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
-        if not self._path.exists():
+        if not os.path.exists(self._path):  # noqa: PTH110 (which is False also where the folder may not be read)
             return {}
 
         def read(connection: sqlite3.Connection) -> dict[bytes, tuple[bytes, bytes]]:
@@ -131,7 +131,7 @@ class FileDigests:
             connection.execute(_CREATE)
             connection.executemany(_INSERT, rows)
 
-        if rows and self._path.parent.is_dir():
+        if rows and os.path.isdir(self._path.parent):  # noqa: PTH112
             self._use(write, otherwise=None)
 
     def _use(self, action: Callable[[sqlite3.Connection], Answer], *, otherwise: Answer) -> Answer:

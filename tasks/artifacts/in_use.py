@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from thaw.pipeline_config.errors import HomeInUseError
-from thaw.tasks.artifacts.atomic import writing
+from thaw.tasks.artifacts.refusals import writing
 
 _LOCK = Path("locks", "in-use.lock")
 

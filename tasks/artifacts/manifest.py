@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.artifacts.refusals import reading
 
 MANIFEST_NAME = "manifest.json"
 REMEDY = "Run again to rebuild it."
@@ -89,6 +90,7 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         ArtifactError: The manifest is missing or damaged.
+        UnreadableError: It cannot be read now.
     """
     manifest = _parse_manifest(folder / MANIFEST_NAME)
     if isinstance(manifest, str):
@@ -100,6 +102,9 @@ def find_damage(folder: Path, ref: ArtifactRef, digests: FileDigests) -> str | N
     """Compare an artifact's folder with its name and its manifest: names, sizes and content of all files.
 
     Returns what is missing, unexpected, or not what it was, with the file's name; None for a whole artifact.
+
+    Raises:
+        UnreadableError: A file cannot be read now, which is no damage.
     """
     path = folder / MANIFEST_NAME
     manifest = _parse_manifest(path)  # always read whole: its checksum and the name that it must give cover all of it
@@ -112,14 +117,13 @@ def find_damage(folder: Path, ref: ArtifactRef, digests: FileDigests) -> str | N
 
 def _parse_manifest(path: Path) -> Manifest | str:
     try:
-        content = path.read_bytes()
+        with reading(path):
+            content = path.read_bytes()
         manifest = Manifest.from_json(content, path)
         if json.loads(content).get("checksum") == manifest.checksum:
             return manifest
-    except FileNotFoundError:
+    except OSError:
         return f"{path} is missing"
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror or error}"
     except ValueError:  # no JSON, not the form, or a number that is not finite
         return f"{path} is damaged: it is not a manifest"
     return f"{path} was altered: its checksum is another"
@@ -130,18 +134,18 @@ def _damages(folder: Path, manifest: Manifest, digests: FileDigests) -> Iterator
     yield from map(_wrong_size, paths, manifest.files.values())
     for path, expected, found in zip(paths, manifest.files.values(), digests.sha256_of(paths), strict=True):
         yield _wrong_content(path, expected, found)
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    with reading(folder):
+        present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     for name in sorted(present - {*manifest.files, MANIFEST_NAME}):
         yield f"{folder / name} does not belong to the artifact"
 
 
 def _wrong_size(path: Path, expected: FileEntry) -> str | None:
     try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+        with reading(path):
+            status = path.stat()
+    except OSError:
         return f"{path} is missing"
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror or error}"
     if not stat.S_ISREG(status.st_mode):
         return f"{path} is not a file"
     return None if status.st_size == expected.bytes else f"{path} has {status.st_size} bytes, expected {expected.bytes}"
@@ -150,8 +154,9 @@ def _wrong_size(path: Path, expected: FileEntry) -> str | None:
 def _wrong_content(path: Path, expected: FileEntry, found: str | OSError) -> str | None:
     try:
         # What is remembered may be wrong itself, so nothing is condemned without having been read.
-        if found == expected.sha256 or file_sha256(path) == expected.sha256:
-            return None
-    except OSError as error:  # a bad sector, or no permission
-        return f"{path} cannot be read: {error.strerror or error}"
+        with reading(path):
+            if found == expected.sha256 or file_sha256(path) == expected.sha256:
+                return None
+    except OSError:
+        return f"{path} is missing"
     return f"{path} was altered: its SHA-256 is not the recorded one"

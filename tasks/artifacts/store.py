@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from thaw.pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.errors import ArtifactError, UnreadableError
 from thaw.tasks.artifacts.age import mark_used
-from thaw.tasks.artifacts.atomic import make_folder, move_into_place, refusals, set_aside, write_atomically, writing
+from thaw.tasks.artifacts.atomic import make_folder, move_into_place, set_aside, write_atomically
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.entries import DIGEST
 from thaw.tasks.artifacts.file_digests import FileDigests
@@ -34,7 +34,9 @@ from thaw.tasks.artifacts.manifest import (
     list_files,
     read_manifest,
 )
+from thaw.tasks.artifacts.refusals import reading, refusals, writing
 from thaw.tasks.artifacts.step import Cost, Facts, Made, Step
+from thaw.tasks.progress import Shown
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ class ArtifactStore:
 
     def telling(self, warn: Callable[[str], None]) -> "ArtifactStore":
         """The same store, with warnings that go elsewhere."""
-        return ArtifactStore(self.home, self.digests, warn)
+        return ArtifactStore(self.home, self.digests, Shown(warn))
 
     def folder(self, ref: ArtifactRef) -> Path:
         """Say where an artifact's files are. Nothing is looked at."""
@@ -85,6 +87,7 @@ class ArtifactStore:
 
         Raises:
             ArtifactError: A file is missing or damaged; the message names it.
+            UnreadableError: A file cannot be read now.
         """
         damage = self._damage(ref)
         if damage:
@@ -105,7 +108,7 @@ class ArtifactStore:
 
     def cost(self, key: str) -> Cost | None:
         """Look up what it took to build what a key leads to, the last time; None where that is not known."""
-        with contextlib.suppress(OSError, _DamagedRecordError):
+        with contextlib.suppress(FileNotFoundError, UnreadableError, _DamagedRecordError):
             return self._read_record(key).cost
         return None
 
@@ -113,10 +116,13 @@ class ArtifactStore:
         """Look up a key. Whatever fails its check is set aside, with a warning, and counts as absent.
 
         Raises:
-            ArtifactError: The home folder cannot be read, or what is damaged cannot be set aside.
+            UnreadableError: A file cannot be read now; nothing is set aside.
+            ArtifactError: What is damaged cannot be set aside.
         """
         ref = self._look_up(key)
-        if ref is not None and self.checkpoints(key).exists():  # its builder was killed just before it removed them
+        with reading(self.checkpoints(key)):
+            are_left = ref is not None and self.checkpoints(key).exists()
+        if are_left:  # its builder was killed just before it removed them
             with self.lock(key):  # without it, they might be those of a build that has begun since
                 if self._key_path(key).exists():
                     self._remove_checkpoints(key)
@@ -132,13 +138,15 @@ class ArtifactStore:
             self._remove_checkpoints(key)
 
     def peek(self, key: str) -> tuple[ArtifactRef | None, str | None]:
-        """Look up a key and change nothing: the artifact if it is whole, else what is wrong with it, if it is there."""
+        """Look up a key and change nothing: the artifact if it is whole, else what is wrong with it, if it is there.
+
+        Raises:
+            UnreadableError: A file cannot be read now.
+        """
         try:
             ref = self._read_record(key).ref
         except FileNotFoundError:
             return None, None
-        except OSError as error:
-            return None, f"{self._key_path(key)} cannot be read: {error.strerror or error}"
         except _DamagedRecordError as error:
             return None, str(error)
         damage = self._damage(ref)
@@ -151,7 +159,7 @@ class ArtifactStore:
         """
         documents = []
         for path in sorted((self.home / "keys").glob("*.json")):
-            with contextlib.suppress(OSError, _DamagedRecordError):
+            with contextlib.suppress(FileNotFoundError, UnreadableError, _DamagedRecordError):
                 documents.append(self._read_record(path.stem).document)
         return [document for document in documents if document.get("kind") == kind]
 
@@ -241,8 +249,6 @@ class ArtifactStore:
             ref = self._read_record(key).ref
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise ArtifactError(f"{path} cannot be read: {error.strerror or error}. Choose another --home.") from error
         except _DamagedRecordError as error:
             # It leads nowhere; the artifact itself, if there is one, is built anew.
             self._set_aside(path, str(error))
@@ -260,8 +266,15 @@ class ArtifactStore:
 
     def _read_record(self, key: str) -> KeyRecord:
         path = self._key_path(key)
+        try:
+            with reading(path):
+                content = path.read_bytes()
+        except NotADirectoryError as error:  # a file stands where the home folder, or one in it, should be
+            raise ArtifactError(f"{path} cannot be read: {error.strerror}. Choose another --home.") from error
+        except IsADirectoryError:
+            content = b""
         with contextlib.suppress(ValueError):  # no JSON, not the form, or a number that is not finite
-            record = KeyRecord.from_json(path.read_bytes(), path)
+            record = KeyRecord.from_json(content, path)
             of_this_key = digest_of(record.document) == key and record.document["kind"] == record.ref.kind
             if of_this_key and DIGEST.fullmatch(record.ref.digest):
                 return record

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from thaw.tasks.artifacts.atomic import refusals, sync
+from thaw.tasks.artifacts.atomic import sync
 from thaw.tasks.artifacts.in_use import home_at_rest
+from thaw.tasks.artifacts.refusals import refusals
 from thaw.tasks.cleanup.garbage import TRASH_NAME, Garbage, find_garbage
 from thaw.tasks.cleanup.inventory import take_inventory
 from thaw.tasks.cleanup.kept import Limits, find_kept

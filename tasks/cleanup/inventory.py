@@ -12,6 +12,7 @@ from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.tasks.artifacts.age import disk_usage
 from thaw.tasks.artifacts.entries import entries
 from thaw.tasks.artifacts.manifest import ArtifactRef, read_manifest
+from thaw.tasks.artifacts.refusals import reading
 from thaw.tasks.artifacts.store import KeyRecord
 from thaw.tasks.releases.folders import RELEASE_KIND
 from thaw.tasks.releases.release import read_release
@@ -68,7 +69,11 @@ class Inventory:
 
 
 def take_inventory(home: Path) -> Inventory:
-    """Look at all that a home folder holds. Nothing is changed, and nothing damaged is an error."""
+    """Look at all that a home folder holds. Nothing is changed, and nothing damaged is an error.
+
+    Raises:
+        UnreadableError: A file or a folder cannot be read now; it might refer to anything.
+    """
     keys = [_read_key(path) for path in entries(home / "keys", "[!.]*.json")]
     leading: dict[ArtifactRef, list[KeyFile]] = defaultdict(list)
     for record in keys:
@@ -95,7 +100,8 @@ def references_in(document: Any) -> Iterator[ArtifactRef]:
 def _read_key(path: Path) -> KeyFile:
     modified = disk_usage(path).modified
     try:
-        content = KeyRecord.from_json(path.read_bytes(), path)
+        with reading(path):
+            content = KeyRecord.from_json(path.read_bytes(), path)
     except (OSError, ValueError):  # pydantic's and json's errors are ValueErrors
         return KeyFile(path, None, frozenset(), modified)
     return KeyFile(path, content.ref, frozenset(references_in(content.document)), modified)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thaw.pipeline_config.errors import TrainingError
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.training.stage_facts import SMALLEST_PROBABILITY
 
 SCHEMA = pa.schema(
@@ -96,4 +97,5 @@ def top_probability(table: pa.Table) -> npt.NDArray[np.float64]:
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a table as Parquet; equal tables give equal bytes."""
-    pq.write_table(table.combine_chunks(), path, compression="zstd")
+    with writing(path):  # pyarrow names no file, and removes it
+        pq.write_table(table.combine_chunks(), path, compression="zstd")

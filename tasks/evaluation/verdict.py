@@ -5,8 +5,8 @@ The work is a comparison of two small documents, so it is done in the flow's pro
 
 from typing import ClassVar
 
-from thaw.tasks.artifacts.atomic import writing
 from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.process import Work

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from thaw.pipeline_config.dataset_schema import SPLITS, SplitName
 from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.ingest.sources.base import one_line
 
@@ -100,7 +101,8 @@ def write_dataset(folder: Path, dataset: Dataset, *, duplicates: int, unreadable
     """
     rows = sorted(dataset.images, key=lambda image: (SPLITS.index(image.split), image.label, image.id))
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_SCHEMA)
-    pq.write_table(table, folder / IMAGES, compression="zstd")
+    with writing(folder / IMAGES):
+        pq.write_table(table, folder / IMAGES, compression="zstd")
     summary = {
         "classes": dataset.classes,
         "counts": count_images(dataset.classes, rows),

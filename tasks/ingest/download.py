@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from thaw.pipeline_config.errors import DatasetError, DownloadError
-from thaw.tasks.artifacts.atomic import make_folder, writing
+from thaw.tasks.artifacts.atomic import make_folder
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.pace import AtMostEvery
 from thaw.tasks.process import Reporter
 

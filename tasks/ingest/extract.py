@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from thaw.pipeline_config.errors import DatasetError
-from thaw.tasks.artifacts.atomic import writing
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.ingest.sources.base import one_line
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import DatasetError
+from thaw.tasks.artifacts.refusals import is_of_the_machine, unreadable
 from thaw.tasks.ingest.dataset import UnreadableImage
 from thaw.tasks.ingest.sources.base import ImageSource, RawExample, listed
 from thaw.tasks.pace import ProgressCounter
@@ -97,6 +98,8 @@ def _look(example: RawExample, max_pixels: int) -> ScannedImage | UnreadableImag
         encoded = example.read()
         facts = inspect(encoded, max_pixels)
     except OSError as error:
+        if is_of_the_machine(error):
+            raise unreadable(example.origin, error) from error
         return UnreadableImage(example.origin, error.strerror or str(error))
     except BadImageError as error:
         return UnreadableImage(example.origin, str(error))

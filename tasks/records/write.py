@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from thaw.pipeline_config.dataset_schema import RecordsConfig, SplitName
 from thaw.pipeline_config.errors import ArtifactError, DatasetError
 from thaw.tasks.artifacts.manifest import file_sha256
+from thaw.tasks.artifacts.refusals import full_disk
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.ingest.sources.base import ImageSource, one_line
 from thaw.tasks.pictures.files import BadImageError, canonical
@@ -60,7 +61,8 @@ class ShardWriter:
                     self.on_image()
             size, digest = path.stat().st_size, file_sha256(path)
         except (OSError, tf.errors.OpError) as error:
-            raise ArtifactError(f"{path} cannot be written: {' '.join(str(error).split())}") from error
+            message = f"{path} cannot be written: {' '.join(str(error).split())}"
+            raise full_disk(error, path) or ArtifactError(message) from error
         return Shard(file=path.name, examples=len(images), bytes=size, sha256=digest), payload_places(number, lengths)
 
     def _read(self, image: DatasetImage) -> bytes:

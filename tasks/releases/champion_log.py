@@ -30,8 +30,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.pipeline_config.schema import RECIPE_NAME, RecipeName
-from thaw.tasks.artifacts.atomic import make_folder, refusals, sync, write_atomically
+from thaw.tasks.artifacts.atomic import make_folder, sync, write_atomically
 from thaw.tasks.artifacts.document import Document
+from thaw.tasks.artifacts.refusals import reading, refusals
 from thaw.tasks.releases.release import ReleaseId, recipe_of
 
 LOG_NAME = "log.jsonl"
@@ -160,14 +161,14 @@ def read_champion_log(releases: Path) -> ChampionLog:
 
     Raises:
         NewerVersionError: A later version of thaw wrote a line or a pointer.
-        PublishError: A file cannot be read.
+        UnreadableError: A file cannot be read now.
     """
     log = releases / LOG_NAME
     lines = _read_bytes(log).split(b"\n")
     parsed = [(number, _parse(LogEntry, line, f"{log}, line {number},")) for number, line in enumerate(lines, start=1)]
     pointers: dict[str, Pointer] = {}
     damaged, stray = [], []
-    for path in sorted((releases / CHAMPIONS_NAME).glob("[!.]*.json")):
+    for path in _pointer_files(releases / CHAMPIONS_NAME):
         pointer = _parse(Pointer, _read_bytes(path), path)
         if not re.fullmatch(RECIPE_NAME, path.stem):
             stray.append(path.name)
@@ -232,8 +233,14 @@ def _without_torn_line(content: bytes, path: Path) -> bytes:
     return content if _parse(LogEntry, content[end:], path) is not None else content[:end]
 
 
+def _pointer_files(folder: Path) -> list[Path]:
+    with reading(folder), contextlib.suppress(FileNotFoundError):  # `glob` passes over a folder that it may not list
+        return sorted(path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith("."))
+    return []
+
+
 def _read_bytes(path: Path) -> bytes:
-    with refusals(path, "read", error_class=PublishError), contextlib.suppress(FileNotFoundError):
+    with reading(path), contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
     return b""
 

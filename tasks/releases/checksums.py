@@ -3,8 +3,8 @@
 from pathlib import Path, PurePosixPath
 
 from thaw.pipeline_config.errors import PublishError
-from thaw.tasks.artifacts.atomic import refusals
 from thaw.tasks.artifacts.manifest import file_sha256
+from thaw.tasks.artifacts.refusals import reading, refusals
 
 CHECKSUMS_NAME = "SHA256SUMS"
 
@@ -23,10 +23,11 @@ def read_checksums(folder: Path) -> dict[str, str]:
 
     Raises:
         PublishError: The file is missing or damaged.
+        UnreadableError: It cannot be read now, which is no damage; so for all that follow.
     """
     path = folder / CHECKSUMS_NAME
     try:
-        with refusals(path, "read", _REMEDY, PublishError):
+        with refusals(path, "read", _REMEDY, PublishError), reading(path):
             lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise PublishError(f"{path} cannot be read: {error}. {_REMEDY}") from error
@@ -66,14 +67,15 @@ def verify_file(folder: Path, name: str, sums: dict[str, str]) -> None:
     path = folder / name
     if name not in sums:
         raise PublishError(f"{path} is not listed in {CHECKSUMS_NAME}. {_REMEDY}")
-    with refusals(path, "read", _REMEDY, PublishError):
+    with refusals(path, "read", _REMEDY, PublishError), reading(path):
         digest = file_sha256(path)
     if digest != sums[name]:
         raise PublishError(f"{path} was altered: its SHA-256 is not the one in {CHECKSUMS_NAME}. {_REMEDY}")
 
 
 def _files(folder: Path) -> list[str]:
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    with reading(folder):
+        paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     names = (path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
     return sorted(name for name in names if name != CHECKSUMS_NAME)
 

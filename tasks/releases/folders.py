@@ -11,6 +11,7 @@ from pathlib import Path
 from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.tasks.artifacts.atomic import move_into_place, set_aside
 from thaw.tasks.artifacts.manifest import MANIFEST_NAME, ArtifactRef
+from thaw.tasks.artifacts.refusals import reading
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.releases.checksums import CHECKSUMS_NAME, verify_checksums
 from thaw.tasks.releases.release import read_in_place, read_release
@@ -23,7 +24,8 @@ _TEMPORARY_PREFIX = ".tmp-"
 
 def is_visible(folder: Path) -> bool:
     """Say whether a folder, which need not exist, is a release: it is not hidden, and signed off."""
-    return not folder.name.startswith(".") and (folder / CHECKSUMS_NAME).is_file()
+    with reading(folder):
+        return not folder.name.startswith(".") and (folder / CHECKSUMS_NAME).is_file()
 
 
 def install(home: Path, artifact: Path, release: str) -> None:

@@ -2,7 +2,7 @@
 
 Every change is made under the lock "releases", and begins with the completion of a change that was interrupted; see
 `thaw.tasks.releases.champion_log`. Reading takes no lock. Where a later version of thaw wrote the log, a pointer or a
-release, all methods that read it raise NewerVersionError.
+release, all methods that read it raise NewerVersionError; where one cannot be read now, UnreadableError.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Literal
 
-from thaw.pipeline_config.errors import PublishError, RequestError
+from thaw.pipeline_config.errors import PublishError, RequestError, UnreadableError
 from thaw.pipeline_config.strict import nearest, nearest_hint
 from thaw.tasks.artifacts.document import thaw_version
+from thaw.tasks.artifacts.refusals import reading
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.releases.champion_log import Action, ChampionLog, LogEntry, read_champion_log, record, write_pointer
 from thaw.tasks.releases.checksums import verify_checksums
@@ -41,9 +42,10 @@ class Registry:
 
     def ids(self) -> Sequence[str]:
         """List the names of all releases' folders, in alphabetical order, also of those that are damaged."""
-        if not self.releases.is_dir():
-            return []
-        return sorted(folder.name for folder in self.releases.iterdir() if is_visible(folder))
+        with reading(self.releases):
+            if not self.releases.is_dir():
+                return []
+            return sorted(folder.name for folder in self.releases.iterdir() if is_visible(folder))
 
     def damaged(self) -> dict[str, str]:
         """List the releases that `list` leaves out, and the lines and pointers that cannot be read.
@@ -54,7 +56,7 @@ class Registry:
         for release in self.ids():
             try:
                 read_in_place(self.releases / release)
-            except PublishError as error:
+            except (PublishError, UnreadableError) as error:
                 problems[release] = str(error)
         log = self._read_log()
         problems |= {f"log.jsonl, line {number}": "It cannot be read." for number in log.damaged_lines}

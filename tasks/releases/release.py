@@ -11,6 +11,7 @@ from thaw.pipeline_config.preprocessing import Preprocessing, upgraded_input
 from thaw.pipeline_config.schema import RECIPE_NAME
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.manifest import digest_of
+from thaw.tasks.artifacts.refusals import reading
 from thaw.tasks.releases.checksums import read_checksums, verify_file
 from thaw.tasks.releases.verdict import VERDICT_NAME, ChampionMetrics, Outcome, TestMetrics, Verdict
 
@@ -117,6 +118,7 @@ def read_release(folder: Path) -> Release:
 
     Raises:
         PublishError: A file is missing or damaged.
+        UnreadableError: It cannot be read now.
         NewerVersionError: A later version of thaw wrote it.
     """
     return _read(folder, RELEASE_NAME, Release)
@@ -142,7 +144,9 @@ def _read(folder: Path, name: str, model: type[_Document]) -> _Document:
     path = folder / name
     verify_file(folder, name, read_checksums(folder))
     try:
-        return model.from_json(path.read_bytes(), path)
+        with reading(path):
+            content = path.read_bytes()
+        return model.from_json(content, path)
     except (OSError, ValueError) as error:
         raise PublishError(
             f"{path} does not describe a release as this version of thaw does. Run the recipe again."

@@ -20,8 +20,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from thaw.pipeline_config.errors import ArtifactError, TrainingError
-from thaw.tasks.artifacts.atomic import sync, writing
+from thaw.tasks.artifacts.atomic import sync
 from thaw.tasks.artifacts.manifest import file_sha256
+from thaw.tasks.artifacts.refusals import reading, writing
 from thaw.tasks.process import Reporter
 from thaw.tasks.training.state import EpochRow, TrainingState
 
@@ -156,10 +157,8 @@ class Checkpoints:
                 unfinished.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> tuple[list[np.ndarray], _Document]:
-        try:
+        with reading(path):  # what cannot be read now may be whole, and is not removed
             content = path.read_bytes()
-        except OSError as error:
-            raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
         if hashlib.sha256(content).hexdigest() != path.stem.rpartition("-")[2]:
             raise ArtifactError(f"{path} is damaged: its SHA-256 is not the one in its name.")
         try:

@@ -8,6 +8,7 @@ import keras
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.training.stage_facts import StageFacts
 from thaw.tasks.training.state import EpochRow
@@ -27,7 +28,8 @@ def write_stage(folder: Path, model: keras.Model, history: Sequence[EpochRow], f
     write_json(folder / ARCHITECTURE_NAME, json.loads(model.to_json()))
     model.save_weights(folder / WEIGHTS_NAME)
     rows = [row.model_dump() for row in history]
-    pq.write_table(pa.Table.from_pylist(rows, schema=HISTORY_SCHEMA), folder / HISTORY_NAME)
+    with writing(folder / HISTORY_NAME):
+        pq.write_table(pa.Table.from_pylist(rows, schema=HISTORY_SCHEMA), folder / HISTORY_NAME)
     write_json(folder / FACTS_NAME, facts.model_dump(mode="json"))
 
 

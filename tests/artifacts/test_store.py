@@ -10,7 +10,7 @@ import pytest
 
 from tests.artifacts.steps import LetterStep, write_letters
 from tests.support import without_cost
-from thaw.pipeline_config.errors import ArtifactError, DatasetError
+from thaw.pipeline_config.errors import ArtifactError, DatasetError, UnreadableError
 from thaw.tasks.artifacts.manifest import ArtifactRef, FileEntry, Manifest, list_files, read_manifest
 from thaw.tasks.artifacts.step import Cost, Facts
 from thaw.tasks.artifacts.store import write_json
@@ -220,7 +220,7 @@ def test_file_that_cannot_be_read_is_an_error_that_names_it(store, monkeypatch):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("hashlib.file_digest", fail)
-    with pytest.raises(ArtifactError, match=r"a\.txt cannot be read: Input/output error"):
+    with pytest.raises(UnreadableError, match=r"a\.txt cannot be read: Input/output error"):
         store.verified(ref)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.artifacts.steps import LetterStep, write_letters
 from tests.support import without_cost
-from thaw.pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.errors import ArtifactError, UnreadableError
 from thaw.tasks.artifacts import file_digests
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from thaw.tasks.artifacts.manifest import digest_of, find_damage
@@ -61,6 +61,17 @@ def test_a_key_that_was_never_built_and_one_that_is_whole_are_no_reason_to_warn(
     store.build(STEP, write_letters)
     assert store.look_up(STEP.key)
     assert told == []
+
+
+def test_a_warning_that_cannot_be_told_stops_nothing(store, caplog):
+    def fail(text):
+        raise ConnectionError("the server is gone")
+
+    ref = store.build(STEP, write_letters)
+    (store.folder(ref) / "a.txt").unlink()
+    assert store.telling(fail).look_up(STEP.key) is None
+    assert "not all of it is shown: ConnectionError" in caplog.text
+    assert store.build(STEP, write_letters) == ref
 
 
 def test_a_store_that_nobody_listens_to_writes_its_warnings_to_the_log(tmp_path, caplog):
@@ -158,7 +169,7 @@ def test_an_artifact_that_was_checked_is_not_read_again_before_the_memory_is_for
     store.verified(remembered)
     assert store.look_up(STEP.key) == remembered
     FileDigests(store.home).forget()
-    with pytest.raises(ArtifactError, match="cannot be read: Input/output error"):
+    with pytest.raises(UnreadableError, match="cannot be read: Input/output error"):
         store.verified(remembered)
 
 

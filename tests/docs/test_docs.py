@@ -142,6 +142,20 @@ def test_every_file_of_the_code_that_is_named_exists(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists() and "sharpness" not in name] == []  # an example
 
 
+def environments() -> list[dict[str, str]]:
+    rows = [row for section in sections(ROOT / "docs" / "operations.md") for row in section.rows]
+    return [row for row in rows if "environment" in row]
+
+
+@pytest.mark.parametrize("row", environments(), ids=lambda row: row["environment"][:40])
+def test_every_environment_that_breaks_programs_has_its_test(row: dict[str, str]) -> None:
+    names = code_in(row["test"])
+    assert names
+    for name in names:
+        file, _, function = name.partition("::")
+        assert f"\ndef {function}(" in (ROOT / file).read_text("utf-8"), name
+
+
 def test_no_addition_touches_more_than_four_files() -> None:
     rows = [row for section in sections(ROOT / "docs" / "contributing.md") for row in section.rows]
     assert len(rows) == 10

@@ -1,8 +1,11 @@
 """What `thaw run` shows while it works: bars on a terminal, plain lines elsewhere."""
 
+import errno
 import io
+import os
 import threading
 
+import pytest
 from rich.console import Console
 
 from thaw.flows.commands.live import LiveProgress
@@ -11,7 +14,7 @@ from thaw.tasks.progress import Event, emit, part_of_run, subscribed
 
 def shown(events: list[Event], *, terminal: bool) -> str:
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=terminal, width=100, highlight=False)
+    console = Console(file=stream, force_terminal=terminal, width=100, markup=False, emoji=False, highlight=False)
     with LiveProgress(console) as live, subscribed(live):
         for event in events:
             emit(event)
@@ -44,6 +47,25 @@ def test_nobody_is_told_after_the_block() -> None:
         emit(EVENTS[0])
     emit(EVENTS[1])
     assert heard == EVENTS[:1]
+
+
+def test_a_subscriber_that_fails_keeps_no_other_from_hearing(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Event] = []
+
+    def fail(event: Event) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with subscribed(fail), subscribed(heard.append):
+        for event in EVENTS:
+            emit(event)
+    assert heard == EVENTS
+    assert len(caplog.records) == 1
+
+
+def test_names_are_shown_as_they_are_on_a_terminal() -> None:
+    text = shown([Event("[b]one[/x]", "progress", "[/red] :smile:", 0.5)], terminal=True)
+    assert "[b]one[/x]" in text
+    assert "[/red] :smile:" in text
 
 
 def test_with_several_runs_every_line_says_which_it_is_about() -> None:

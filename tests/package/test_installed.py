@@ -140,7 +140,7 @@ def test_the_wheel_says_what_it_is_and_what_it_needs(wheel: Path) -> None:
     assert metadata["Requires-Python"] == "<3.14,>=3.11"
     assert str(metadata.get_payload()).strip() == (ROOT / "README.md").read_text().strip()
     assert files[f"{INFO}/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
-    assert files[f"{INFO}/entry_points.txt"].split(b"\n")[1] == b"thaw = thaw.flows.cli:main"
+    assert files[f"{INFO}/entry_points.txt"].split(b"\n")[1] == b"thaw = thaw.flows.main:main"
 
 
 def test_the_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ EXIT_CODES = {
     "RecipeError": 2,
     "DatasetError": 2,
     "ArtifactError": 1,
+    "UnreadableError": 1,
     "TrainingError": 1,
     "DownloadError": 1,
     "StepProcessError": 1,

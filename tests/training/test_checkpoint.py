@@ -1,5 +1,6 @@
 """Checkpoints by themselves: whole or absent, never another model's, never one that is not finite."""
 
+import errno
 import io
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thaw.pipeline_config.errors import TrainingError
+from tests.faults.reading import FailingReads
+from thaw.pipeline_config.errors import TrainingError, UnreadableError
 from thaw.tasks.process import Reporter
 from thaw.tasks.training import checkpoint
 from thaw.tasks.training.checkpoint import Checkpoints
@@ -157,3 +159,15 @@ def test_a_disk_that_reads_back_something_else_keeps_the_one_before(
     checkpoints.save(state_after(2))
     assert "does not read back as it was written" in output.getvalue()
     assert list(tmp_path.iterdir()) == before
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_an_error_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints_in(tmp_path, variables_of(1.0)).save(state_after(1))
+    (path,) = tmp_path.iterdir()
+    with monkeypatch.context() as patch:
+        FailingReads(tmp_path, errno.EMFILE, 1).install(patch)
+        with pytest.raises(UnreadableError, match=rf"{path.name} cannot be read: Too many open files\."):
+            checkpoints_in(tmp_path, variables_of(0.0)).restore()
+    assert checkpoints_in(tmp_path, variables_of(0.0)).restore() == state_after(1)

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from thaw.pipeline_config.dataset_schema import ArchiveSource
 from thaw.pipeline_config.errors import DatasetError
-from thaw.tasks.artifacts.atomic import writing
 from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources.directory import DirectoryImages
 from thaw.tasks.ingest.sources.fetched import FetchedStep

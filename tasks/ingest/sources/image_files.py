@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.tasks.artifacts.file_digests import FileDigests
+from thaw.tasks.artifacts.refusals import is_of_the_machine, unreadable
 from thaw.tasks.ingest.sources.base import ImageSource, RawExample
 
 
@@ -65,7 +66,7 @@ class ImageFiles(ImageSource):
         digest = hashlib.sha256()
         contents = digests.sha256_of([f"{self.folder}{os.sep}{file.origin}" for file in self._files])
         for file, content in zip(self._files, contents, strict=True):
-            digest.update("\0".join((*self.content(file), f"{_word(content)}\n")).encode())
+            digest.update("\0".join((*self.content(file), f"{_word(file, content)}\n")).encode())
         return digest.hexdigest()
 
     @functools.cached_property
@@ -73,8 +74,10 @@ class ImageFiles(ImageSource):
         return sorted(self.find())
 
 
-def _word(content: str | OSError) -> str:
+def _word(file: ImageFile, content: str | OSError) -> str:
     """Write the same word for the same content, or the same reason that there is none, on every machine."""
     if isinstance(content, OSError):
+        if is_of_the_machine(content):
+            raise unreadable(file.origin, content)
         return f"cannot be read: {errno.errorcode.get(content.errno or 0, 'unknown')}"
     return content

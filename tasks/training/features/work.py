@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import StepProcessError, TrainingError
 from thaw.pipeline_config.preprocessing import fit_of
-from thaw.tasks.artifacts.atomic import writing
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.pace import AtMostEvery, ProgressCounter
 from thaw.tasks.process import Reporter, asked_to_leave
