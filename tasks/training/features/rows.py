@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.artifacts.atomic import writing
+from thaw.tasks.artifacts.refusals import writing
 
 _BYTES_AT_A_TIME = 1 << 20
 

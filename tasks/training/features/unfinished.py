@@ -17,8 +17,8 @@ from pydantic import Field
 
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.tasks.artifacts.atomic import make_folder, write_atomically
-from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.artifacts.document import Document
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.process import Reporter
 from thaw.tasks.training.features.rows import FileSoFar, RowsFile, RowsWriter, RowType
 
