@@ -8,7 +8,7 @@ from rich.console import Console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.start_prefect import prefect_command, set_prefect_defaults
 from thaw.pipeline_config.errors import RequestError
-from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.loading import load_recipes
 
 
 def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path | None, home: Path | None) -> None:
@@ -17,7 +17,7 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
     Raises:
         RequestError: A recipe is wrong, or no Prefect server is set.
     """
-    recipes = [load_recipe(name, data=data, weights=weights) for name in recipe_names]
+    recipes = load_recipes(recipe_names, data=data, weights=weights)
     folder = prepare_home(home).path
     if "PREFECT_API_URL" not in os.environ:
         raise RequestError(
