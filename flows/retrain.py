@@ -8,6 +8,7 @@ from prefect import runtime
 from prefect.settings import get_current_settings
 
 from thaw.flows import active_runs
+from thaw.flows.addresses import with_whole_addresses
 from thaw.flows.graph import GRAPH, TaskName, with_all_after
 from thaw.flows.quick_flow import quick_flow
 from thaw.flows.task_runner import TaskRunner
@@ -38,7 +39,7 @@ def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> Run
     with home_in_use(home), sharing_children():
         started, opened = time.monotonic(), Home.open(home)
         opened.state_layout()
-        runner = TaskRunner(recipe, opened, with_all_after(refresh))
+        runner = TaskRunner(with_whole_addresses(recipe), opened, with_all_after(refresh))
         runner.go(GRAPH)
         result = _result(runner, time.monotonic() - started)
         key = runner.keys["publish"]
