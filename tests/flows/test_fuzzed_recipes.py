@@ -28,7 +28,7 @@ from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 SECONDS = 5  # of the processor: those of the wall depend on what else the machine does
 QUICK = settings(derandomize=True, database=None, deadline=None, max_examples=400)
 FIRST = settings(QUICK, phases=[Phase.generate])
-THOROUGH = settings(QUICK, max_examples=5000)
+THOROUGH = settings(QUICK, max_examples=10_000)
 SHIPPED = {name: file.read_text(encoding="utf-8") for name, file in shipped_recipes().items()}
 
 
@@ -166,6 +166,7 @@ test_documents_of_the_schema_and_beyond = QUICK(given(document=spoilt())(take_do
 test_texts_of_shipped_recipes_with_mistakes = QUICK(given(content=mutated())(take_text))
 test_overrides_of_any_key_with_any_value = QUICK(given(override=overrides())(take_override))
 
-test_many_documents = pytest.mark.slow(THOROUGH(given(document=spoilt())(take_document)))
-test_many_texts = pytest.mark.slow(THOROUGH(given(content=mutated())(take_text)))
-test_many_overrides = pytest.mark.slow(THOROUGH(given(override=overrides())(take_override)))
+# Ten minutes in all on a machine that does nothing else.
+test_many_documents = pytest.mark.slow(pytest.mark.timeout(3600)(THOROUGH(given(document=spoilt())(take_document))))
+test_many_texts = pytest.mark.slow(pytest.mark.timeout(3600)(THOROUGH(given(content=mutated())(take_text))))
+test_many_overrides = pytest.mark.slow(pytest.mark.timeout(3600)(THOROUGH(given(override=overrides())(take_override))))
