@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from thaw.flows.arguments import path, text
+
 app = typer.Typer(
     name="thaw",
     help="Retrain image classifiers in two stages, and use a new model only if its test accuracy is higher.",
@@ -16,29 +18,43 @@ app = typer.Typer(
 releases = typer.Typer(help="List, show, promote and roll back releases.", no_args_is_help=True)
 app.add_typer(releases, name="releases")
 
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="The name of a shipped recipe, or a YAML file.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(parser=text, metavar="RECIPE", help="The name of a shipped recipe, or a YAML file.")
+]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, e.g. stage_two.epochs=3. Repeatable."),
+    typer.Option(
+        "--set",
+        parser=text,
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, e.g. stage_two.epochs=3. Repeatable.",
+    ),
 ]
 DataOption = Annotated[
-    Path | None, typer.Option(help="A folder of class folders, or of train, validation and test folders of them.")
+    Path | None,
+    typer.Option(parser=path, help="A folder of class folders, or of train, validation and test folders of them."),
 ]
-WeightsOption = Annotated[Path | None, typer.Option(help="A Keras file with the backbone's weights.")]
+WeightsOption = Annotated[Path | None, typer.Option(parser=path, help="A Keras file with the backbone's weights.")]
 HomeOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of artifacts and releases.  [default: THAW_HOME, or .thaw]", show_default=False),
+    typer.Option(
+        parser=path, help="Folder of artifacts and releases.  [default: THAW_HOME, or .thaw]", show_default=False
+    ),
 ]
 RefreshOption = Annotated[
     list[str] | None,
-    typer.Option("--refresh", metavar="TASK", help="Run a task again, with all that depends on it. Repeatable."),
+    typer.Option(
+        "--refresh", parser=text, metavar="TASK", help="Run a task again, with all that depends on it. Repeatable."
+    ),
 ]
 VerifyOption = Annotated[
     bool, typer.Option("--verify", help="Read every file, also those that did not change since they were last read.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
-ReasonOption = Annotated[str, typer.Option(help="Why; it is kept in the log.")]
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A release's id, as `thaw releases list` prints it.")]
+ReasonOption = Annotated[str, typer.Option(parser=text, help="Why; it is kept in the log.")]
+IdArgument = Annotated[
+    str, typer.Argument(parser=text, metavar="ID", help="A release's id, as `thaw releases list` prints it.")
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -100,32 +116,44 @@ def plan(
 
 @app.command()
 def compare(
-    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Names of shipped recipes, or YAML files.")],
-    seeds: Annotated[str, typer.Option(metavar="N,N,...", help="Train each recipe with each of them.")] = "0,1,2",
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Runs that may go on at a time.")] = 1,
+    recipes: Annotated[
+        list[str], typer.Argument(parser=text, metavar="RECIPE...", help="Names of shipped recipes, or YAML files.")
+    ],
+    seeds: Annotated[
+        str, typer.Option(parser=text, metavar="N,N,...", help="Train each recipe with each of them.")
+    ] = "0,1,2",
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Runs that may go on at a time.")] = 1,
     set_: SetOption = None,
     data: DataOption = None,
     weights: WeightsOption = None,
     home: HomeOption = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder for the tables and the picture.  [default: in the home folder]", show_default=False),
+        typer.Option(
+            parser=path,
+            help="Folder for the tables and the picture.  [default: in the home folder]",
+            show_default=False,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run recipes with several seeds on the same images, and say whether one is better. Nothing is published."""
     from thaw.flows.commands import compare as command
-    from thaw.pipeline_config.loading import load_recipe
+    from thaw.pipeline_config.loading import load_recipes
 
-    loaded = [load_recipe(recipe, tuple(set_ or ()), data=data, weights=weights) for recipe in recipes]
+    loaded = load_recipes(recipes, tuple(set_ or ()), data=data, weights=weights)
     command.compare(loaded, command.parse_seeds(seeds), home, output, workers, as_json=as_json)
 
 
 @app.command()
 def predict(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Image files.")],
-    release: Annotated[str | None, typer.Option(metavar="ID", help="A release.  [default: the champion]")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Whose champion, where several recipes have one.")] = None,
+    paths: Annotated[list[Path], typer.Argument(parser=path, metavar="PATH...", help="Image files.")],
+    release: Annotated[
+        str | None, typer.Option(parser=text, metavar="ID", help="A release.  [default: the champion]")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(parser=text, help="Whose champion, where several recipes have one.")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -140,11 +168,14 @@ def gc(
     keep_releases: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Keep each recipe's last N, besides what is in use or a rollback returns to."
+            metavar="N",
+            min=0,
+            max=1_000_000,
+            help="Keep each recipe's last N, besides what is in use or a rollback returns to.",
         ),
     ] = 3,
     older_than: Annotated[
-        str, typer.Option(metavar="AGE", help="Keep what was made or used since: 45m, 12h, 30d, 2w.")
+        str, typer.Option(parser=text, metavar="AGE", help="Keep what was made or used since: 45m, 12h, 30d, 2w.")
     ] = "30d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
     home: HomeOption = None,
@@ -158,7 +189,9 @@ def gc(
 
 @app.command()
 def serve(
-    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Without a schedule: on demand.")],
+    recipes: Annotated[
+        list[str], typer.Argument(parser=text, metavar="RECIPE...", help="Without a schedule: on demand.")
+    ],
     data: DataOption = None,
     weights: WeightsOption = None,
     home: HomeOption = None,
@@ -210,7 +243,9 @@ def promote(release: IdArgument, reason: ReasonOption, home: HomeOption = None) 
 @releases.command()
 def rollback(
     reason: ReasonOption,
-    recipe: Annotated[str | None, typer.Option(help="Which recipe's champion, where there are several.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(parser=text, help="Which recipe's champion, where there are several.")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Go back to the champion before the present one."""

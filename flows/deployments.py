@@ -9,22 +9,27 @@ from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
+from thaw.flows.addresses import keep_for_runs
 from thaw.flows.retrain import retrain
+from thaw.pipeline_config.messages import without_secrets
 from thaw.pipeline_config.schema import Recipe
 
 
 def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
     """Describe a recipe's deployment, which runs on demand only where there is no `schedule`.
 
+    The addresses in it are without secrets; those are for the runs that this process starts.
+
     A run that would start while another of it is going on is cancelled: the next scheduled one will do its work. What
     is paused in the Prefect UI stays so, the deployment or its schedule: Prefect would resume both.
     """
+    keep_for_runs(recipe)
     schedule = recipe.schedule
     paused, schedule_paused = _pauses(recipe.name)
     return RunnerDeployment.from_flow(
         retrain,
         name=recipe.name,
-        parameters={"recipe": recipe.as_written(), "home": str(home)},
+        parameters={"recipe": without_secrets(recipe.as_written()), "home": str(home)},
         schedule=Cron(schedule.cron, timezone=schedule.timezone, active=not schedule_paused) if schedule else None,
         paused=paused,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from thaw.flows import requests
 from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.strict import nearest_hint
 from thaw.tasks.artifacts.manifest import ArtifactRef
@@ -108,7 +109,7 @@ def with_all_after(names: Iterable[str]) -> frozenset[TaskName]:
     found = set(names)
     for name in found.difference(known):
         raise RequestError(
-            f"There is no task {name!r}. Expected one of: {', '.join(known)}.{nearest_hint(name, known)}"
+            f"There is no task {received(name)}. Expected one of: {', '.join(known)}.{nearest_hint(name, known)}"
         )
     for node in GRAPH:
         if found.intersection(node.inputs):

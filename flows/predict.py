@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.schema import Devices
 from thaw.pipeline_config.strict import nearest_hint
 from thaw.pipeline_config.yaml_dialect import read_yaml
@@ -55,7 +56,7 @@ def _choose(registry: Registry, release_id: str | None, recipe: str | None) -> R
     champions = registry.champions()
     if recipe and recipe not in champions:
         raise RequestError(
-            f"Recipe {recipe!r} has no champion in {registry.releases}.{nearest_hint(recipe, champions)}"
+            f"Recipe {received(recipe)} has no champion in {registry.releases}.{nearest_hint(recipe, champions)}"
         )
     if not recipe and len(champions) != 1:
         raise RequestError(

@@ -6,6 +6,8 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Flow
 from pydantic_core import to_jsonable_python
 
+from thaw.pipeline_config.messages import without_secrets
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -14,8 +16,8 @@ class QuickFlow(Flow[Parameters, Result]):
     """A flow whose parameters are what pydantic can write as JSON, such as a recipe and a path."""
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Write the parameters of a run for Prefect's server, as Prefect does with FastAPI's encoder."""
-        return dict(to_jsonable_python(parameters, by_alias=True))
+        """Write the parameters of a run for Prefect's server, as Prefect does, but without the secrets of addresses."""
+        return dict(without_secrets(to_jsonable_python(parameters, by_alias=True)))
 
 
 def quick_flow(**options: Any) -> Callable[[Callable[Parameters, Result]], QuickFlow[Parameters, Result]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import runtime
 
 from thaw.flows import active_runs
+from thaw.flows.addresses import with_whole_addresses
 from thaw.flows.graph import GRAPH, TaskName, with_all_after
 from thaw.flows.quick_flow import quick_flow
 from thaw.flows.server_in_use import outlives_the_run, run_page
@@ -37,7 +38,7 @@ def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> Run
     with home_in_use(home), sharing_children():
         started, opened = time.monotonic(), Home.open(home)
         opened.state_layout()
-        runner = TaskRunner(recipe, opened, with_all_after(refresh))
+        runner = TaskRunner(with_whole_addresses(recipe), opened, with_all_after(refresh))
         runner.go(GRAPH)
         result = _result(runner, time.monotonic() - started)
         key = runner.keys["publish"]

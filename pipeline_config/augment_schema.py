@@ -7,6 +7,8 @@ from pydantic import AfterValidator, Field, model_validator
 from thaw.pipeline_config.strict import Strict
 
 FillMode = Literal["reflect", "nearest", "constant"]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Ratio = Annotated[float, Field(ge=0.001, le=1000)]
 
 
 class RandomFlip(Strict):
@@ -53,10 +55,10 @@ class RandomResizedCrop(Strict):
 
     name: Literal["random_resized_crop"]
     # Not strict about the pair itself, which YAML and JSON have as a list; the numbers in it stay strict.
-    area: tuple[float, float] = Field(
+    area: tuple[_Share, _Share] = Field(
         default=(0.08, 1.0), strict=False, description="smallest and largest share of the image's area"
     )
-    aspect_ratio: tuple[float, float] = Field(
+    aspect_ratio: tuple[_Ratio, _Ratio] = Field(
         default=(3 / 4, 4 / 3), strict=False, description="width divided by height"
     )
 
@@ -64,10 +66,8 @@ class RandomResizedCrop(Strict):
     def _check_ranges(self) -> Self:
         if not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(f"area must be two numbers with 0 < low <= high <= 1. Received: {list(self.area)}.")
-        if not 0 < self.aspect_ratio[0] <= self.aspect_ratio[1]:
-            raise ValueError(
-                f"aspect_ratio must be two numbers with 0 < low <= high. Received: {list(self.aspect_ratio)}."
-            )
+        if not self.aspect_ratio[0] <= self.aspect_ratio[1]:
+            raise ValueError(f"aspect_ratio must be two numbers, low <= high. Received: {list(self.aspect_ratio)}.")
         return self
 
 
@@ -95,4 +95,4 @@ def _check_crops(operations: list[Augmentation]) -> list[Augmentation]:
     return operations
 
 
-Augmentations = Annotated[list[Augmentation], AfterValidator(_check_crops)]
+Augmentations = Annotated[list[Augmentation], Field(max_length=100), AfterValidator(_check_crops)]

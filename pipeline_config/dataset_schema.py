@@ -1,14 +1,16 @@
 """The recipe's `dataset` and `records` parts: where images come from, how they are split and stored."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from thaw.pipeline_config.strict import Strict
+from thaw.pipeline_config.messages import received
+from thaw.pipeline_config.strict import MOST_CLASSES, PathText, Strict
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -44,13 +46,20 @@ class DirectorySource(SourceConfig):
     not_in_key: ClassVar[frozenset[str]] = frozenset({"path"})
 
     kind: Literal["directory"]
-    path: str = Field(
-        min_length=1, description="relative to the recipe's file, or to the current folder for a shipped one"
-    )
+    path: PathText = Field(description="relative to the recipe's file, or to the current folder for a shipped one")
 
     def of_this_machine(self) -> dict[str, str]:
         """The folder."""
         return {"path": "images"}
+
+
+def _parts_of(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # whose message may quote a part of a password
+        raise ValueError("must be the address of a file, as in https://host/images.zip") from None
+    return parts
 
 
 class ArchiveSource(SourceConfig):
@@ -62,13 +71,20 @@ class ArchiveSource(SourceConfig):
     url: str
     sha256: str
     subdirectory: str | None = None
-    max_members: int = Field(default=500_000, ge=1)
-    max_gigabytes: float = Field(default=20, gt=0, description="10^9 bytes: of the file, and of its members together")
+    max_members: int = Field(default=500_000, ge=1, le=100_000_000)
+    max_gigabytes: float = Field(
+        default=20, gt=0, le=100_000, description="10^9 bytes: of the file, and of its members together"
+    )
 
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        parts = urlsplit(url)
+        if not url.isascii() or not url.isprintable() or " " in url:
+            # The sentence holds "Received" so that what was written is not repeated: who knows where a secret ends?
+            raise ValueError(
+                "must be plain ASCII without spaces; write all else as %20 and the like. Received: another"
+            )
+        parts = _parts_of(url)
         if parts.scheme not in ("http", "https", "file"):
             raise ValueError("must begin with https://, http:// or file://")
         if parts.scheme != "file" and not parts.hostname:
@@ -76,10 +92,7 @@ class ArchiveSource(SourceConfig):
         if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path):
             raise ValueError("must name a file of this machine, as in file:///data/images.zip")
         if parts.username is not None or parts.password is not None:
-            # The sentence holds "Received" so that what was written is not repeated.
             raise ValueError("must not hold a user name or a password, as releases state it. Received: one that does")
-        if not url.isascii() or not url.isprintable() or " " in url:
-            raise ValueError("must be plain ASCII without spaces; write other characters as %20 and the like")
         return url
 
     @field_validator("sha256")
@@ -109,7 +122,7 @@ class CsvSource(SourceConfig):
     not_in_key: ClassVar[frozenset[str]] = frozenset({"path", "path_column", "label_column", "split_column"})
 
     kind: Literal["csv"]
-    path: str = Field(min_length=1)
+    path: PathText
     path_column: str = Field(min_length=1)
     label_column: str = Field(min_length=1)
     split_column: str | None = Field(default=None, min_length=1)
@@ -125,11 +138,10 @@ def _places_form(value: Any) -> str:
     return "list_form" if isinstance(value, list) else "name_form"
 
 
-Place = Annotated[str, Field(min_length=1)]
-PlaceList = Annotated[list[Place], Field(min_length=1)]
-OneOrMore = Annotated[Place, Tag("name_form")] | Annotated[PlaceList, Tag("list_form")]
+PlaceList = Annotated[list[PathText], Field(min_length=1, max_length=100_000)]
+OneOrMore = Annotated[PathText, Tag("name_form")] | Annotated[PlaceList, Tag("list_form")]
 Places = Annotated[OneOrMore, Discriminator(_places_form)]
-PlacesOfSplits = Annotated[dict[SplitName, Places], Field(min_length=1)]
+PlacesOfSplits = Annotated[dict[SplitName, Places], Field(min_length=1, max_length=len(SPLITS))]
 
 
 def _places_in(places: str | list[str] | Mapping[SplitName, str | list[str]]) -> list[str]:
@@ -150,7 +162,10 @@ class ParquetSource(SourceConfig):
     image_column: str = Field(default="image", min_length=1, description="bytes, or a struct with a field bytes")
     label_column: str = Field(default="label", min_length=1, description="integers, which need names, or strings")
     names: list[str] | None = Field(
-        default=None, min_length=1, description="class names in the order of the labels; null: from the files"
+        default=None,
+        min_length=1,
+        max_length=MOST_CLASSES,
+        description="class names in the order of the labels; null: from the files",
     )
     split_column: str | None = Field(default=None, min_length=1, description="strings, named as folders of splits are")
 
@@ -168,8 +183,8 @@ class ParquetSource(SourceConfig):
         if self.split_column is not None and isinstance(self.path, dict):
             raise ValueError("split_column has no use where path names the splits. Leave out one of the two.")
         if self.names is not None and len(set(self.names)) < len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise ValueError(f"names must differ from each other. Received {twice!r} twice.")
+            (twice, _), *_ = Counter(self.names).most_common(1)
+            raise ValueError(f"names must differ from each other. Received {received(twice)} twice.")
         return self
 
 
@@ -182,10 +197,12 @@ class TfdsSource(SourceConfig):
     name: str = Field(pattern=r"^[a-z]\w*(/[\w.+-]+)?$", description="such as tf_flowers, or name/config")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$", description="such as 3.0.1")
     splits: dict[SplitName, Annotated[str, Field(min_length=1)]] = Field(
-        min_length=1, description="for each split, what it is made of, in TFDS's words, such as train[:90%]"
+        min_length=1,
+        max_length=len(SPLITS),
+        description="for each split, what it is made of, in TFDS's words, such as train[:90%]",
     )
-    data_dir: str | None = Field(
-        default=None, min_length=1, description="where it is prepared; null: downloaded into the home folder"
+    data_dir: PathText | None = Field(
+        default=None, description="where it is prepared; null: downloaded into the home folder"
     )
     image_feature: str = Field(default="image", min_length=1)
     label_feature: str = Field(default="label", min_length=1)
@@ -251,12 +268,16 @@ class DatasetConfig(Strict):
     label_conflicts: LabelConflicts = Field(default="error", description="of equal files that have different labels")
     max_bad_fraction: float = Field(default=0, ge=0, lt=1, description="share of files that may be unreadable")
     max_pixels: int = Field(
-        default=50_000_000, ge=1, description="an image whose header declares more is refused unread"
+        default=50_000_000, ge=1, le=10**10, description="an image whose header declares more is refused unread"
     )
 
 
 class RecordsConfig(Strict):
     """How images are stored in TFRecord shards."""
 
-    max_side: int | None = Field(default=None, ge=8, description="pixels; larger images are shrunk to this longer side")
-    shard_megabytes: float = Field(default=16, gt=0, description="size at which a shard is closed, in 10^6 bytes")
+    max_side: int | None = Field(
+        default=None, ge=8, le=100_000, description="pixels; larger images are shrunk to this longer side"
+    )
+    shard_megabytes: float = Field(
+        default=16, gt=0, le=100_000, description="size at which a shard is closed, in 10^6 bytes"
+    )

@@ -15,14 +15,20 @@ ThawError
 ├── ServerError           Prefect, or its server, fails us       exit 1
 └── PublishError          nothing was published                  exit 1
 
-A message is one line: what was received, what was expected, and how to put it right.
+A message is one line: what was received, what was expected, and how to put it right. Whatever it was made of, it is cut
+to `LONGEST_MESSAGE`, and no address in it holds a secret.
 """
+
+from thaw.pipeline_config.messages import one_line
 
 
 class ThawError(Exception):
     """Base of all errors that are reported to the user as one line."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class RequestError(ThawError):

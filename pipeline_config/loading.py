@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,13 +12,16 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.messages import LONGEST_MESSAGE, received, word
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.strict import nearest_hint
-from thaw.pipeline_config.yaml_dialect import read_yaml
+from thaw.pipeline_config.yaml_dialect import LONGEST_TEXT, read_yaml
 
 # Parts of a pydantic error's location that name a member of a union, not a key of the recipe.
-_UNION_MEMBER = re.compile(r"^(str|int|float|bool|\w+_form|literal\[.*|dict\[.*|\[key\])$")
+_UNION_MEMBER = re.compile(r"^((constrained-)?(str|int|float)|bool|\w+_form|literal\[.*|dict\[.*|\[key\])$")
 _QUOTED = re.compile(r"'([^']+)'")
+_MOST_SENTENCES = 20
+_MOST_BYTES = 4 * LONGEST_TEXT  # of UTF-8
 
 
 def shipped_recipes() -> dict[str, Traversable]:
@@ -50,15 +54,37 @@ def load_recipe(
 
     Raises:
         RecipeError: The recipe, an override or a value is wrong; the message names the key and the nearest valid one.
+            Or weights are given, and it trains from random ones.
     """
-    document, folder = _read(recipe)
-    for override in overrides:
-        _override(document, override)
-    if data is not None:
-        _section(document, "dataset")["source"] = {"kind": "directory", "path": str(data.absolute())}
-    if weights is not None:
-        _section(document, "model")["weights"] = str(weights.absolute())
-    return _absolute_paths(parse_recipe(document), folder)
+    return load_recipes([recipe], overrides, data=data, weights=weights)[0]
+
+
+def load_recipes(
+    recipes: Sequence[str], overrides: tuple[str, ...] = (), *, data: Path | None = None, weights: Path | None = None
+) -> list[Recipe]:
+    """Load several recipes in the same way. Weights go to those that have a use for them.
+
+    Raises:
+        RecipeError: As for one; and if weights are given, and all train from random ones.
+    """
+    documents = [_read(recipe) for recipe in recipes]
+    takers = 0
+    for document, _ in documents:
+        for override in overrides:
+            _override(document, override)
+        if data is not None:
+            _section(document, "dataset")["source"] = {"kind": "directory", "path": str(data.absolute())}
+        if weights is not None and _section(document, "model").get("weights") is not None:
+            document["model"]["weights"] = str(weights.absolute())
+            takers += 1
+    loaded = [_absolute_paths(parse_recipe(document), folder) for document, folder in documents]
+    if weights is not None and not takers:
+        names = ", ".join(recipe.name for recipe in loaded)
+        raise RecipeError(
+            f"--weights has no use for {word(names)}, which starts from random weights, as model.weights is null. "
+            "Leave it out, or set model.weights to the file."
+        )
+    return loaded
 
 
 def parse_recipe(document: Any) -> Recipe:
@@ -75,7 +101,7 @@ def parse_recipe(document: Any) -> Recipe:
     try:
         return Recipe.model_validate_json(text)
     except ValidationError as error:
-        raise RecipeError(" ".join(_sentences(error.errors()))) from error
+        raise RecipeError(_sentences(error.errors())) from error
 
 
 def _read(recipe: str) -> tuple[dict[str, Any], Path]:
@@ -87,30 +113,35 @@ def _read(recipe: str) -> tuple[dict[str, Any], Path]:
         file, folder = Path(recipe), Path(recipe).absolute().parent
     else:
         raise RecipeError(
-            f"There is no recipe {recipe!r}. Expected one of {', '.join(shipped)}, or the path of a YAML file."
+            f"There is no recipe {received(recipe)}. Expected one of {', '.join(shipped)}, or the path of a YAML file."
             + nearest_hint(recipe, shipped)
         )
+    name = word(recipe)
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"Recipe {recipe} cannot be read: {error}.") from error
+        if isinstance(file, Path) and file.exists() and not file.is_file():
+            raise OSError("it is no file")  # of a pipe or a device there may be no end
+        with file.open("rb") as stream:
+            text = stream.read(_MOST_BYTES + 1).decode("utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise RecipeError(f"Recipe {name} cannot be read: {reason}.") from error
     try:
         document = read_yaml(text)
     except ValueError as error:
-        raise RecipeError(f"Recipe {recipe} is not valid YAML: {error}.") from error
+        raise RecipeError(f"Recipe {name} is not valid YAML: {error}.") from error
     if not isinstance(document, dict):
-        raise RecipeError(f"Recipe {recipe} must be a mapping of keys to values. Received: {type(document).__name__}.")
+        raise RecipeError(f"Recipe {name} must be a mapping of keys to values. Received: {type(document).__name__}.")
     return document, folder
 
 
 def _override(document: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:
-        raise RecipeError(f"--set takes KEY=VALUE, such as stage_two.epochs=3. Received: {override!r}.")
+        raise RecipeError(f"--set takes KEY=VALUE, such as stage_two.epochs=3. Received: {received(override)}.")
     try:
         value = read_yaml(text)
     except ValueError as error:
-        raise RecipeError(f"--set {path}: the value {text!r} is not valid YAML.") from error
+        raise RecipeError(f"--set {word(path)}: the value {received(text)} is not valid YAML: {error}.") from error
     *parents, last = path.split(".")
     place: Any = document
     for parent in parents:
@@ -127,16 +158,16 @@ def _key_in(place: Any, key: str, path: str) -> str | int:
         return key
     if not isinstance(place, list) or not place:
         why = "the list is empty. Set the whole list" if place == [] else "the key before it holds a single value"
-        raise RecipeError(f"--set {path}: there is no place for {key!r}, because {why}.")
-    if not key.isdecimal() or int(key) >= len(place):
-        raise RecipeError(f"--set {path}: {key!r} must be an index from 0 to {len(place) - 1}.")
+        raise RecipeError(f"--set {word(path)}: there is no place for {received(key)}, because {why}.")
+    if not key.isdecimal() or len(key) > len(str(len(place))) or int(key) >= len(place):
+        raise RecipeError(f"--set {word(path)}: {received(key)} must be an index from 0 to {len(place) - 1}.")
     return int(key)
 
 
 def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
     section = document.setdefault(name, {})
     if not isinstance(section, dict):
-        raise RecipeError(f"{name} must be a mapping of keys to values. Received: {section!r}.")
+        raise RecipeError(f"{name} must be a mapping of keys to values. Received: {received(section)}.")
     return section
 
 
@@ -165,25 +196,28 @@ def _absolute(path: str, folder: Path, key: str) -> str:
     try:
         return str(folder / Path(path).expanduser())
     except RuntimeError as error:  # ~name, of a user that this machine does not know
-        raise RecipeError(f"{key}: {path!r} names no home folder of this machine. Write the path in full.") from error
+        message = f"{key}: {received(path)} names no home folder of this machine. Write the path in full."
+        raise RecipeError(message) from error
 
 
-def _sentences(errors: list[ErrorDetails]) -> list[str]:
+def _sentences(errors: list[ErrorDetails]) -> str:
     # Each member of a union complains on its own about the one value that suits none of them.
     by_path: dict[str, list[ErrorDetails]] = {}
-    for error in errors:
+    for error in errors[:_MOST_SENTENCES]:
         by_path.setdefault(_path(error), []).append(error)
-    sentences = []
+    sentences: list[str] = []
     for path, (first, *others) in by_path.items():
         if any(other.startswith(f"{path}.") for other in by_path):
             continue  # the complaint from deeper inside says more
         also = "".join(f" or {other['msg'].removeprefix('Input should be ')}" for other in others)
         sentences.append(_sentence(ErrorDetails(**{**first, "msg": first["msg"] + also})))
-    return sentences
+        if len(" ".join(sentences)) > LONGEST_MESSAGE and len(sentences) > 1:
+            return f"{' '.join(sentences[:-1])} There are more mistakes."
+    return " ".join(sentences)
 
 
 def _path(error: ErrorDetails) -> str:
-    return ".".join(str(part) for part in error["loc"] if not _is_union_tag(error, part))
+    return ".".join(word(str(part)) for part in error["loc"] if not _is_union_tag(error, part))
 
 
 def _sentence(error: ErrorDetails) -> str:
@@ -197,19 +231,20 @@ def _sentence(error: ErrorDetails) -> str:
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _wrong_tag(path, context, error["input"])
     expected = str(context["error"]) if error["type"] == "value_error" else error["msg"]
-    received = "" if "Received" in expected or isinstance(error["input"], dict) else f" Received: {error['input']!r}."
+    says_it = "Received" in expected or isinstance(error["input"], dict) or error["type"] == "json_invalid"
+    came = "" if says_it else f" Received: {received(error['input'])}."
     if error["type"] == "literal_error" and isinstance(error["input"], str):
-        received += nearest_hint(error["input"], _QUOTED.findall(context["expected"]))
-    return f"{path or 'The recipe'}: {expected.rstrip('.')}.{received}"
+        came += nearest_hint(error["input"], _QUOTED.findall(context["expected"]))
+    return f"{path or 'The recipe'}: {expected.rstrip('.')}.{came}"
 
 
-def _wrong_tag(path: str, context: dict[str, Any], received: Any) -> str:
+def _wrong_tag(path: str, context: dict[str, Any], value: Any) -> str:
     key = str(context["discriminator"]).strip("'")
     if "tag" not in context:
-        return f"{path}.{key} is missing. Received: {received!r}."
+        return f"{path}.{key} is missing. Received: {received(value)}."
     choices = _QUOTED.findall(context["expected_tags"])
     hint = nearest_hint(str(context["tag"]), choices)
-    return f"{path}.{key} must be one of {', '.join(choices)}. Received: {context['tag']!r}.{hint}"
+    return f"{path}.{key} must be one of {', '.join(choices)}. Received: {received(context['tag'])}.{hint}"
 
 
 def _is_union_tag(error: ErrorDetails, part: int | str) -> bool:

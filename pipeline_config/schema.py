@@ -11,9 +11,10 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator,
 from thaw.pipeline_config.augment_schema import Augmentations
 from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
+from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.stage_schema import StageConfig, StageStart
-from thaw.pipeline_config.strict import Strict, nearest_hint
+from thaw.pipeline_config.strict import MOST_IMAGES_A_STEP, PathText, Strict, nearest_hint
 
 
 class ModelConfig(Strict):
@@ -23,7 +24,7 @@ class ModelConfig(Strict):
     """
 
     backbone: str
-    weights: str | None = Field(
+    weights: PathText | None = Field(
         default=None, description="null (from scratch), imagenet, or the path of a Keras weights file"
     )
     head_batch_norm: bool = Field(default=False, description="normalize the pooled features before the dropout")
@@ -37,7 +38,7 @@ class ModelConfig(Strict):
     def _check_backbone(cls, backbone: str) -> str:
         if backbone not in BACKBONES:
             hint = nearest_hint(backbone, BACKBONES)
-            raise ValueError(f"must be one of {', '.join(BACKBONES)}. Received: {backbone!r}.{hint}")
+            raise ValueError(f"must be one of {', '.join(BACKBONES)}. Received: {received(backbone)}.{hint}")
         return backbone
 
     @model_validator(mode="after")
@@ -52,19 +53,23 @@ class ModelConfig(Strict):
         return self
 
 
+_MOST_DEVICES = 1024
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
 def _check_device_numbers(numbers: list[int]) -> list[int]:
     if len(set(numbers)) < len(numbers):
-        raise ValueError(f"must name each GPU once. Received: {numbers}.")
+        raise ValueError(f"must name each GPU once. Received: {received(numbers)}.")
     return numbers
 
 
 Devices = Annotated[
     Annotated[Literal["auto", "cpu"], Tag("word_form")]
     | Annotated[
-        list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_check_device_numbers), Tag("list_form")
+        list[Annotated[int, Field(ge=0, lt=_MOST_DEVICES)]],
+        Field(min_length=1, max_length=_MOST_DEVICES),
+        AfterValidator(_check_device_numbers),
+        Tag("list_form"),
     ],
     # Names the member that the value means, so that its complaint is the only one that is shown.
     Discriminator(lambda value: "list_form" if isinstance(value, list | tuple) else "word_form"),
@@ -76,7 +81,10 @@ class EvaluateConfig(Strict):
 
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the accuracy's Wilson interval")
     batch_size: int = Field(
-        default=64, ge=1, description="images a batch; has no influence on the result beyond rounding"
+        default=64,
+        ge=1,
+        le=MOST_IMAGES_A_STEP,
+        description="images a batch; has no influence on the result beyond rounding",
     )
 
 
@@ -87,7 +95,7 @@ FormatName = Literal["keras", "saved_model"]
 class PublishConfig(Strict):
     """What a release holds, and what makes it the champion."""
 
-    formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1)
+    formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1, max_length=100)
     require: Literal["better"] = Field(default="better", description="champion is what has a higher accuracy")
 
 
@@ -102,12 +110,12 @@ class ScheduleConfig(Strict):
     def _check_cron(cls, cron: str) -> str:
         if len(cron.split()) != 5:
             raise ValueError(
-                f"must be five fields: minute hour day month weekday, such as '0 3 * * 1'. Received: {cron!r}."
+                f"must be five fields: minute hour day month weekday, such as '0 3 * * 1'. Received: {received(cron)}."
             )
         try:
             CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))
         except CronSimError as error:
-            raise ValueError(f"{error}; expected something such as '0 3 * * 1'. Received: {cron!r}.") from error
+            raise ValueError(f"{error}; expected something such as '0 3 * * 1'. Received: {received(cron)}.") from error
         return cron
 
     @field_validator("timezone")
@@ -116,18 +124,29 @@ class ScheduleConfig(Strict):
         # UTC needs no data; a machine without any knows no other.
         if timezone != "UTC" and timezone not in (known := available_timezones()):
             hint = nearest_hint(timezone, sorted(known))
-            raise ValueError(f"must be an IANA name, such as Europe/Paris. Received: {timezone!r}.{hint}")
+            raise ValueError(f"must be an IANA name, such as Europe/Paris. Received: {received(timezone)}.{hint}")
         return timezone
+
+
+_A_YEAR = 365 * 24 * 60  # minutes
+_A_DAY = 24 * 60 * 60  # seconds
 
 
 class ExecutionConfig(Strict):
     """How a run is carried out; nothing here changes its result, so nothing here is part of a cache key."""
 
-    deadline_minutes: float = Field(default=720, gt=0, description="longest time of a step; it is not tried again then")
+    deadline_minutes: float = Field(
+        default=720, gt=0, le=_A_YEAR, description="longest time of a step; it is not tried again then"
+    )
     retries: int = Field(default=2, ge=0, le=20, description="further attempts after a failure that may pass")
-    retry_delay_seconds: float = Field(default=5, ge=0, description="pause before the first retry; doubles with each")
+    retry_delay_seconds: float = Field(
+        default=5, ge=0, le=_A_DAY, description="pause before the first retry; doubles with each"
+    )
     checkpoint_every: int | None = Field(
-        default=None, ge=1, description="steps; null: after each epoch, and every five minutes in a longer one"
+        default=None,
+        ge=1,
+        le=10**9,
+        description="steps; null: after each epoch, and every five minutes in a longer one",
     )
 
 

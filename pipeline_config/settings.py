@@ -8,6 +8,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Where thaw keeps its things: `home` (`THAW_HOME`) is the folder of artifacts, releases and checkpoints."""
 
-    model_config = SettingsConfigDict(env_prefix="THAW_")
+    model_config = SettingsConfigDict(env_prefix="THAW_", env_ignore_empty=True)
 
     home: Path = Path(".thaw")

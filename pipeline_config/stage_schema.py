@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from thaw.pipeline_config.augment_schema import Augmentation, Augmentations, CenterCrop
+from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Fit, fit_of
-from thaw.pipeline_config.strict import Strict, nearest_hint
+from thaw.pipeline_config.strict import MOST_CLASSES, MOST_EPOCHS, MOST_IMAGES_A_STEP, Strict, nearest_hint
 
 BatchNormMode = Literal["frozen", "affine", "statistics", "train"]
 Metric = Literal["val_loss", "val_accuracy"]
@@ -16,19 +17,24 @@ Metric = Literal["val_loss", "val_accuracy"]
 EVALUATION_RESIZE_RATIO = 256 / 224
 _TrainWord = Literal["all", "head", "last_batch_norm"]
 _TRAIN_WORDS = get_args(_TrainWord)
+_HIGHEST_RESOLUTION = 8192  # pixels: one such image is 800 MB to a network
+_MOST_LAYERS = 10_000  # EfficientNetB7 has 813
+_MOST_VIEWS = MOST_EPOCHS  # there is no use for more
 _TRAIN_FORMS = "all, head, last_batch_norm, {from_layer: index or name} or {last_blocks: number}"
 
 
 class FromLayer(Strict):
     """Thaw a layer of the backbone and all that come after it."""
 
-    from_layer: int | str = Field(description="index in the backbone's `layers`, counted from 0, or a layer's name")
+    from_layer: Annotated[int, Field(ge=0, le=_MOST_LAYERS)] | str = Field(
+        description="index in the backbone's `layers`, counted from 0, or a layer's name"
+    )
 
 
 class LastBlocks(Strict):
     """Thaw the last blocks of the backbone, whole, and all that comes after them."""
 
-    last_blocks: int = Field(ge=1)
+    last_blocks: int = Field(ge=1, le=_MOST_LAYERS)
 
 
 def _train_form(value: Any) -> str:
@@ -40,7 +46,7 @@ def _train_form(value: Any) -> str:
 def _check_word(value: Any) -> Any:
     if value not in _TRAIN_WORDS:
         hint = nearest_hint(value, _TRAIN_WORDS) if isinstance(value, str) else ""
-        raise ValueError(f"train must be {_TRAIN_FORMS}. Received: {value!r}.{hint}")
+        raise ValueError(f"train must be {_TRAIN_FORMS}. Received: {received(value)}.{hint}")
     return value
 
 
@@ -53,13 +59,13 @@ Train = Annotated[
 
 
 FeatureViews = Annotated[
-    Annotated[Literal["auto"], Tag("word_form")] | Annotated[int, Field(ge=0), Tag("number_form")],
+    Annotated[Literal["auto"], Tag("word_form")] | Annotated[int, Field(ge=0, le=_MOST_VIEWS), Tag("number_form")],
     Discriminator(lambda value: "word_form" if isinstance(value, str) else "number_form"),
 ]
 
 
 class _Optimizer(Strict):
-    learning_rate: float = Field(gt=0, description="the peak, reached after the warm-up")
+    learning_rate: float = Field(gt=0, le=1e6, description="the peak, reached after the warm-up")
 
 
 class Adam(_Optimizer):
@@ -68,7 +74,7 @@ class Adam(_Optimizer):
     name: Literal["adam"]
     beta_1: float = Field(default=0.9, ge=0, lt=1)
     beta_2: float = Field(default=0.999, ge=0, lt=1)
-    epsilon: float = Field(default=1e-7, gt=0)
+    epsilon: float = Field(default=1e-7, gt=0, le=1e6)
 
 
 class AdamW(_Optimizer):
@@ -76,11 +82,11 @@ class AdamW(_Optimizer):
 
     name: Literal["adamw"]
     weight_decay: float = Field(
-        default=0.004, ge=0, description="applied to kernels only, not to biases, gamma or beta"
+        default=0.004, ge=0, le=1e6, description="applied to kernels only, not to biases, gamma or beta"
     )
     beta_1: float = Field(default=0.9, ge=0, lt=1)
     beta_2: float = Field(default=0.999, ge=0, lt=1)
-    epsilon: float = Field(default=1e-7, gt=0)
+    epsilon: float = Field(default=1e-7, gt=0, le=1e6)
 
 
 class SGD(_Optimizer):
@@ -97,7 +103,7 @@ class RMSprop(_Optimizer):
     name: Literal["rmsprop"]
     rho: float = Field(default=0.9, ge=0, lt=1)
     momentum: float = Field(default=0.0, ge=0, lt=1)
-    epsilon: float = Field(default=1e-7, gt=0)
+    epsilon: float = Field(default=1e-7, gt=0, le=1e6)
 
 
 Optimizer = Annotated[Adam | AdamW | SGD | RMSprop, Field(discriminator="name")]
@@ -107,7 +113,9 @@ class LearningRateSchedule(Strict):
     """How the learning rate moves from step to step."""
 
     name: Literal["constant", "cosine"] = "constant"
-    warmup_epochs: float = Field(default=0, ge=0, description="epochs of a linear rise from zero to learning_rate")
+    warmup_epochs: float = Field(
+        default=0, ge=0, le=MOST_EPOCHS, description="epochs of a linear rise from zero to learning_rate"
+    )
     final_fraction: float = Field(
         default=0, ge=0, le=1, description="cosine only: share of learning_rate left at the end"
     )
@@ -116,8 +124,11 @@ class LearningRateSchedule(Strict):
 class EarlyStopping(Strict):
     """Stop when the stage's `metric` no longer improves."""
 
-    patience: int = Field(ge=1, description="epochs without improvement after which the stage ends")
-    min_delta: float = Field(default=0, ge=0, description="smallest change that counts as an improvement")
+    patience: int = Field(ge=1, le=MOST_EPOCHS, description="epochs without improvement after which the stage ends")
+    min_delta: float = Field(default=0, ge=0, le=1e6, description="smallest change that counts as an improvement")
+
+
+ClassWeights = Annotated[dict[str, Annotated[float, Field(gt=0, le=1e6)]], Field(max_length=MOST_CLASSES)]
 
 
 @dataclass(frozen=True)
@@ -133,14 +144,16 @@ class StageStart:
 class StageConfig(Strict):
     """One stage of training. Both stages are the same function with different settings."""
 
-    resolution: int | None = Field(default=None, ge=8, description="pixels; the backbone's own where it is not given")
+    resolution: int | None = Field(
+        default=None, ge=8, le=_HIGHEST_RESOLUTION, description="pixels; the backbone's own where it is not given"
+    )
     train: Train
     batch_norm: BatchNormMode | None = Field(default=None, description="how thawed BatchNormalization layers behave")
     head_batch_norm: BatchNormMode | None = Field(
         default=None, description="how the BatchNormalization of model.head_batch_norm behaves"
     )
-    epochs: int = Field(ge=0, description="0 keeps the weights that the stage starts from")
-    batch_size: int = Field(default=32, ge=1, description="images a step, over all devices")
+    epochs: int = Field(ge=0, le=MOST_EPOCHS, description="0 keeps the weights that the stage starts from")
+    batch_size: int = Field(default=32, ge=1, le=MOST_IMAGES_A_STEP, description="images a step, over all devices")
     feature_views: FeatureViews = Field(
         default="auto",
         description="augmented views of each training image for which the frozen layers' outputs are kept; 0: none",
@@ -151,7 +164,7 @@ class StageConfig(Strict):
         default=None, gt=0, lt=1, description="share of the weights' moving average that is kept at each step"
     )
     label_smoothing: float = Field(default=0, ge=0, lt=1)
-    class_weights: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+    class_weights: Literal["balanced"] | ClassWeights | None = Field(
         default=None, description="balanced: inverse to a class's share of the training images; or class name to weight"
     )
     metric: Metric = Field(default="val_accuracy", description="what early stopping and keep: best look at")
@@ -161,6 +174,7 @@ class StageConfig(Strict):
     resize_ratio: float | None = Field(
         default=None,
         ge=1,
+        le=100,
         description="evaluation resizes to this times the resolution and crops: center_crop's fraction is its inverse",
     )
 

@@ -2,14 +2,37 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+
+from thaw.pipeline_config import messages
+
+_LONGEST_STRING = 4096  # characters: the longest path that Linux has
+# What several keys have in common. ImageNet's largest edition has 21,841 classes, and large runs 32,768 images a step.
+MOST_CLASSES = 100_000
+MOST_EPOCHS = 100_000
+MOST_IMAGES_A_STEP = 65_536
+_LONGEST_NAME = 100  # characters of a word for which a similar one is looked for
+
+
+def _check_path(path: str) -> str:
+    if "\0" in path:
+        raise ValueError("must hold no NUL character")
+    return path
+
+
+PathText = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
 
 
 class Strict(BaseModel):
-    """An immutable model that takes exactly its own keys and exactly its own types."""
+    """An immutable model that takes exactly its own keys and exactly its own types.
+
+    Every number and every collection in it has bounds, or else a test fails. They are there so that what cannot be done
+    is said before anything is done, and lie where nobody comes who means what the key says: what one machine can hold,
+    or finish within a life.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -17,6 +40,7 @@ class Strict(BaseModel):
         strict=True,
         validate_default=True,
         populate_by_name=True,
+        str_max_length=_LONGEST_STRING,
         allow_inf_nan=False,  # they have no place in JSON, and so none in a cache key
     )
 
@@ -33,13 +57,19 @@ class Strict(BaseModel):
                 raise PydanticCustomError(
                     "unknown_key",
                     "{key}",
-                    {"key": str(key), "hint": nearest_hint(str(key), allowed), "allowed": ", ".join(sorted(allowed))},
+                    {
+                        "key": messages.word(str(key)),
+                        "hint": nearest_hint(str(key), allowed),
+                        "allowed": ", ".join(sorted(allowed)),
+                    },
                 )
         return data
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Find the choice that is most like a word, or an empty string where none is similar."""
+    if len(word) > _LONGEST_NAME:
+        return ""
     lowered = {choice.lower(): choice for choice in choices}
     matches = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
     return lowered[matches[0]] if matches else ""

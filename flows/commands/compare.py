@@ -1,5 +1,6 @@
 """`thaw compare`: recipes and seeds, shown live, and one comparison of them."""
 
+import re
 from pathlib import Path
 
 import typer
@@ -12,10 +13,12 @@ from thaw.flows.commands.start_prefect import start_prefect
 from thaw.flows.comparison_result import ComparisonResult
 from thaw.flows.server_errors import server_errors
 from thaw.pipeline_config.errors import RecipeError, RequestError
+from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.progress import subscribed
 
 _SEED_LIMIT = 2**31  # the recipe's own
+_SEED = re.compile("[0-9]{1,10}")
 
 
 def compare(
@@ -57,11 +60,15 @@ def parse_seeds(text: str) -> list[int]:
         RequestError: It is no such list, or a seed stands in it twice.
     """
     words = [word.strip() for word in text.split(",")]
-    if not all(word.isascii() and word.isdigit() and int(word) < _SEED_LIMIT for word in words):
-        raise RequestError(f"--seeds is {text!r}, expected whole numbers from 0 to {_SEED_LIMIT - 1}, such as 0,1,2.")
+    if not all(_SEED.fullmatch(word) and int(word) < _SEED_LIMIT for word in words):
+        raise RequestError(
+            f"--seeds is {received(text)}, expected whole numbers from 0 to {_SEED_LIMIT - 1}, such as 0,1,2."
+        )
     seeds = [int(word) for word in words]
     if len(set(seeds)) != len(seeds):
-        raise RequestError(f"--seeds is {text!r}, expected each seed once: a seed that is used twice adds nothing.")
+        raise RequestError(
+            f"--seeds is {received(text)}, expected each seed once: a seed that is used twice adds nothing."
+        )
     return seeds
 
 

@@ -11,6 +11,7 @@ from rich.table import Column
 from thaw.flows.commands.console import plain_table, result_console
 from thaw.flows.commands.home import open_home
 from thaw.pipeline_config.errors import RequestError
+from thaw.pipeline_config.messages import received
 from thaw.tasks.cleanup.collect import Collected, collect_garbage
 from thaw.tasks.cleanup.kept import Limits
 
@@ -39,7 +40,7 @@ def seconds_of(age: str) -> int:
     """
     match = _AGE.fullmatch(age)
     if match is None:
-        raise RequestError(f"--older-than is {age!r}, expected a whole number and a unit: 45m, 12h, 30d or 2w.")
+        raise RequestError(f"--older-than is {received(age)}, expected a whole number and a unit: 45m, 12h, 30d or 2w.")
     return int(match[1]) * _SECONDS[match[2]]
 
 

@@ -9,7 +9,7 @@ from thaw.flows.commands.start_prefect import set_prefect_defaults
 from thaw.flows.interruption import leave_interrupts_to_prefect
 from thaw.flows.server_errors import import_with_prefect, server_errors, start_one
 from thaw.pipeline_config.errors import RequestError
-from thaw.pipeline_config.loading import load_recipe
+from thaw.pipeline_config.loading import load_recipes
 
 
 def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path | None, home: Path | None) -> None:
@@ -23,7 +23,7 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
         RequestError: A recipe is wrong, or no Prefect server is set.
         ServerError: The server does not answer.
     """
-    recipes = [load_recipe(name, data=data, weights=weights) for name in recipe_names]
+    recipes = load_recipes(recipe_names, data=data, weights=weights)
     folder = prepare_home(home).path
     set_prefect_defaults(folder)
     import_with_prefect("thaw.flows.deployments")  # reads Prefect's settings, also a `prefect.toml` here

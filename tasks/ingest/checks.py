@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.errors import DatasetError
+from thaw.pipeline_config.messages import word
 from thaw.tasks.ingest.dataset import Counts
 from thaw.tasks.ingest.sources.base import listed
 
@@ -53,15 +54,15 @@ def check_counts(counts: Counts) -> list[str]:
     if untrained:
         held_out = ", ".join(f"{split} has {counts[split][untrained[0]]}" for split in ("validation", "test"))
         raise DatasetError(
-            f"{_named(untrained)} no training images: expected at least 1, received 0 ({held_out} of {untrained[0]}). "
-            "Add images to train, or remove the class everywhere."
+            f"{_named(untrained)} no training images: expected at least 1, received 0 "
+            f"({held_out} of {word(untrained[0])}). Add images to train, or remove the class everywhere."
         )
     unjudged = [name for name in classes if not counts["validation"][name] and not counts["test"][name]]
     if unjudged:
         received = counts["train"][unjudged[0]]
         raise DatasetError(
             f"{_named(unjudged)} images in one split only: expected at least 1 in validation or test, "
-            f"received {received} in train and 0 in both for {unjudged[0]}. {_REMEDY}"
+            f"received {received} in train and 0 in both for {word(unjudged[0])}. {_REMEDY}"
         )
     return [
         f"{_named(lacking)} no images in the {split} split, which cannot tell how well they do. {_REMEDY}"
@@ -71,4 +72,5 @@ def check_counts(counts: Counts) -> list[str]:
 
 
 def _named(classes: Sequence[str]) -> str:
-    return f"Class {classes[0]} has" if len(classes) == 1 else f"Classes {listed(classes, _LISTED_CLASSES)} have"
+    names = [word(name) for name in classes]
+    return f"Class {names[0]} has" if len(names) == 1 else f"Classes {listed(names, _LISTED_CLASSES)} have"

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from thaw.pipeline_config.dataset_schema import SPLITS, SplitName
 from thaw.pipeline_config.errors import ArtifactError
+from thaw.pipeline_config.messages import word
 from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.ingest.sources.base import one_line
 
 IMAGES = "images.parquet"
 SUMMARY = "dataset.json"
@@ -70,7 +70,7 @@ class UnreadableImage:
 
     def __str__(self) -> str:
         """Name it, with the reason, on one line."""
-        return f"{one_line(self.origin)} ({self.reason})"
+        return f"{word(self.origin)} ({self.reason})"
 
 
 @dataclass(frozen=True, slots=True)

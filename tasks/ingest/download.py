@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from thaw.pipeline_config.errors import DatasetError, DownloadError
+from thaw.pipeline_config.messages import text_without_secrets, without_secrets
 from thaw.tasks.artifacts.atomic import make_folder
 from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.pace import AtMostEvery
@@ -54,7 +55,7 @@ class _Transfer:
 
     def __init__(self, url: str, sha256: str, part: Path, max_bytes: int, report: Reporter) -> None:
         self._url, self._sha256, self._part, self._max_bytes, self._report = url, sha256, part, max_bytes, report
-        self._name = url.partition("?")[0]  # what follows may be a signature, which no log should hold
+        self._name = without_secrets(url)
         self._opener = urllib.request.build_opener()  # follows redirects, and reads the environment's proxies now
         self._hash = hashlib.sha256()
         self._received = 0
@@ -68,7 +69,7 @@ class _Transfer:
     def run(self) -> None:
         make_folder(self._part.parent)
         self._take_up()
-        if self._is_whole:
+        if self._is_whole and self._part.exists():
             return
         attempts = Retrying(
             retry=retry_if_exception_type(_BrokenOffError),
@@ -114,7 +115,10 @@ class _Transfer:
                 self._reset()
                 raise _BrokenOffError("the server has fewer bytes than were received before") from error
             text = f"the server answers {error.code} {error.reason}"
-            raise (_BrokenOffError(text) if error.code in _RETRIED_CODES else self._failure(text)) from error
+            # Without the cause, whose reason may quote the address that the server leads to.
+            raise (_BrokenOffError(text) if error.code in _RETRIED_CODES else self._failure(text)) from None
+        except http.client.InvalidURL:
+            raise self._failure("the server leads to an address that is not valid") from None
         except OSError as error:  # a URLError for a reason, or the connection was cut before an answer came
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             text = (reason.strerror or str(reason)) if isinstance(reason, OSError) else str(reason)
@@ -198,10 +202,10 @@ class _Transfer:
         return random.uniform(0.5, 1) * longest
 
     def _tell(self, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
+        reason = text_without_secrets(str(state.outcome.exception())) if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0
         self._report.log(
-            f"The download of {self._name} broke off: {error}. Going on from byte {self._received} in {seconds:.0f} s."
+            f"The download of {self._name} broke off: {reason}. Going on from byte {self._received} in {seconds:.0f} s."
         )
 
     def _failure(self, text: str) -> DownloadError:

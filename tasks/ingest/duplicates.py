@@ -5,8 +5,9 @@ from itertools import groupby
 
 from thaw.pipeline_config.dataset_schema import LabelConflicts
 from thaw.pipeline_config.errors import DatasetError
+from thaw.pipeline_config.messages import word
 from thaw.tasks.ingest.scan import ScannedImage
-from thaw.tasks.ingest.sources.base import listed, one_line
+from thaw.tasks.ingest.sources.base import listed
 from thaw.tasks.process import Reporter
 
 # Where a duplicate is kept if the source has it in several splits: the held-out sets stay whole, and training never
@@ -42,7 +43,7 @@ def check_conflicts(conflicts: Sequence[Group], rule: LabelConflicts, report: Re
     """
     if not conflicts:
         return
-    names = sorted(" = ".join(one_line(image.origin) for image in group) for group in conflicts)
+    names = sorted(" = ".join(word(image.origin) for image in group) for group in conflicts)
     images = listed(names, _LISTED_GROUPS)
     if rule == "error":
         raise DatasetError(

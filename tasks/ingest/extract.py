@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from thaw.pipeline_config.errors import DatasetError
+from thaw.pipeline_config.messages import word
 from thaw.tasks.artifacts.refusals import writing
-from thaw.tasks.ingest.sources.base import one_line
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 
@@ -86,6 +86,8 @@ def extract(archive: Path, folder: Path, limits: Limits, report: Reporter) -> di
     """
     with _reasons(), _open(archive, limits) as opened:
         checked = _check(opened.members, limits)
+        if all(member.is_folder for _, member in checked):
+            raise _refusal("it holds no files, expected images in class folders")
         with writing(folder):
             folder.mkdir()
         for name, member in checked:
@@ -108,12 +110,12 @@ def _check(members: Iterator[_Member], limits: Limits) -> list[tuple[str, _Membe
     for member in members:
         problem = member.problem or _problem_of(member.name)
         if problem is not None:
-            raise _refusal(f"{one_line(member.name)} {problem}")
+            raise _refusal(f"{word(member.name)} {problem}")
         path = "/".join(part for part in member.name.split("/") if part not in ("", "."))
         if not path and member.is_folder:
             continue  # "./", as tar writes it for the folder itself
         if path in files or not path:
-            raise _refusal(f"{one_line(member.name)} is there twice" if path else "a file has no name")
+            raise _refusal(f"{word(member.name)} is there twice" if path else "a file has no name")
         checked.append((path, member))
         (folders if member.is_folder else files).add(path)
         while (path := path.rpartition("/")[0]) and path not in folders:
@@ -124,7 +126,7 @@ def _check(members: Iterator[_Member], limits: Limits) -> list[tuple[str, _Membe
         if total > limits.bytes:
             raise _refusal(_too_large(limits.bytes))
     if both := files & folders:
-        raise _refusal(f"{one_line(min(both))} is a file and a folder")
+        raise _refusal(f"{word(min(both))} is a file and a folder")
     return checked
 
 
@@ -148,7 +150,7 @@ def _first_of(problems: dict[str, bool]) -> str | None:
 
 def _write(path: Path, member: _Member, content: IO[bytes] | None) -> None:
     if content is None:
-        raise _refusal(f"{one_line(member.name)} has no content")
+        raise _refusal(f"{word(member.name)} has no content")
     written = 0
     with content, writing(path), path.open("xb") as file:
         while chunk := _read(content):
@@ -157,7 +159,7 @@ def _write(path: Path, member: _Member, content: IO[bytes] | None) -> None:
                 break
             file.write(chunk)
     if written != member.bytes:
-        raise _refusal(f"{one_line(member.name)} has another size than the {member.bytes} bytes that its header states")
+        raise _refusal(f"{word(member.name)} has another size than the {member.bytes} bytes that its header states")
 
 
 def _read(content: IO[bytes]) -> bytes:
@@ -176,6 +178,8 @@ def _make_folder(folder: Path) -> None:
 def _open(archive: Path, limits: Limits) -> Iterator[_Archive]:
     with archive.open("rb") as file:
         start = file.read(max(map(len, _DECOMPRESSORS)))
+        if not start:
+            raise _refusal("it has 0 bytes, expected a zip or tar file")
         file.seek(0)
         if start.startswith(_ZIP_SIGNATURES):
             with zipfile.ZipFile(file) as zipped:

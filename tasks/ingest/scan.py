@@ -18,6 +18,7 @@ from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.pictures.files import BadImageError, ImageFacts, inspect
 from thaw.tasks.process import Reporter
 
+_NAMED_BAD_IMAGES = 3  # in one line
 _LISTED_BAD_IMAGES = 20  # more would hide the rest of a log; dataset.json has them all
 _WINDOW_PER_WORKER = 8  # images on their way at once: enough that no worker waits, few enough to stay small
 
@@ -63,7 +64,9 @@ def check_unreadable(
     if not unreadable:
         return
     if len(unreadable) / total > max_bad_fraction:
-        names = listed([str(image) for image in unreadable], _LISTED_BAD_IMAGES)
+        for image in unreadable[:_LISTED_BAD_IMAGES]:
+            report.warn(f"It cannot be read: {image}.")
+        names = listed([str(image) for image in unreadable], _NAMED_BAD_IMAGES)
         raise DatasetError(
             f"{len(unreadable)} of {total} images cannot be read: {names}. Expected a share of at most "
             f"{max_bad_fraction:g}. Repair or remove them, or raise dataset.max_bad_fraction."

@@ -21,6 +21,7 @@ import tensorflow_datasets as tfds
 
 from thaw.pipeline_config.dataset_schema import SPLITS, SplitName, TfdsSource
 from thaw.pipeline_config.errors import DatasetError, DownloadError
+from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.strict import nearest_hint
 from thaw.tasks.ingest.sources.base import RawExample
 
@@ -141,9 +142,9 @@ class PreparedDataset:
         feature = features.get(name)
         if not isinstance(feature, wanted):
             fitting = sorted(key for key, other in features.items() if isinstance(other, wanted))
-            received = "no such feature" if feature is None else f"a feature {type(feature).__name__}"
+            found = "no such feature" if feature is None else f"a feature {type(feature).__name__}"
             raise DatasetError(
-                f"dataset.source.{role}_feature: {self._info.name} has {received}, {name!r}. "
+                f"dataset.source.{role}_feature: {self._info.name} has {found}, {received(name)}. "
                 f"Expected one of kind {wanted.__name__}; it has: {', '.join(fitting) or 'none'}."
             )
         return feature
@@ -152,7 +153,7 @@ class PreparedDataset:
         image = self._feature(config.image_feature, tfds.features.Image, "image")
         if not np.issubdtype(np.dtype(image.np_dtype), np.unsignedinteger):  # stored as a PNG of something else
             raise DatasetError(
-                f"dataset.source.image_feature: {config.image_feature!r} of {self._info.name} holds "
+                f"dataset.source.image_feature: {received(config.image_feature)} of {self._info.name} holds "
                 f"{np.dtype(image.np_dtype).name} values. Expected images of whole numbers."
             )
         return image

@@ -3,6 +3,7 @@
 from typing import Any
 
 from thaw.pipeline_config.dataset_schema import SourceConfig
+from thaw.pipeline_config.messages import without_secrets
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.yaml_dialect import write_yaml
 
@@ -11,7 +12,7 @@ WEIGHTS_PLACEHOLDER = "backbone.weights.h5"
 
 
 def portable_recipe(recipe: Recipe, *, resolved: bool) -> dict[str, Any]:
-    """Leave out of a recipe what has no influence on its result: when and how it is run, and where files are.
+    """Leave out of a recipe what has no influence on its result: when and how it is run, where files are, and secrets.
 
     The result is a valid recipe: with every default filled in, or else as it was written.
     """
@@ -21,11 +22,17 @@ def portable_recipe(recipe: Recipe, *, resolved: bool) -> dict[str, Any]:
     document["dataset"]["source"] |= recipe.dataset.source.of_this_machine()
     if recipe.model.weights not in (None, "imagenet"):
         document["model"]["weights"] = WEIGHTS_PLACEHOLDER
-    return document
+    return dict(without_secrets(document))
 
 
 def recipe_yaml(document: dict[str, Any], name: str, words: str, source: SourceConfig) -> str:
     """Write a portable recipe as a file that `thaw run` takes, opened by a comment that says how."""
     options = " --data DIR" if source.of_this_machine() else ""
+    options += "".join(f" --set dataset.source.{field}=ADDRESS" for field in _with_secrets(source))
     options += " --weights FILE" if document["model"].get("weights") == WEIGHTS_PLACEHOLDER else ""
     return f"# The recipe that made this release, {words}.   thaw run {name}{options}\n" + write_yaml(document)
+
+
+def _with_secrets(source: SourceConfig) -> list[str]:
+    fields = source.model_dump(mode="json")
+    return [field for field, value in fields.items() if without_secrets(value) != value]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from thaw.pipeline_config.dataset_schema import RecordsConfig, SplitName
 from thaw.pipeline_config.errors import ArtifactError, DatasetError
+from thaw.pipeline_config.messages import word
 from thaw.tasks.artifacts.manifest import file_sha256
 from thaw.tasks.artifacts.refusals import full_disk
 from thaw.tasks.ingest.dataset import DatasetImage
-from thaw.tasks.ingest.sources.base import ImageSource, one_line
+from thaw.tasks.ingest.sources.base import ImageSource
 from thaw.tasks.pictures.files import BadImageError, canonical
 from thaw.tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
 
@@ -66,7 +67,7 @@ class ShardWriter:
         return Shard(file=path.name, examples=len(images), bytes=size, sha256=digest), payload_places(number, lengths)
 
     def _read(self, image: DatasetImage) -> bytes:
-        name = one_line(image.origin)
+        name = word(image.origin)
         try:
             encoded = self.source.read_again(image.origin)
         except OSError as error:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from thaw.pipeline_config.errors import PublishError, RequestError, UnreadableError
+from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.strict import nearest, nearest_hint
 from thaw.tasks.artifacts.document import thaw_version
 from thaw.tasks.artifacts.refusals import reading
@@ -82,7 +83,7 @@ class Registry:
         if release not in ids:
             hint = nearest(release, [*ids])
             raise RequestError(
-                f"There is no release {release!r} in {self.releases}."
+                f"There is no release {received(release)} in {self.releases}."
                 + (f" Nearest: {hint}." if hint else " thaw releases list shows those that there are.")
             )
         return self._info(release, self._read_log())
@@ -162,7 +163,7 @@ class Registry:
             champions = self.champions()
             recipe = recipe or self._only(champions)
             if recipe not in champions:
-                raise RequestError(f"Recipe {recipe!r} has no champion.{nearest_hint(recipe, champions)}")
+                raise RequestError(f"Recipe {received(recipe)} has no champion.{nearest_hint(recipe, champions)}")
             before = self._read_log().before(recipe, champions[recipe], self._is_visible)
             if before is None:
                 raise RequestError(f"{recipe} had no champion before {champions[recipe]}: nothing to roll back to.")

@@ -118,6 +118,26 @@ def test_every_key_of_the_recipe_is_documented_with_its_default_and_its_choices(
                 assert not missing, f"{path}.{key}: the row does not name {missing}"
 
 
+def upper_bounds(field: FieldInfo) -> set[str]:
+    """The ways to write a number's upper bound; none for a share, whose bound is 1 or less."""
+    values = [getattr(bound, name, None) for bound in field.metadata for name in ("le", "lt")]
+    return {
+        f"{value - step:.0f}" for value in values if isinstance(value, int | float) and value > 1 for step in (0, 1)
+    }
+
+
+@pytest.mark.parametrize("path", CASES)
+def test_every_upper_bound_is_documented(path: str) -> None:
+    models = CASES[path]
+    section, tag_key = section_of(path), discriminator(models) if len(models) > 1 else None
+    for model in models:
+        rows = rows_of(section, model, tag_key)
+        for name, field in model.model_fields.items():
+            if bounds := upper_bounds(field):
+                words = re.findall(r"[\d.]*\d", rows[key_of(name, field)]["type and meaning"])
+                assert bounds & set(words), f"{path}.{name}: the row does not say {bounds}"
+
+
 @pytest.mark.parametrize("path", CASES)
 def test_no_key_is_documented_that_the_recipe_does_not_have(path: str) -> None:
     keys = {code_in(row["key"])[0] for row in section_of(path).rows if "key" in row}

@@ -15,13 +15,14 @@ class FileServer:
     Attributes:
         content: The file; may be replaced between requests.
         plan: What to do with the next requests, in order.
-        requests: Headers of the requests so far.
+        requests: Headers of the requests so far, and `paths` what they asked for.
     """
 
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.plan: deque[Callable[[Any], None]] = deque()
         self.requests: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.pause = threading.Event()  # set: a behaviour that waits goes on
         server = self
 
@@ -30,6 +31,7 @@ class FileServer:
 
             def do_GET(self) -> None:
                 server.requests.append(dict(self.headers))
+                server.paths.append(self.path)
                 (server.plan.popleft() if server.plan else serve)(self)
 
             def log_message(self, format: str, *arguments: Any) -> None:
@@ -84,7 +86,7 @@ def serve(handler: Any, *, cut_after: int | None = None, tag: bool = True) -> No
     if handler.headers.get("If-Range") not in (None, etag):
         wanted = None
     start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
-    if start >= len(content):
+    if wanted and start >= len(content):
         answer(handler, 416, b"", Content_Range=f"bytes */{len(content)}")
         return
     body = content[start:]

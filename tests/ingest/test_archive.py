@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 
 import pytest
 
 from tests.ingest.archives import HOSTILE, pack, sha256
-from tests.ingest.file_server import FileServer, cut, fail
+from tests.ingest.file_server import FileServer, answer, cut, fail
 from tests.ingest.pictures import NO_HOME, Recorder, jpeg
 from tests.support import build_records, small_recipe
 from thaw.flows import requests
@@ -192,6 +193,43 @@ def test_of_a_hostile_archive_nothing_is_left_but_the_archive(tmp_path, name):
     assert {path.name for path in tmp_path.iterdir()} == {"home", "hostile"}
 
 
+@pytest.mark.parametrize("is_local", [True, False], ids=["of this machine", "downloaded"])
+def test_a_file_of_no_bytes_says_so(server, tmp_path, is_local):
+    server.content = b""
+    (tmp_path / "empty.zip").write_bytes(b"")
+    url = (tmp_path / "empty.zip").as_uri() if is_local else server.url
+    config = ArchiveSource(kind="archive", url=url, sha256=server.sha256)
+    with pytest.raises(DatasetError, match="it has 0 bytes, expected a zip or tar file"):
+        fetch(config, tmp_path / "home")
+
+
+def test_a_secret_in_the_address_is_used_and_neither_told_nor_kept(config, server, tmp_path):
+    secret = config.model_copy(update={"url": f"{server.url}?token=s3cr3t&sig=s3cr3t"})
+    server.plan += [cut(1000), fail(503)]
+    report = Recorder()
+    home, recipe = tmp_path / "home", small_recipe(tmp_path, dataset={"source": secret.model_dump()})
+    fetch(secret, home, report)
+    assert [path.partition("?")[2] for path in server.paths] == 3 * ["token=s3cr3t&sig=s3cr3t"]
+    build_records(home, recipe)
+    assert "s3cr3t" not in str([report.told(kind) for kind in ("log", "warning", "progress")])
+    assert "token=REMOVED&sig=REMOVED broke off" in str(report.told("log"))
+    kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    assert b"s3cr3t" not in kept
+    server.plan += [fail(404)]
+    with pytest.raises(DownloadError, match="token=REMOVED&sig=REMOVED cannot be downloaded") as caught:
+        fetch(secret, tmp_path / "other")
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_where_a_server_leads_with_a_secret_is_not_told(config, server, tmp_path):
+    for place in ("gopher://host/x?sig=s3cr3t", "http://host:port/x?sig=s3cr3t", "http://host/a\x7fb?sig=s3cr3t"):
+        server.plan += [lambda handler, place=place: answer(handler, 302, b"", Location=place)] * 5
+        with pytest.raises(DownloadError) as caught:
+            fetch(config, tmp_path)
+        assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
+        server.plan.clear()
+
+
 def test_a_manifest_in_an_archive_is_a_file_like_others(tmp_path):
     archive = pack(tmp_path / "x.zip", {**FILES, "manifest.json": b"{}"})
     config = ArchiveSource(kind="archive", url=archive.as_uri(), sha256=sha256(archive), subdirectory="photos")
@@ -217,6 +255,11 @@ def test_a_release_states_an_address_and_no_path(config, tmp_path):
     recipe = small_recipe(tmp_path, dataset={"source": local.model_dump()})
     assert str(tmp_path) not in stated(recipe)
     assert "thaw run recipe.yaml --data DIR" in stated(recipe)
+    secret = config.model_copy(update={"url": f"{config.url}?token=s3cr3t"})
+    recipe = small_recipe(tmp_path, dataset={"source": secret.model_dump()})
+    assert "s3cr3t" not in stated(recipe)
+    assert "images.zip?token=REMOVED\n" in stated(recipe)
+    assert "thaw run recipe.yaml --set dataset.source.url=ADDRESS\n" in stated(recipe)
 
 
 def test_unpacking_marks_its_use(config, tmp_path):

@@ -140,5 +140,5 @@ def test_a_table_that_is_not_there_or_a_folder_is_an_error(folder):
     with pytest.raises(DatasetError, match=r"images\.csv: No such file or directory\. Expected comma-separated"):
         digest_afresh(config)
     Path(config.path).mkdir()
-    with pytest.raises(DatasetError, match="Is a directory"):
+    with pytest.raises(DatasetError, match=r"images\.csv is no file\. Expected comma-separated"):
         digest_afresh(config)

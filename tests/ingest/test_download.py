@@ -270,7 +270,7 @@ def test_a_network_that_is_not_there_is_one_line_that_says_what_to_do(part):
     with pytest.raises(DownloadError) as caught:
         download(f"http://127.0.0.1:{port}/a.zip?key=secret", "0" * 64, part, max_bytes=1, report=Recorder())
     message = str(caught.value)
-    assert message.startswith(f"http://127.0.0.1:{port}/a.zip cannot be downloaded: Connection refused.")
+    assert message.startswith(f"http://127.0.0.1:{port}/a.zip?key=REMOVED cannot be downloaded: Connection refused.")
     assert "--data DIR" in message
     assert "secret" not in message
 

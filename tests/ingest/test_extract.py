@@ -79,11 +79,19 @@ def test_gigabytes_behind_a_small_gzip_are_not_unpacked(tmp_path):
         extract(tmp_path / "x", tmp_path / "out", LIMITS, Recorder())
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\0", b"GIF89a" + bytes(600)])
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"\x1f\x8b", b"BZh9", b"\xfd7zXZ\0", b"GIF89a" + bytes(600)])
 def test_what_is_no_archive_is_refused(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(DatasetError, match="no whole zip file and no whole tar file"):
         extract(tmp_path / "x", tmp_path / "out", LIMITS, Recorder())
+
+
+@pytest.mark.parametrize("files", [{}, {"a/": b"", "b/c/": b""}], ids=["nothing", "folders"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_archive_that_holds_no_file_is_refused(tmp_path, kind, files):
+    with pytest.raises(DatasetError, match=r"^The archive is refused, .*: it holds no files, expected images"):
+        extract(pack(tmp_path / "x", files, kind), tmp_path / "out", LIMITS, Recorder())
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -236,8 +236,12 @@ def test_of_many_unreadable_images_twenty_are_named_and_the_rest_counted(tmp_pat
     data = fill(tmp_path / "data", {"cats": 20, "dogs": 20})
     for number in range(25):
         (data / "cats" / f"bad{number:02d}.jpg").write_bytes(b"bad")
-    with pytest.raises(DatasetError, match=r"bad19\.jpg \([^)]*\) and 5 more\. Expected"):
-        run_ingest(directory(data), tmp_path / "strict")
+    report = Recorder()
+    with pytest.raises(DatasetError, match=r"bad02\.jpg \([^)]*\) and 22 more\. Expected"):
+        run_ingest(directory(data), tmp_path / "strict", report)
+    told = report.told("warning")
+    assert len(told) == 20
+    assert told[-1].startswith("It cannot be read: cats/bad19.jpg (")
     report = Recorder()
     run_ingest(directory(data), tmp_path / "out", report, max_bad_fraction=0.9)
     left_out = [warning for warning in report.told("warning") if warning.startswith("Left out")]

@@ -126,5 +126,7 @@ def test_nearest_name_ignores_case_and_stays_silent_where_nothing_is_near(word, 
 def test_home_comes_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("THAW_HOME", raising=False)
     assert str(Settings().home) == ".thaw"
+    monkeypatch.setenv("THAW_HOME", "")
+    assert str(Settings().home) == ".thaw"
     monkeypatch.setenv("THAW_HOME", str(tmp_path))
     assert Settings().home == tmp_path

@@ -113,7 +113,12 @@ WRONG = {
         "dataset.splits: validation and test cannot each be cut from the other."
     ],
     f"augment={CROP_PAIR}": ["augment.0: area must be two numbers with 0 < low <= high <= 1. Received: [0.5, 0.1]."],
-    "augment=[{name: random_resized_crop, aspect_ratio: [0, 1]}]": ["augment.0: aspect_ratio must be two numbers"],
+    "augment=[{name: random_resized_crop, aspect_ratio: [2, 1]}]": ["augment.0: aspect_ratio must be two numbers"],
+    "augment=[{name: random_resized_crop, aspect_ratio: [0, 1]}]": [
+        "augment.0.aspect_ratio.0: ",
+        "greater than or equal to 0.001",
+        "Received: 0.",
+    ],
     "augment=[{name: center_crop}, {name: center_crop}]": ["augment: center_crop is named 2 times. Use it once."],
     f"stage_two.augment={CROP_PAIR}": ["stage_two.augment.0: area must be two numbers"],
     "stage_two.augment=[{name: random_resized_crop}, {name: random_resized_crop}]": [
@@ -129,7 +134,7 @@ WRONG = {
     # overrides themselves
     "stage_two.epochs": ["--set takes KEY=VALUE, such as stage_two.epochs=3. Received: 'stage_two.epochs'."],
     "=3": ["--set takes KEY=VALUE"],
-    "seed=[": ["--set seed: the value '[' is not valid YAML."],
+    "seed=[": ["--set seed: the value '[' is not valid YAML: ", "line 1, column 2"],
     "seed=" + 3000 * "[": ["--set seed: the value"],
     "seed={a: 1, b: 2, a: 1}": ["Key 'a' stands twice in one place"],
     "seed.x=1": ["--set seed.x: there is no place for 'x'"],
@@ -139,10 +144,21 @@ WRONG = {
     "augment.²={}": ["--set augment.²: '²' must be an index from 0 to 1."],
     "augment.first={}": ["--set augment.first: 'first' must be an index"],
     "seed=&a [*a]": ["The recipe cannot be written as JSON"],
-    "seed={? [1, 2] : 3}": ["--set seed: the value", "is not valid YAML."],
+    "seed={? [1, 2] : 3}": ["--set seed: the value", "is not valid YAML: ", "unhashable key"],
     "dataset.source={kind: directory, path: ~nosuchuser/images}": [
         "dataset.source.path: '~nosuchuser/images' names no"
     ],
+    # values of any size
+    "seed=" + 5000 * "9": ["--set seed: the value '999", "is not valid YAML: it has a number of 5000 digits."],
+    "seed=" + 900 * "9": ["seed: ", "Received: 999", "..."],
+    "name=" + 100_000 * "a": ["name: ", "at most 60 characters", "Received: 'aaa"],
+    "seed.=" + 100_000 * "a": ["--set seed.: there is no place for ''"],
+    "augment." + 5000 * "9" + "=1": ["--set augment.999", "must be an index from 0 to 1."],
+    5000 * "x.": ["--set takes KEY=VALUE", "Received: 'x.x."],
+    1000 * "x." + "y=1": ["The recipe"],
+    "model.weights='" + 5000 * "w" + "'": ["model.weights: ", "at most 4096 characters"],
+    'model.weights="a\\0b"': ["model.weights: ", "must hold no NUL character"],
+    "dataset.source={kind: directory, path: ''}": ["dataset.source.path: ", "at least 1 character"],
     # archives
     archive("ftp://host/b.zip"): [
         "dataset.source.url: ",
@@ -154,6 +170,9 @@ WRONG = {
     archive("file://server/b.zip"): ["dataset.source.url: ", "a file of this machine"],
     archive("https://host/b c.zip"): ["dataset.source.url: ", "without spaces"],
     archive("https://me:word@host/b.zip"): ["dataset.source.url: ", "must not hold a user name or a password"],
+    archive("https://host:port/b.zip"): ["dataset.source.url: ", "must be the address of a file"],
+    archive("https://[host/b.zip"): ["dataset.source.url: ", "must be the address of a file"],
+    archive("ftp://host/b.zip?key=word"): ["dataset.source.url: ", "Received: 'ftp://host/b.zip?key=REMOVED'."],
     archive(sha256="0" * 63): ["dataset.source.sha256: ", "64 digits", "0 to 9 and a to f"],
     archive(sha256="F" * 64): ["dataset.source.sha256: ", "64 digits"],
     archive(subdirectory="../x"): ["dataset.source.subdirectory: ", "a folder in the archive", "'../x'"],
@@ -169,6 +188,8 @@ def test_wrong_override_is_one_line_that_says_what_came_and_what_is_allowed(over
         load_recipe("digits", (override,))
     message, parts = str(caught.value), WRONG[override]
     assert "\n" not in message
+    assert len(message) < 500
+    assert "word@" not in message
     assert message.startswith(parts[0])
     for part in parts:
         assert part in message

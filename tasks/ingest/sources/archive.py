@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from thaw.pipeline_config.dataset_schema import ArchiveSource
 from thaw.pipeline_config.errors import DatasetError
+from thaw.pipeline_config.messages import received
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.home import Home
@@ -54,7 +55,7 @@ class ArchiveImages(DirectoryImages):
         if not self.folder.is_dir():
             found = sorted(path.name for path in files.iterdir() if path.is_dir())
             raise DatasetError(
-                f"dataset.source.subdirectory: the archive has no folder {self.config.subdirectory!r}. "
+                f"dataset.source.subdirectory: the archive has no folder {received(self.config.subdirectory)}. "
                 f"Its folders: {', '.join(found[:_LISTED_FOLDERS]) or 'none'}."
             )
 

@@ -68,11 +68,6 @@ class ImageSource(Protocol):
         """
 
 
-def one_line(origin: str) -> str:
-    """Write an origin so that it fits into a message: escaped where it holds a line break or the like."""
-    return origin if origin.isprintable() else repr(origin)
-
-
 def listed(words: Sequence[str], most: int) -> str:
     """Write words for a message: so many of them, and how many more there are."""
     more = f" and {len(words) - most} more" if len(words) > most else ""

@@ -8,8 +8,9 @@ from typing import NoReturn
 
 from thaw.pipeline_config.dataset_schema import CsvSource
 from thaw.pipeline_config.errors import DatasetError
+from thaw.pipeline_config.messages import received, word
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.sources.base import SPLIT_NAMES, one_line
+from thaw.tasks.ingest.sources.base import SPLIT_NAMES
 from thaw.tasks.ingest.sources.image_files import ImageFile, ImageFiles
 
 
@@ -37,7 +38,7 @@ class CsvImages(ImageFiles):
                 )
             row = self._row(number, dict(zip(names, cells, strict=True)))
             if row.origin in first_at:
-                text = f"names {one_line(row.origin)}, as row {first_at[row.origin]} does. Expected one row an image"
+                text = f"names {word(row.origin)}, as row {first_at[row.origin]} does. Expected one row an image"
                 self._wrong(number, self.config.path_column, text)
             first_at[row.origin] = number
             yield row
@@ -48,6 +49,8 @@ class CsvImages(ImageFiles):
         """Go through the rows that are not blank, with their numbers; the names of the columns are row 1."""
         number = 0
         try:
+            if self.table.exists() and not self.table.is_file():
+                raise DatasetError(f"{self.table} is no file. Expected comma-separated values.")
             with self.table.open(encoding="utf-8-sig", newline="") as file:  # -sig: spreadsheets write a mark in front
                 for cells in csv.reader(file, skipinitialspace=True, strict=True):
                     number += 1
@@ -63,9 +66,9 @@ class CsvImages(ImageFiles):
     def _check_columns(self, names: list[str]) -> None:
         for name in (self.config.split_column, self.config.path_column, self.config.label_column):
             if name is not None and names.count(name) != 1:
-                listed = ", ".join(map(one_line, names)) or "none"
+                listed = ", ".join(map(word, names)) or "none"
                 what = "more than one column" if name in names else "no column"
-                raise DatasetError(f"{self.table} has {what} {name!r}. Its columns: {listed}.")
+                raise DatasetError(f"{self.table} has {what} {received(name)}. Its columns: {listed}.")
 
     def _row(self, number: int, cells: dict[str, str]) -> ImageFile:
         config = self.config
@@ -75,7 +78,9 @@ class CsvImages(ImageFiles):
         named = "train" if config.split_column is None else cells[config.split_column].strip()
         split = SPLIT_NAMES.get(named.lower())
         if split is None:
-            self._wrong(number, str(config.split_column), f"is {named!r}. Expected one of {', '.join(SPLIT_NAMES)}")
+            self._wrong(
+                number, str(config.split_column), f"is {received(named)}. Expected one of {', '.join(SPLIT_NAMES)}"
+            )
         return ImageFile(self._origin(number, cells[config.path_column]), label, split)
 
     def _origin(self, number: int, path: str) -> str:
@@ -84,9 +89,9 @@ class CsvImages(ImageFiles):
             self._wrong(number, column, "is empty. Expected a path" if "\0" not in path else "holds a NUL character")
         origin = posixpath.normpath(path)
         if posixpath.isabs(origin):
-            self._wrong(number, column, f"is {one_line(path)}. Expected a path relative to the table's folder")
+            self._wrong(number, column, f"is {word(path)}. Expected a path relative to the table's folder")
         if origin.split("/")[0] in ("..", "."):
-            self._wrong(number, column, f"is {one_line(path)}. Expected a file in the table's folder or below it")
+            self._wrong(number, column, f"is {word(path)}. Expected a file in the table's folder or below it")
         return origin
 
     def _wrong(self, number: int, column: str, text: str) -> NoReturn:

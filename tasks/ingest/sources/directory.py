@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from thaw.pipeline_config.dataset_schema import SPLITS, DirectorySource, SplitName
 from thaw.pipeline_config.errors import DatasetError
+from thaw.pipeline_config.messages import received
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources.base import SPLIT_NAMES
 from thaw.tasks.ingest.sources.image_files import ImageFile, ImageFiles
@@ -100,5 +101,5 @@ def _in_utf8(origin: str, folder: Path) -> str:
     try:
         origin.encode()
     except UnicodeEncodeError as error:
-        raise DatasetError(f"The name of {origin!r} in {folder} is not valid UTF-8. Rename it.") from error
+        raise DatasetError(f"The name of {received(origin)} in {folder} is not valid UTF-8. Rename it.") from error
     return origin

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from thaw.pipeline_config.dataset_schema import ParquetSource, SplitName
 from thaw.pipeline_config.errors import DatasetError
+from thaw.pipeline_config.messages import received
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources.base import SPLIT_NAMES, ImageSource, RawExample, listed
@@ -160,7 +161,7 @@ class ParquetImages(ImageSource):
         if isinstance(label, int) and names is not None and 0 <= label < len(names):
             return names[label]
         expected = f"0 to {len(names or ()) - 1}" if isinstance(label, int) else listed(names or (), _LISTED_VALUES)
-        raise _wrong_row(file, row, self._config.label_column, f"holds {label!r}", f"Expected {expected}")
+        raise _wrong_row(file, row, self._config.label_column, f"holds {received(label)}", f"Expected {expected}")
 
     def _split(self, file: TableFile, row: int, value: str | None = None) -> SplitName:
         if self._config.split_column is None:
@@ -168,14 +169,14 @@ class ParquetImages(ImageSource):
         split = SPLIT_NAMES.get(value.lower()) if isinstance(value, str) else None
         if split is None:
             expected = f"Expected {', '.join(SPLIT_NAMES)}"
-            raise _wrong_row(file, row, self._config.split_column, f"holds {value!r}", expected)
+            raise _wrong_row(file, row, self._config.split_column, f"holds {received(value)}", expected)
         return split
 
     def _encoded(self, file: TableFile, row: int, image: bytes | dict[str, Any] | None) -> bytes:
         encoded, path = (image.get("bytes"), image.get("path")) if isinstance(image, dict) else (image, None)
         if encoded is None:
-            received = f"holds a path without bytes, {path!r}" if path else "holds no image"
-            raise _wrong_row(file, row, self._config.image_column, received, "Expected an encoded image in each row")
+            found = f"holds a path without bytes, {received(path)}" if path else "holds no image"
+            raise _wrong_row(file, row, self._config.image_column, found, "Expected an encoded image in each row")
         return encoded
 
     def _images_of(self, file: TableFile, group: int, first_row: int) -> Iterator[bytes]:

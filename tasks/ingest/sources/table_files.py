@@ -15,6 +15,7 @@ from typing import Any
 
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import DatasetError, DownloadError, ThawError
+from thaw.pipeline_config.messages import text_without_secrets, without_secrets, word
 from thaw.tasks.artifacts.file_digests import FileDigests
 
 _WILDCARD = re.compile(r"[*?\[]")
@@ -59,17 +60,19 @@ def resolve(location: str) -> tuple[Any, str]:
 
     if "://" not in location:
         return fs.LocalFileSystem(), location
+    place = word(without_secrets(location))
     address, question_mark, options = location.partition("?")
     folder, pattern = _split_at_wildcard(address)  # wildcards have no place in a URL
     try:
         filesystem, path = fs.FileSystem.from_uri(folder + question_mark + options)
+    # Without the causes, which may quote the address.
     except OSError as error:
-        raise DownloadError(f"{location}: {_line(error)}. Check the network, the address and the rights.") from error
+        raise DownloadError(f"{place}: {_line(error)}. Check the network, the address and the rights.") from None
     except ValueError as error:  # pyarrow.ArrowInvalid is one
         raise DatasetError(
-            f"{location} is no address that pyarrow can read: {_line(error)}. "
+            f"{place} is no address that pyarrow can read: {_line(error)}. "
             "Expected a path, or a URL such as s3://bucket/folder/*.parquet or gs://bucket/folder/*.parquet."
-        ) from error
+        ) from None
     return filesystem, posixpath.join(path, pattern) if pattern else path
 
 
@@ -140,6 +143,7 @@ def _files_at(location: str, split: SplitName | None) -> Iterator[TableFile]:
     from pyarrow import fs
 
     filesystem, path = resolve(location)
+    place = word(without_secrets(location))
 
     def table_file(info: Any) -> TableFile:
         return TableFile(info.path, split, filesystem, info.path, info.size, info.mtime_ns)
@@ -152,19 +156,19 @@ def _files_at(location: str, split: SplitName | None) -> Iterator[TableFile]:
         folder, pattern = _split_at_wildcard(path)
         if not pattern:
             raise DatasetError(
-                f"{location} is a folder. Expected files; for all in it, write {location.rstrip('/')}/*.parquet."
+                f"{place} is a folder. Expected files; for all in it, write {place.rstrip('/')}/*.parquet."
                 if exact.type == fs.FileType.Directory
-                else f"There is no file {location}. Expected a Parquet file, or a glob such as folder/*.parquet."
+                else f"There is no file {place}. Expected a Parquet file, or a glob such as folder/*.parquet."
             )
         parts = tuple(pattern.split("/"))
         selector = fs.FileSelector(folder or "/", allow_not_found=True, recursive=len(parts) > 1)
         infos = [info for info in filesystem.get_file_info(selector) if info.type == fs.FileType.File]
     except OSError as error:
-        raise _unreadable(location, filesystem, error) from error
+        raise _unreadable(place, filesystem, error) from error
     start = len(folder.rstrip("/")) + 1 if folder else 0
     matching = [info for info in infos if _matches(tuple(info.path[start:].split("/")), parts)]
     if not matching:
-        raise DatasetError(f"No file matches {location}. Expected at least one Parquet file.")
+        raise DatasetError(f"No file matches {place}. Expected at least one Parquet file.")
     yield from map(table_file, matching)
 
 
@@ -192,7 +196,7 @@ def _matches(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
 def _unreadable(location: str, filesystem: Any, cause: Exception) -> ThawError:
     from pyarrow import fs
 
-    message = f"{location} cannot be read: {_line(cause)}."
+    message = f"{word(location)} cannot be read: {_line(cause)}."
     if isinstance(filesystem, fs.LocalFileSystem) or not isinstance(cause, OSError):
         return DatasetError(f"{message} Repair or remove it.")
     return DownloadError(f"{message} Check the network, the address and the rights.")
@@ -200,4 +204,4 @@ def _unreadable(location: str, filesystem: Any, cause: Exception) -> ThawError:
 
 def _line(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()).rstrip(".")
+    return text_without_secrets(" ".join(text.split())).rstrip(".")
