@@ -12,6 +12,7 @@ from thaw.pipeline_config.augment_schema import Augmentations
 from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
 from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.pipeline_config.publish_schema import PublishConfig
 from thaw.pipeline_config.stage_schema import StageConfig, StageStart
 from thaw.pipeline_config.strict import Strict, nearest_hint
 
@@ -78,17 +79,6 @@ class EvaluateConfig(Strict):
     batch_size: int = Field(
         default=64, ge=1, description="images a batch; has no influence on the result beyond rounding"
     )
-
-
-# What writes and reads each is in `tasks/publishing/formats`, with TensorFlow.
-FormatName = Literal["keras", "saved_model"]
-
-
-class PublishConfig(Strict):
-    """What a release holds, and what makes it the champion."""
-
-    formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1)
-    require: Literal["better"] = Field(default="better", description="a release becomes champion only if it is better")
 
 
 class ScheduleConfig(Strict):
