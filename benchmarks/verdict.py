@@ -130,7 +130,9 @@ def main(pairs: int = 2000, years: int = 400, seed: int = 0) -> None:
         for name, rule in RULES.items():
             shares = [promoted(rule, World(images, discordance), gain, pairs=pairs, seed=seed) for gain in GAINS]
             print(f"| {images} / {discordance} | {name} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
-    print("\n| images / seed sd | rule | promotions a year | loss below the anchor, 95 % of years | +2 points after it |")
+    print(
+        "\n| images / seed sd | rule | promotions a year | loss below the anchor, 95 % of years | +2 points after it |"
+    )
     print("|---|---|---|---|---|")
     for images, seed_sd in ((188, 0.0), (600, 0.0), (600, 0.003)):
         world = World(images, 0.03, seed_sd)
@@ -139,7 +141,8 @@ def main(pairs: int = 2000, years: int = 400, seed: int = 0) -> None:
             fresh = promoted(rule, replace(world, seed_sd=0.0), 0.02, pairs=pairs, seed=seed)
             mean = np.mean([each.promotions for each in found])
             loss = np.quantile([each.loss for each in found], 0.95) * 100
-            print(f"| {images} / {seed_sd} | {name} | {mean:.1f} | {loss:.2f} points | {share:.2f}; in week one {fresh:.2f} |")
+            figures = (f"{mean:.1f}", f"{loss:.2f} points", f"{share:.2f} ({fresh:.2f})")
+            print(f"| {images} / {seed_sd} | {name} | {' | '.join(figures)} |")
 
 
 if __name__ == "__main__":

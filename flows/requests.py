@@ -111,8 +111,7 @@ def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: Artifac
         baseline=baseline,
         champion=answered.champion,
         anchor=answered.anchor,
-        require=recipe.publish.require,
-        min_examples=recipe.publish.min_examples,
+        publish=recipe.publish,
     )
 
 

@@ -64,12 +64,32 @@ Require = Annotated[
 ]
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Floors(Strict):
+    """What a model must reach on the test split to be promoted, whatever the comparison says."""
+
+    accuracy: Share | None = None
+    macro_f1: Share | None = None
+    worst_class_recall: Share | None = Field(default=None, description="of the class that has the lowest")
+    recall: dict[str, Share] = Field(default={}, description="class name to the lowest recall")
+    calibration_error: Share | None = Field(default=None, description="the highest expected calibration error")
+
+
 class PublishConfig(Strict):
     """What a release holds, and what makes it the champion."""
 
     formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1)
     require: Require = Field(
         default=Better(), description="rule for the champion's place: better, not_worse, higher, never or always"
+    )
+    floors: Floors = Floors()
+    max_negative_flips: Share | None = Field(
+        default=None, description="highest share of the champion's right answers that the new model may have wrong"
+    )
+    guard_classes: bool = Field(
+        default=False, description="whether a class that is shown to be worse forbids the promotion, or is a warning"
     )
     min_examples: int = Field(
         default=30, ge=1, le=10**9, description="test images that a comparison needs, which neither has learned from"

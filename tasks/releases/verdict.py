@@ -12,7 +12,7 @@ VERDICT_NAME = "verdict.json"
 FLIPS_NAME = "flips.parquet"
 METRICS_NAME = "metrics.json"
 
-Outcome = Literal["first", "better", "not worse", "worse", "not shown", "not comparable"]
+Outcome = Literal["first", "better", "not worse", "worse", "not shown", "not comparable", "vetoed"]
 
 
 class TestMetrics(BaseModel):
@@ -69,6 +69,7 @@ class Verdict(Facts):
     candidate: TestMetrics
     champion: ReleasedModel | None
     anchor: ReleasedModel | None = Field(description="where the rule asks for it, and it is not the champion")
+    warnings: list[str] = Field(default=[], description="one line each")
     compared: Comparison | None = Field(description="with the champion, or without one with the largest class")
     compared_with_anchor: Comparison | None
 

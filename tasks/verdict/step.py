@@ -1,10 +1,10 @@
 """The requests for what others answer for the test images, and for the verdict, and what their keys are made of."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from thaw.pipeline_config.publish_schema import Require
+from thaw.pipeline_config.publish_schema import PublishConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.process import Work
@@ -74,8 +74,13 @@ class VerdictStep(Step):
     baseline: ArtifactRef
     champion: ReleasedModel | None
     anchor: ReleasedModel | None
-    require: Require
-    min_examples: int
+    publish: PublishConfig
+
+    def depends_on(self) -> dict[str, Any]:
+        """All fields; of `publish`, not the formats."""
+        document = super().depends_on()
+        del document["publish"]["formats"]
+        return document
 
 
 class VerdictWork(Work):

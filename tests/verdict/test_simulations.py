@@ -1,4 +1,4 @@
-"""How often each gate promotes what it should not, and what it should: the figures of docs/verdict.md, and their bounds."""
+"""How often each gate promotes what it should not, and what it should: bounds for the figures in docs/verdict.md."""
 
 import numpy as np
 import pytest
@@ -35,4 +35,4 @@ def test_a_year_of_equal_retrains_does_not_lock_the_gate():
 def test_a_year_of_models_that_are_each_not_worse_does_not_drift_below_the_anchor_by_more_than_the_margin():
     years, _ = after_a_year(NOT_WORSE, World(600, 0.03, seed_sd=0.003), 0.02, years=400, seed=1)
     assert np.mean([year.promotions for year in years]) > 1
-    assert np.quantile([year.loss for year in years], 0.95) <= NOT_WORSE.margin
+    assert np.quantile([year.loss for year in years], 0.95) <= 0.01

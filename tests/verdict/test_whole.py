@@ -53,7 +53,7 @@ STAGE = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("verdict")
+    folder: Path = tmp_path_factory.mktemp("verdict")
     write_pictures(folder / "data", each=20)
     return folder
 
