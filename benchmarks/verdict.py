@@ -20,7 +20,7 @@ from thaw.tasks.verdict.statistics import agresti_min_interval, mid_p_mcnemar
 
 RULES: dict[str, Rule] = {
     "higher": Higher(rule="higher"),
-    "better, 0.9": Better(confidence=0.9),
+    "better, 0.9": Better(rule="better", confidence=0.9),
     "not_worse by 1 point, 0.95": NotWorse(rule="not_worse", margin=0.01, confidence=0.95),
 }
 SPLITS = [(188, 0.03), (188, 0.12), (600, 0.03), (600, 0.12)]

@@ -24,7 +24,7 @@ class Rule(Strict):
 class Better(Rule):
     """Promote a model that is shown to be better: the one-sided mid-p value of McNemar's test is small enough."""
 
-    rule: Literal["better"] = "better"
+    rule: Literal["better"]
 
 
 class NotWorse(Rule):
@@ -82,7 +82,8 @@ class PublishConfig(Strict):
 
     formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1)
     require: Require = Field(
-        default=Better(), description="rule for the champion's place: better, not_worse, higher, never or always"
+        default=Better(rule="better"),
+        description="rule for the champion's place: better, not_worse, higher, never or always",
     )
     floors: Floors = Floors()
     max_negative_flips: Share | None = Field(

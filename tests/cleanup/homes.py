@@ -97,7 +97,7 @@ def run(home: Path, recipe: str, tag: str, accuracy: float, data: str = "photos"
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(accuracy, accuracy))
     registry = Home.open(home).registry
     registry.mend()
-    champion, anchor = rivals_of(registry, recipe, parts["evaluation"], Better())
+    champion, anchor = rivals_of(registry, recipe, parts["evaluation"], Better(rule="better"))
     verdict = verdict_of(metrics, champion, anchor, registry.get(champion.release).accuracy if champion else 0.0)
     document = verdict.model_dump(mode="json")
     parts["verdict"] = builder.build("verdict", document, evaluation=parts["evaluation"])

@@ -10,6 +10,7 @@ import pytest
 
 from tests.publishing.helpers import verdict_of
 from tests.support import without_cost
+from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
@@ -70,7 +71,7 @@ def write_evaluation(folder: Path) -> None:
 
 def write_tiny_dataset(folder: Path) -> None:
     """Ten images of each class in each split."""
-    places = itertools.product(("train", "validation", "test"), enumerate(CLASSES), range(10))
+    places = itertools.product(SPLITS, enumerate(CLASSES), range(10))
     images = [
         DatasetImage(digest_of([split, label, number]), label, name, split, 30, 20, "JPEG", 100, f"{name}/{number}.jpg")
         for split, (label, name), number in places

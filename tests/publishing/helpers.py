@@ -69,7 +69,7 @@ def judge(home: Path, recipe: str, tag: str, accuracy: float, edition: str = "")
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)))
     registry = Home.open(home).registry
     registry.mend()
-    champion, anchor = rivals_of(registry, recipe, evaluation_of(recipe, tag), Better())
+    champion, anchor = rivals_of(registry, recipe, evaluation_of(recipe, tag), Better(rule="better"))
     verdict = verdict_of(metrics, champion, anchor, registry.get(champion.release).accuracy if champion else 0.0)
     return make_artifact(home, recipe, tag, verdict, edition)
 

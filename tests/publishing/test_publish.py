@@ -72,7 +72,7 @@ def test_publishing_again_changes_nothing(tmp_path):
 
 
 def champion_to_beat(home, tag):
-    return rivals_of(Home.open(home).registry, "digits", evaluation_of("digits", tag), Better())[0]
+    return rivals_of(Home.open(home).registry, "digits", evaluation_of("digits", tag), Better(rule="better"))[0]
 
 
 def test_a_repeated_run_asks_for_the_same_verdict(tmp_path):

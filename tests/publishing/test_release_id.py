@@ -120,7 +120,7 @@ def test_a_change_of_the_code_that_writes_the_model_gives_a_new_id(home, templat
 def test_a_mended_card_reaches_the_release_that_is_in_use(home, template, monkeypatch):
     monkeypatch.setattr(model_card, "TEMPLATE", MENDED_CARD)
     evaluation = tiny_step(home, home, KERAS_ONLY).evaluation
-    champion, _ = rivals_of(Home.open(home).registry, "tiny", evaluation, Better())
+    champion, _ = rivals_of(Home.open(home).registry, "tiny", evaluation, Better(rule="better"))
     step, folder = again(home, champion=champion)
     ref = Home.open(home).store.build(step, lambda _: pytest.fail("it is there"))
     assert not step.took_effect(Home.open(home), ref)  # so that a run does not end as cached

@@ -11,7 +11,13 @@ from thaw.pipeline_config.publish_schema import Always, Better, Higher, Never, N
 from thaw.tasks.verdict.gates.base import Rival
 from thaw.tasks.verdict.gates.members import GATES, gate_of
 
-RULES = [Better(), NotWorse(rule="not_worse"), Higher(rule="higher"), Never(rule="never"), Always(rule="always")]
+RULES = [
+    Better(rule="better"),
+    NotWorse(rule="not_worse"),
+    Higher(rule="higher"),
+    Never(rule="never"),
+    Always(rule="always"),
+]
 EQUAL, BETTER, WORSE = comparison(3, 3, 400), comparison(12, 2, 400), comparison(2, 12, 400)
 
 
@@ -61,7 +67,7 @@ def test_the_first_model_must_beat_the_largest_class_unless_people_decide(rule):
 
 @given(gained=st.integers(0, 30), lost=st.integers(0, 30))
 def test_better_asks_for_more_than_chance(gained, lost):
-    decision = decide(Better(confidence=0.9), comparison(gained, lost, 100))
+    decision = decide(Better(rule="better", confidence=0.9), comparison(gained, lost, 100))
     chances = [math.comb(gained + lost, heads) / 2 ** (gained + lost) for heads in range(gained + lost + 1)]
     p = chances[gained] / 2 + sum(chances[gained + 1 :])
     assert decision.promote == (decision.outcome == "better") == (p <= 0.1)
