@@ -187,7 +187,7 @@ def recipes() -> None:
 
 @releases.command("list")
 def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the releases, by recipe."""
+    """List the releases, the newest first."""
     from thaw.flows.commands.releases import print_releases
 
     print_releases(home, as_json=as_json)

@@ -1,6 +1,7 @@
 """What a release says about itself: `release.json`, its id, and the short form that commands show. No TensorFlow."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -11,7 +12,7 @@ from thaw.pipeline_config.preprocessing import Preprocessing, upgraded_input
 from thaw.pipeline_config.schema import RECIPE_NAME
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.manifest import digest_of
-from thaw.tasks.releases.checksums import read_checksums, verify_file
+from thaw.tasks.releases.checksums import CHECKSUMS_NAME, read_checksums, verify_file
 from thaw.tasks.releases.verdict import VERDICT_NAME, Outcome, ReleasedModel, TestMetrics, Verdict, upgraded_outcome
 
 RELEASE_NAME = "release.json"
@@ -112,6 +113,11 @@ class ReleaseInfo(TestMetrics):
     evaluation: str
     is_champion: bool
     path: Path
+
+    @property
+    def published(self) -> datetime:
+        """When it came into its folder, by the machine's clock: for lists, and nothing else."""
+        return datetime.fromtimestamp((self.path / CHECKSUMS_NAME).stat().st_mtime).astimezone()
 
 
 def read_release(folder: Path) -> Release:
