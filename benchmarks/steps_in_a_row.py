@@ -20,7 +20,6 @@ from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Made, Step
 from thaw.tasks.children import run_in_child, sharing_children
-from thaw.tasks.evaluation.verdict import VerdictWork, write_verdict
 from thaw.tasks.home import Home
 from thaw.tasks.process import Work
 from thaw.tasks.publishing.publish import publish
@@ -60,8 +59,6 @@ class StepsInARow(Walk):
         if "checkpoints" in work_class.model_fields:
             request["checkpoints"] = self.home.store.checkpoints(step.key)
         whole = work_class.model_validate(request)
-        if isinstance(whole, VerdictWork):  # the one step without a child
-            return [Made.timed(lambda: write_verdict(whole))]
         seconds = self.recipe.execution.deadline_minutes * 60
         return run_in_child(step.work, whole, deadline_seconds=seconds, listener=lambda *_: None, shared=True).parted()
 

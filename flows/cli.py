@@ -10,7 +10,7 @@ from thaw.flows.arguments import path, text
 
 app = typer.Typer(
     name="thaw",
-    help="Retrain image classifiers in two stages, and use a new model only if its test accuracy is higher.",
+    help="Retrain image classifiers in two stages, and publish only what is shown to be better.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -70,7 +70,7 @@ def options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; goes anywhere.")] = False,
 ) -> None:
-    """Retrain image classifiers in two stages, and use a new model only if its test accuracy is higher."""
+    """Retrain image classifiers in two stages, and publish only what is shown to be better."""
 
 
 @app.command()
@@ -214,7 +214,7 @@ def recipes() -> None:
 
 @releases.command("list")
 def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the releases, by recipe."""
+    """List the releases, the newest first."""
     from thaw.flows.commands.releases import print_releases
 
     print_releases(home, as_json=as_json)

@@ -34,7 +34,7 @@ def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
         paused=paused,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
         tags=["thaw", recipe.name],
-        description=f"Retrain {recipe.name} in two stages, and use the new model if its test accuracy is higher.",
+        description=f"Retrain {recipe.name} in two stages, and use the new model if it is shown to be better.",
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
 

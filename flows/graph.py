@@ -76,16 +76,18 @@ TRAINING = (
 GRAPH = (
     *PREPARATION,
     *TRAINING,
-    # Judge the model on the test split, and publish it; it is used if its accuracy is above the champion's.
+    # Judge the model on the test split, let the champion answer for the same images, and compare.
     Node("evaluate", "evaluation:evaluate", requests.evaluate, _TRAINED),
     Node(
-        "verdict",
-        "evaluation:compare_with_champion",
-        requests.verdict,
-        ("evaluate",),
+        "baseline",
+        "verdict:score_baseline",
+        requests.baseline,
+        ("records", "evaluate"),
         looks_outside=True,
         prepare=requests.mend_releases,
     ),
+    Node("verdict", "verdict:give_verdict", requests.verdict, ("evaluate", "baseline")),
+    # Write the release, and make it the champion if the verdict says so.
     Node("publish", "publishing:publish_release", requests.publish, ("ingest", *_TRAINED, "evaluate", "verdict")),
 )
 # What `thaw compare` runs for each recipe and seed, besides the preparation: nothing is published.

@@ -10,18 +10,18 @@ from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep
 from thaw.tasks.evaluation.step import EvaluateStep
-from thaw.tasks.evaluation.verdict import VerdictStep
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import content_digest
 from thaw.tasks.ingest.step import IngestStep
 from thaw.tasks.publishing.portable_recipe import portable_recipe
-from thaw.tasks.publishing.publish import champion_to_beat
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
 from thaw.tasks.training.checks import check_against_dataset
 from thaw.tasks.training.features.choice import possible_views, views_of
 from thaw.tasks.training.features.step import FeaturesStep, features_of
 from thaw.tasks.training.step import TrainStep, weights_digest
+from thaw.tasks.verdict.rivals import rivals_of
+from thaw.tasks.verdict.step import BaselineFacts, BaselineStep, VerdictStep
 
 
 def ingest(recipe: Recipe, home: Home) -> IngestStep:
@@ -105,9 +105,22 @@ def mend_releases(home: Home) -> None:
     home.registry.mend()
 
 
-def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef) -> VerdictStep:
-    """Ask whether the new model's test accuracy is higher than that of the recipe's champion, as it is now."""
-    return VerdictStep(evaluation=evaluate, champion=champion_to_beat(home, recipe.name, evaluate))
+def baseline(recipe: Recipe, home: Home, records: ArtifactRef, evaluate: ArtifactRef) -> BaselineStep:
+    """Ask what the recipe's champion, as it is now, answers for the new model's test images."""
+    champion, anchor = rivals_of(home.registry, recipe.name, evaluate, recipe.publish.require)
+    return BaselineStep(records=records, champion=champion, anchor=anchor, devices=recipe.devices)
+
+
+def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: ArtifactRef) -> VerdictStep:
+    """Ask whether the new model is to take the champion's place."""
+    answered = home.store.facts(baseline, BaselineFacts)
+    return VerdictStep(
+        evaluation=evaluate,
+        baseline=baseline,
+        champion=answered.champion,
+        anchor=answered.anchor,
+        publish=recipe.publish,
+    )
 
 
 def publish(recipe: Recipe, home: Home, **made: ArtifactRef) -> PublishStep:

@@ -18,6 +18,7 @@ from thaw.tasks.children import sharing_children
 from thaw.tasks.evaluation.step import EvaluationFacts
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.step import ReleaseFacts
+from thaw.tasks.releases.verdict import Verdict
 from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remember
 from thaw.tasks.training.stage_facts import StageFacts
 
@@ -53,6 +54,7 @@ def _result(runner: TaskRunner, seconds: float) -> RunResult:
     released = store.facts(made["publish"], ReleaseFacts)
     published = runner.home.registry.get(released.id)
     tested = store.facts(made["evaluate"], EvaluationFacts).test
+    judged = store.facts(made["verdict"], Verdict)
     run = str(runtime.flow_run.id)
     page, is_shown = run_page(run), outlives_the_run()
     return RunResult(
@@ -62,7 +64,8 @@ def _result(runner: TaskRunner, seconds: float) -> RunResult:
         tasks=runner.reports,
         stages=[_stage_report(store.facts(made[name], StageFacts)) for name in ("stage_one", "stage_two")],
         metrics={"test": tested.model_dump(mode="json", exclude_none=True)},
-        verdict=published.verdict,
+        verdict=judged.verdict,
+        reason=judged.reason,
         release=ReleaseReport(id=published.id, path=published.path, champion=published.is_champion),
         ui_url=page if is_shown else None,
         ui_url_later=None if is_shown else page,

@@ -13,6 +13,7 @@ from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
 from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.pipeline_config.publish_schema import PublishConfig
 from thaw.pipeline_config.stage_schema import StageConfig, StageStart
 from thaw.pipeline_config.strict import MOST_IMAGES_A_STEP, PathText, Strict, nearest_hint
 
@@ -86,17 +87,6 @@ class EvaluateConfig(Strict):
         le=MOST_IMAGES_A_STEP,
         description="images a batch; has no influence on the result beyond rounding",
     )
-
-
-# What writes and reads each is in `tasks/publishing/formats`, with TensorFlow.
-FormatName = Literal["keras", "saved_model"]
-
-
-class PublishConfig(Strict):
-    """What a release holds, and what makes it the champion."""
-
-    formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1, max_length=100)
-    require: Literal["better"] = Field(default="better", description="champion is what has a higher accuracy")
 
 
 class ScheduleConfig(Strict):

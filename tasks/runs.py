@@ -59,6 +59,7 @@ class RunResult(Document):
     stages: list[StageReport]
     metrics: dict[str, dict[str, Any]] = Field(description="by split, as in metrics.json, the short ones")
     verdict: str
+    reason: str = Field(default="", description="of the verdict, in words; empty in a result of an earlier thaw")
     release: ReleaseReport
     ui_url: str | None = Field(description="of the run in the Prefect UI; null where the server ended with the run")
     ui_url_later: str | None = Field(default=None, description="where a server would show it that is started later")

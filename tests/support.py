@@ -111,9 +111,8 @@ class WalkHere(Walk):
         (step, folder), *others = missing
         if others:
             request["also"] = [{"step": other, "folder": place} for other, place in others]
-        arguments = [self.request_of(step, folder, **request), silent_reporter()]
-        function = function_of(step)  # the verdict's reports nothing
-        return Made.timed(lambda: function(*arguments[: function.__code__.co_argcount])).parted()
+        request_made = self.request_of(step, folder, **request)
+        return Made.timed(lambda: function_of(step)(request_made, silent_reporter())).parted()
 
     def request_of(self, step: Step, folder: Path, **request: Any) -> Work:
         """What a step's work gets."""

@@ -88,6 +88,7 @@ def print_result(result: RunResult) -> None:
     low, high = test["accuracy_ci"]
     console.print(f"test accuracy: {test['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {test['examples']} images")
     console.print(f"verdict: {result.verdict}" + (", now in use" if result.release.champion else ", not in use"))
+    console.print(result.reason, soft_wrap=True)
     for name, file in (("release", ""), ("model", "model.keras"), ("report", "report.html")):
         if (path := result.release.path / file).exists():
             console.print(f"{name}: {path}", soft_wrap=True)

@@ -1,13 +1,11 @@
-"""The Prefect tasks of evaluation: judge the model, compare it with the champion, and tell its stages apart."""
+"""The Prefect tasks of evaluation: judge the model, and tell its stages apart."""
 
 from prefect.artifacts import create_table_artifact
 
 from thaw.pipeline_config.schema import ExecutionConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Made
 from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep, StageAnswersWork
 from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork, EvaluationFacts
-from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
 from thaw.tasks.home import Home
 from thaw.tasks.task import build_in_child, only_shown, step_task
 
@@ -30,11 +28,3 @@ def evaluate(step: EvaluateStep, home: Home, execution: ExecutionConfig) -> Arti
 def answer_for_stages(step: StageAnswersStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
     """Let both stages' weights answer on the test split: a stage answers artifact."""
     return build_in_child("stage_answers", step, StageAnswersWork, home, execution)
-
-
-@step_task("verdict", "evaluation")
-def compare_with_champion(step: VerdictStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
-    """Say whether the model's accuracy is above the champion's: a verdict artifact, made here and not in a child."""
-    return home.store.build(
-        step, lambda folder: Made.timed(lambda: write_verdict(VerdictWork(home=home, folder=folder, step=step)))
-    )

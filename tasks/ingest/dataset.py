@@ -136,3 +136,18 @@ def read_dataset(folder: Path) -> Dataset:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ArtifactError(f"{folder} is not a dataset: {error}. Run again to rebuild it.") from error
     return Dataset(read_classes(folder), [DatasetImage(**row) for row in rows])
+
+
+def training_ids(folder: Path) -> list[str]:
+    """Read the ids of all images of an artifact that a model learns from: those for training and validation.
+
+    Raises:
+        ArtifactError: The table is not what this version writes.
+    """
+    path = folder / IMAGES
+    try:
+        table = pq.read_table(path, columns=["id"], filters=[("split", "!=", "test")])
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}. Run again to rebuild it.") from error
+    ids: list[str] = table["id"].to_pylist()
+    return ids

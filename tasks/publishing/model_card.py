@@ -16,8 +16,8 @@ from markupsafe import Markup
 
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, Train
+from thaw.tasks.formats.base import Format, ModelContext
 from thaw.tasks.ingest.sources.base import listed
-from thaw.tasks.publishing.formats.base import Format, ModelContext
 from thaw.tasks.publishing.model_card_template import TEMPLATE
 from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import Verdict

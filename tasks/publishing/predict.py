@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from thaw.pipeline_config.errors import DatasetError
 from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.tasks.devices import choose_devices
-from thaw.tasks.pictures.files import BadImageError, canonical, inspect, readable
+from thaw.tasks.formats.base import ModelContext, Scorer
+from thaw.tasks.formats.members import as_input, load_first
+from thaw.tasks.pictures.files import BadImageError, inspect
 from thaw.tasks.process import Reporter
-from thaw.tasks.publishing.formats.base import ModelContext, Scorer
-from thaw.tasks.publishing.formats.members import load_first
 from thaw.tasks.publishing.predict_request import PredictWork
 from thaw.tasks.releases.checksums import verify_checksums
 from thaw.tasks.releases.release import read_release
@@ -58,19 +58,13 @@ def predict(work: PredictWork, report: Reporter) -> dict[str, Any]:
 
 
 def _score(score: Scorer, paths: Sequence[Path], how: Preprocessing) -> NDArray[np.float32]:
-    images = [_used(path, lambda encoded: _for_model(encoded, how)) for path in paths]
+    images = [_used(path, lambda encoded: as_input(encoded, how)) for path in paths]
     try:
         return score(images)
     except tf.errors.InvalidArgumentError:  # an image that is not whole, which the batch does not name
         for path in paths:
             _used(path, lambda encoded: inspect(encoded, how.max_pixels))
         raise
-
-
-def _for_model(encoded: bytes, how: Preprocessing) -> bytes:
-    image = readable(encoded, how.max_pixels)
-    # A release of an earlier thaw does not turn images, so they are turned for it.
-    return image if how.orientation == "exif" else canonical(image, None)
 
 
 def _used(path: Path, use: Callable[[bytes], Result]) -> Result:

@@ -1,12 +1,10 @@
-"""From a release artifact to a release, and to the champion as its verdict says. In the flow, no TensorFlow."""
+"""From a release artifact to a release, and to the champion if its verdict says so. In the flow's process."""
 
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.home import Home
 from thaw.tasks.releases.folders import install
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import ReleaseInfo, read_release, read_verdict
-from thaw.tasks.releases.verdict import ChampionMetrics
 
 
 def publish(home: Home, ref: ArtifactRef) -> ReleaseInfo:
@@ -32,23 +30,6 @@ def publish(home: Home, ref: ArtifactRef) -> ReleaseInfo:
     return registry.get(release)
 
 
-def champion_to_beat(home: Home, recipe: str, evaluation: ArtifactRef) -> ChampionMetrics | None:
-    """Find what a new model is to be compared with: the recipe's champion; None for the first model of its recipe.
-
-    If the champion was made from this very evaluation, it is what the champion was compared with, so that a run that is
-    repeated asks for the same verdict.
-
-    Raises:
-        PublishError: The champion is missing or damaged.
-    """
-    champion = home.registry.champion(recipe)
-    if champion is None:
-        return None
-    if champion.evaluation == evaluation.digest:
-        return read_verdict(champion.path).champion
-    return champion.as_champion()
-
-
 def _why_champion(registry: Registry, release: ReleaseInfo) -> str | None:
     standing = registry.standing(release)
     if standing == "settled":
@@ -57,7 +38,7 @@ def _why_champion(registry: Registry, release: ReleaseInfo) -> str | None:
     if standing == "written anew" and champion is not None:
         return f"The same model as {champion.id}, written anew."
     verdict = read_verdict(release.path)
-    # Between the verdict and now another run may have published, or someone may have promoted or rolled back.
-    if champion is not None and champion.id != release.compared_with:
-        verdict = decide(release, champion.as_champion())
-    return None if verdict.verdict == "not better" else verdict.reason
+    # Where another run has published since, or someone has promoted or rolled back, it says nothing about the champion
+    # that there is now. The same run, started again, asks for one that does.
+    is_about_champion = (champion.id if champion else None) == release.compared_with
+    return verdict.reason if verdict.promote and is_about_champion else None

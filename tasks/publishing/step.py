@@ -9,6 +9,7 @@ from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.home import Home
 from thaw.tasks.process import Work
 from thaw.tasks.publishing.portable_recipe import portable_recipe
+from thaw.tasks.releases.release import read_verdict
 from thaw.tasks.releases.verdict import Outcome
 
 
@@ -46,10 +47,10 @@ class PublishStep(Step):
         try:
             registry.verify(release)
             info = registry.get(release)
-            standing = registry.standing(info)
+            standing, promote = registry.standing(info), read_verdict(info.path).promote
         except (RequestError, PublishError):
             return False
-        return standing == "settled" or (standing == "new" and info.verdict == "not better")
+        return standing == "settled" or (standing == "new" and not promote)
 
     def depends_on(self) -> dict[str, Any]:
         """All fields; of the recipe, what does not belong to the machine or to the schedule."""

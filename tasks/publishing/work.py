@@ -13,14 +13,15 @@ from thaw.tasks.artifacts.manifest import list_files, read_manifest
 from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.devices import choose_devices
-from thaw.tasks.ingest.dataset import SUMMARY
+from thaw.tasks.formats.base import Format, ModelContext
+from thaw.tasks.formats.members import chosen
+from thaw.tasks.ingest.dataset import SUMMARY, training_ids
 from thaw.tasks.process import Reporter
-from thaw.tasks.publishing.formats.base import Format, ModelContext
-from thaw.tasks.publishing.formats.members import chosen
 from thaw.tasks.publishing.model_card import CardFacts, write_card
 from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from thaw.tasks.publishing.step import PublishStep, PublishWork, ReleaseFacts
 from thaw.tasks.releases.checksums import write_checksums
+from thaw.tasks.releases.learned_from import write_learned_from
 from thaw.tasks.releases.release import (
     CARD_NAME,
     LABELS_NAME,
@@ -30,7 +31,7 @@ from thaw.tasks.releases.release import (
     Release,
     release_id,
 )
-from thaw.tasks.releases.verdict import METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
+from thaw.tasks.releases.verdict import FLIPS_NAME, METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
 from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
 _EVALUATION_FILES = (METRICS_NAME, "predictions.parquet", "history.parquet", "report.html")
@@ -49,6 +50,7 @@ def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
         member.check_needs()
     report.progress(0.1, "writing the model card")
     _copy_results(store, step, folder)
+    write_learned_from(folder, training_ids(store.verified(step.dataset)))
     _write_recipes(step, folder)
     facts = _gather(store, step, folder, formats)
     (folder / LABELS_NAME).write_text("".join(f"{name}\n" for name in facts.release.classes), encoding="utf-8")
@@ -79,7 +81,8 @@ def _copy_results(store: ArtifactStore, step: PublishStep, folder: Path) -> None
     for name in _EVALUATION_FILES:
         shutil.copyfile(evaluation / name, folder / name)
     shutil.copytree(evaluation / "pictures", folder / "pictures", copy_function=shutil.copyfile)
-    shutil.copyfile(store.verified(step.verdict) / VERDICT_NAME, folder / VERDICT_NAME)
+    for name in (VERDICT_NAME, FLIPS_NAME):
+        shutil.copyfile(store.verified(step.verdict) / name, folder / name)
 
 
 def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequence[Format]) -> CardFacts:

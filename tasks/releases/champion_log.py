@@ -34,6 +34,7 @@ from thaw.tasks.artifacts.atomic import make_folder, sync, write_atomically
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.refusals import reading, refusals
 from thaw.tasks.releases.release import ReleaseId, recipe_of
+from thaw.tasks.releases.verdict import Outcome
 
 LOG_NAME = "log.jsonl"
 CHAMPIONS_NAME = "champions"
@@ -69,6 +70,7 @@ class LogEntry(Document):
     release: ReleaseId = Field(description="the champion from now on")
     evaluation: str | None = Field(description="by its digest one knows the same model in another release")
     previous: ReleaseId | None = Field(description="the champion until now, if there was one")
+    outcome: Outcome | None = Field(default=None, description="of the verdict, where a run published it")
     reason: str
     thaw: str = Field(description="the version that made the change")
 
@@ -129,6 +131,14 @@ class ChampionLog(BaseModel):
             )
         named.sort(key=lambda pointer: -pointer.sequence)
         return next((pointer for pointer in named if is_visible(pointer.release)), named[0] if named else None)
+
+    def anchor(self, recipe: str) -> str | None:
+        """Find the last champion that was more than not worse than the one before it; None where the log has none.
+
+        However many releases are each not worse than the last, none may be worse than this.
+        """
+        steps = [entry for entry in self.changes(recipe) if entry.outcome != "not worse"]
+        return steps[-1].release if steps else None
 
     def was_champion(self, release: str) -> bool:
         """Say whether a release is, or ever was, a champion: whether the log or a pointer names it."""

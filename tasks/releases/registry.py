@@ -113,6 +113,10 @@ class Registry:
             )
         return self._info(champion, log)
 
+    def anchor(self, recipe: str) -> str | None:
+        """Name the release that no small steps down may lead away from; None for a recipe that never had a champion."""
+        return self._read_log().anchor(recipe)
+
     def champions(self) -> dict[str, str]:
         """List the champions' ids by recipe, in alphabetical order of the recipes."""
         log = self._read_log()
@@ -120,7 +124,7 @@ class Registry:
         return {recipe: release for recipe, release in named.items() if release is not None}
 
     def needed(self) -> set[str]:
-        """Name the releases that must stay: each recipe's champion, and the one that a rollback would return to.
+        """Name the releases that must stay: each recipe's champion and anchor, and what a rollback would return to.
 
         A champion whose folder is missing is among them.
 
@@ -132,7 +136,7 @@ class Registry:
         for recipe in {*log.recipes, *log.damaged_pointers}:
             champion = self._champion_id(log, recipe)
             if champion is not None:
-                needed |= {champion, log.before(recipe, champion, self._is_visible)}
+                needed |= {champion, log.anchor(recipe), log.before(recipe, champion, self._is_visible)}
         return {release for release in needed if release is not None}
 
     def log(self) -> Sequence[LogEntry]:
@@ -212,6 +216,7 @@ class Registry:
             release=info.id,
             evaluation=info.evaluation,
             previous=previous,
+            outcome=info.verdict if action == "publish" else None,
             reason=reason,
             thaw=thaw_version(),
         )

@@ -1,8 +1,9 @@
 """What a release says about itself: `release.json`, its id, and the short form that commands show. No TensorFlow."""
 
 import re
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, model_validator
 
@@ -12,8 +13,8 @@ from thaw.pipeline_config.schema import RECIPE_NAME
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.manifest import digest_of
 from thaw.tasks.artifacts.refusals import reading
-from thaw.tasks.releases.checksums import read_checksums, verify_file
-from thaw.tasks.releases.verdict import VERDICT_NAME, ChampionMetrics, Outcome, TestMetrics, Verdict
+from thaw.tasks.releases.checksums import CHECKSUMS_NAME, read_checksums, verify_file
+from thaw.tasks.releases.verdict import VERDICT_NAME, Outcome, ReleasedModel, TestMetrics, Verdict, upgraded_outcome
 
 RELEASE_NAME = "release.json"
 LABELS_NAME = "labels.txt"
@@ -77,6 +78,14 @@ class Release(Document):
     libraries: dict[str, str]
     thaw: str
 
+    FORM: ClassVar[int] = 2
+
+    @property
+    def model(self) -> ReleasedModel:
+        """What of it decides how it answers."""
+        digests = {name: source.get("digest") for name, source in self.made_from.items()}
+        return ReleasedModel(release=self.id, weights=digests.get("stage_two"), dataset=digests.get("dataset"))
+
     @model_validator(mode="after")
     def _check_recipe(self) -> Self:
         if recipe_of(self.id) != self.recipe:
@@ -85,9 +94,9 @@ class Release(Document):
 
     @classmethod
     def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:
-        """Before forms had numbers, the input was a resolution and a crop."""
-        del form
-        return document | {"input": upgraded_input(document.get("input", {}))}
+        """Form 0 had a resolution and a crop for an input, and until form 1 a verdict could be "not better"."""
+        upgraded = document | {"verdict": upgraded_outcome(document.get("verdict"))}
+        return upgraded if form else upgraded | {"input": upgraded_input(document.get("input", {}))}
 
 
 class ReleaseInfo(TestMetrics):
@@ -106,11 +115,10 @@ class ReleaseInfo(TestMetrics):
     is_champion: bool
     path: Path
 
-    def as_champion(self) -> ChampionMetrics:
-        """What a new model is compared with, if this release is the champion."""
-        return ChampionMetrics(
-            release=self.id, examples=self.examples, accuracy=self.accuracy, accuracy_ci=self.accuracy_ci
-        )
+    @property
+    def published(self) -> datetime:
+        """When it came into its folder, by the machine's clock: for lists, and nothing else."""
+        return datetime.fromtimestamp((self.path / CHECKSUMS_NAME).stat().st_mtime).astimezone()
 
 
 def read_release(folder: Path) -> Release:

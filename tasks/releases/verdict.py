@@ -1,7 +1,7 @@
-"""The verdict on a new model: what is compared, with what, and how it came out. No TensorFlow."""
+"""The verdict on a new model: with what it was compared, on which images, and how it came out. No TensorFlow."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -9,9 +9,10 @@ from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.step import Facts
 
 VERDICT_NAME = "verdict.json"
+FLIPS_NAME = "flips.parquet"
 METRICS_NAME = "metrics.json"
 
-Outcome = Literal["first", "better", "not better"]
+Outcome = Literal["first", "better", "not worse", "worse", "not shown", "not comparable", "vetoed"]
 
 
 class TestMetrics(BaseModel):
@@ -26,19 +27,70 @@ class TestMetrics(BaseModel):
     accuracy_ci: tuple[float, float] = Field(description="low and high end of its interval, 0 to 1")
 
 
-class ChampionMetrics(TestMetrics):
-    """The release, by its id, that a new model is compared with."""
+class ReleasedModel(BaseModel):
+    """What of a release decides how it answers, and which images it has learned from."""
+
+    model_config = ConfigDict(frozen=True)
 
     release: str
+    weights: str | None = Field(description="digest of the stage that has them; null in an old verdict")
+    dataset: str | None = Field(description="digest of the dataset that it was trained on; null in an old verdict")
+
+
+class Comparison(BaseModel):
+    """What two models, the new one and another, answered for the same images."""
+
+    model_config = ConfigDict(frozen=True)
+
+    images: int = Field(description="that were compared: test images which the other has not learned from")
+    left_out: int = Field(description="test images which the other has learned from, or may have")
+    gained: int = Field(description="images that the new model alone has right")
+    lost: int = Field(description="images that the other alone has right")
+    accuracy: float = Field(description="the new model's on these images, 0 to 1; 0 where there are none")
+    other_accuracy: float = Field(description="the other's")
+    difference_ci: tuple[float, float] = Field(description="95 % interval of the first less the second")
+    p_better: float = Field(description="one-sided mid-p value that the new model is better")
+    p_worse: float = Field(description="one-sided mid-p value that it is worse")
+
+    @property
+    def difference(self) -> float:
+        """The new model's accuracy less the other's."""
+        return self.accuracy - self.other_accuracy
 
 
 class Verdict(Facts):
     """The contents of `verdict.json`."""
 
-    verdict: Outcome = Field(description='"first" where there is nothing to compare with')
+    FORM: ClassVar[int] = 2
+
+    verdict: Outcome = Field(description='"first" where no release was there to compare with')
+    promote: bool = Field(description="whether the release is to take the champion's place")
+    reason: str = Field(description="one sentence or a few, on one line")
     candidate: TestMetrics
-    champion: ChampionMetrics | None
-    reason: str = Field(description="one sentence")
+    champion: ReleasedModel | None
+    anchor: ReleasedModel | None = Field(description="where the rule asks for it, and it is not the champion")
+    warnings: list[str] = Field(default=[], description="one line each")
+    compared: Comparison | None = Field(description="with the champion, or without one with the largest class")
+    compared_with_anchor: Comparison | None
+
+    @classmethod
+    def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:
+        """Before form 2, accuracies on different images were compared."""
+        del form
+        champion = document.get("champion")
+        return document | {
+            "verdict": upgraded_outcome(document.get("verdict")),
+            "promote": document.get("verdict") != "not better",
+            "champion": champion and {"release": champion["release"], "weights": None, "dataset": None},
+            "anchor": None,
+            "compared": None,
+            "compared_with_anchor": None,
+        }
+
+
+def upgraded_outcome(outcome: Any) -> Any:
+    """What an outcome of form 1 is called now."""
+    return "not shown" if outcome == "not better" else outcome
 
 
 class _Metrics(BaseModel):

@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.publishing.helpers import assert_consistent
+from tests.publishing.helpers import assert_consistent, verdict_of
 from tests.support import without_cost
 from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.pipeline_config.publish_schema import Better
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of, read_manifest
 from thaw.tasks.artifacts.step import Made, Step
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.cleanup.inventory import references_in
-from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.home import Home
-from thaw.tasks.publishing.publish import champion_to_beat, publish
+from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.releases.verdict import Verdict
 from thaw.tasks.runs import ReleaseReport, RunResult, TaskReport, recall, remember
+from thaw.tasks.verdict.rivals import rivals_of
 
 LONG_AGO = 1_000_000_000.0  # 2001
 DAY = 86_400.0
@@ -94,8 +95,10 @@ def run(home: Path, recipe: str, tag: str, accuracy: float, data: str = "photos"
     parts["stage_two"] = builder.build("stage", [recipe, tag], start=parts["stage_one"], records=parts["records"])
     parts["evaluation"] = builder.build("evaluation", [recipe, tag], model=parts["stage_two"])
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(accuracy, accuracy))
-    Home.open(home).registry.mend()
-    verdict = decide(metrics, champion_to_beat(Home.open(home), recipe, parts["evaluation"]))
+    registry = Home.open(home).registry
+    registry.mend()
+    champion, anchor = rivals_of(registry, recipe, parts["evaluation"], Better(rule="better"))
+    verdict = verdict_of(metrics, champion, anchor, registry.get(champion.release).accuracy if champion else 0.0)
     document = verdict.model_dump(mode="json")
     parts["verdict"] = builder.build("verdict", document, evaluation=parts["evaluation"])
     release = _release(recipe, verdict, parts)

@@ -60,7 +60,7 @@ def walk(model: type[BaseModel], path: str) -> Iterator[tuple[str, list[type[Bas
 
 def discriminator(models: list[type[BaseModel]]) -> str | None:
     """Name the key that tells the models of one place apart, if there is one."""
-    for name in ("kind", "name"):
+    for name in ("kind", "name", "rule"):
         if all(name in model.model_fields and model.model_fields[name].is_required() for model in models):
             return name
     return None

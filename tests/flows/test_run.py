@@ -305,7 +305,7 @@ def test_a_damaged_release_is_repaired_by_the_next_run(first: dict[str, Any], th
 
 def test_a_worse_model_is_released_but_not_used(worse: dict[str, Any], first: dict[str, Any], place: Path) -> None:
     assert worse["metrics"]["test"]["accuracy"] < first["metrics"]["test"]["accuracy"]
-    assert worse["verdict"] == "not better"
+    assert worse["verdict"] == "not shown"
     assert not worse["release"]["champion"]
     champion = Home.open(place / "home").registry.champion("small")
     assert champion is not None

@@ -1,24 +1,28 @@
 """One real release for the tests that need TensorFlow: a tiny model, every file, written by the step's own work."""
 
 import io
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
 
+from tests.publishing.helpers import verdict_of
 from tests.support import without_cost
+from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.preprocessing import Fit
-from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.evaluation.verdict import VerdictStep, VerdictWork, write_verdict
 from thaw.tasks.home import Home
+from thaw.tasks.ingest.dataset import Dataset, DatasetImage, write_dataset
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.release import ReleaseInfo
-from thaw.tasks.releases.verdict import ChampionMetrics
+from thaw.tasks.releases.verdict import ReleasedModel
+from thaw.tasks.releases.verdict import TestMetrics as Metrics
 
 if TYPE_CHECKING:
     from thaw.tasks.publishing.step import PublishStep
@@ -65,6 +69,16 @@ def write_evaluation(folder: Path) -> None:
         (folder / name).write_bytes(name.encode())
 
 
+def write_tiny_dataset(folder: Path) -> None:
+    """Ten images of each class in each split."""
+    places = itertools.product(SPLITS, enumerate(CLASSES), range(10))
+    images = [
+        DatasetImage(digest_of([split, label, number]), label, name, split, 30, 20, "JPEG", 100, f"{name}/{number}.jpg")
+        for split, (label, name), number in places
+    ]
+    write_dataset(folder, Dataset(CLASSES, images), duplicates=0, unreadable=[])
+
+
 def write_tiny_stage(folder: Path, name: str) -> None:
     import keras
 
@@ -102,32 +116,29 @@ def write_tiny_stage(folder: Path, name: str) -> None:
     write_stage(folder, model, [], stage)
 
 
-def tiny_step(home: Path, data: Path, *overrides: str, champion: ChampionMetrics | None = None) -> "PublishStep":
+def tiny_step(home: Path, data: Path, *overrides: str, champion: ReleasedModel | None = None) -> "PublishStep":
     """The request for a release, and all that it is made from."""
     from thaw.tasks.publishing.portable_recipe import portable_recipe
     from thaw.tasks.publishing.step import PublishStep
 
-    counts = {split: dict.fromkeys(CLASSES, 10) for split in ("test", "train", "validation")}
     evaluation = build(home, "evaluation", write_evaluation, name="evaluation")
-    verdict = VerdictStep(evaluation=evaluation, champion=champion)
+    tested = Metrics(examples=30, accuracy=0.9, accuracy_ci=(0.74, 0.97))
+    verdict = verdict_of(tested, champion, None, to_beat=0.8).model_dump(mode="json")
+
+    def write_verdict(folder: Path) -> None:
+        write_json(folder / "verdict.json", verdict)
+        (folder / "flips.parquet").write_bytes(b"flips.parquet")
+
     recipe = load_recipe("digits", (*RECIPE, *overrides), data=data)
     return PublishStep(
         recipe=recipe.resolved,
         written=portable_recipe(recipe, resolved=False),
-        dataset=build(
-            home,
-            "dataset",
-            lambda at: write_json(at / "dataset.json", {"counts": counts}),
-            name="dataset",
-            content="c0",
-        ),
+        dataset=build(home, "dataset", write_tiny_dataset, name="dataset", content="c0"),
         records=build(home, "records", lambda at: write_json(at / "index.json", {}), name="records"),
         stage_one=build(home, "stage", lambda at: write_tiny_stage(at, "stage_one"), name="one", weights_sha256="f0"),
         stage_two=build(home, "stage", lambda at: write_tiny_stage(at, "stage_two"), name="two"),
         evaluation=evaluation,
-        verdict=Home.open(home).store.build(
-            verdict, lambda folder: without_cost(write_verdict(VerdictWork(home=home, folder=folder, step=verdict)))
-        ),
+        verdict=build(home, "verdict", write_verdict, name="verdict", content=str(verdict)),
     )
 
 

@@ -5,16 +5,17 @@ from typing import Any, ClassVar
 
 from tests.support import without_cost
 from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.pipeline_config.publish_schema import Better
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
 from thaw.tasks.artifacts.step import Made, Step
 from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.evaluation.verdict import decide
 from thaw.tasks.home import Home
-from thaw.tasks.publishing.publish import champion_to_beat, publish
+from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.release import Release, ReleaseInfo, release_id
+from thaw.tasks.releases.verdict import Outcome, ReleasedModel, Verdict
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
-from thaw.tasks.releases.verdict import Verdict
+from thaw.tasks.verdict.rivals import rivals_of
 
 
 class TinyStep(Step):
@@ -66,9 +67,28 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict, edition: 
 def judge(home: Path, recipe: str, tag: str, accuracy: float, edition: str = "") -> ArtifactRef:
     """Everything of a run but the publishing."""
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)))
-    Home.open(home).registry.mend()
-    verdict = decide(metrics, champion_to_beat(Home.open(home), recipe, evaluation_of(recipe, tag)))
+    registry = Home.open(home).registry
+    registry.mend()
+    champion, anchor = rivals_of(registry, recipe, evaluation_of(recipe, tag), Better(rule="better"))
+    verdict = verdict_of(metrics, champion, anchor, registry.get(champion.release).accuracy if champion else 0.0)
     return make_artifact(home, recipe, tag, verdict, edition)
+
+
+def verdict_of(
+    metrics: Metrics, champion: ReleasedModel | None, anchor: ReleasedModel | None, to_beat: float
+) -> Verdict:
+    """A verdict such as a comparison would give that shows every difference in accuracy."""
+    outcome: Outcome = "first" if champion is None else "better" if metrics.accuracy > to_beat else "not shown"
+    return Verdict(
+        verdict=outcome,
+        promote=outcome != "not shown",
+        reason=f"Test accuracy {metrics.accuracy:.4f}.",
+        candidate=metrics,
+        champion=champion,
+        anchor=anchor,
+        compared=None,
+        compared_with_anchor=None,
+    )
 
 
 def run(home: Path, recipe: str, tag: str, accuracy: float, edition: str = "") -> ReleaseInfo:

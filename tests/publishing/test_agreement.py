@@ -21,10 +21,10 @@ from thaw.pipeline_config.preprocessing import Fit, Preprocessing
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.classify import classify
 from thaw.tasks.evaluation.examples import read_example
+from thaw.tasks.formats.base import ModelContext
+from thaw.tasks.formats.members import FORMATS
 from thaw.tasks.pictures.decoding import decode_upright, fit
 from thaw.tasks.process import Reporter
-from thaw.tasks.publishing.formats.base import ModelContext
-from thaw.tasks.publishing.formats.members import FORMATS
 from thaw.tasks.publishing.predict import predict
 from thaw.tasks.publishing.predict_request import PredictWork
 from thaw.tasks.records.read import SplitReader
@@ -144,7 +144,7 @@ def test_a_file_that_tensorflow_cannot_decode_is_named_in_a_batch_of_good_ones(w
 def test_for_a_release_of_an_earlier_thaw_images_are_turned_and_converted_before(write_release, tmp_path, monkeypatch):
     # Its SavedModel read files as they were stored, and its input had a resolution and a crop alone.
     monkeypatch.setattr(
-        "thaw.tasks.publishing.formats.saved_model.prepare", lambda encoded, how: fit(decode_upright(encoded), how)
+        "thaw.tasks.formats.saved_model.prepare", lambda encoded, how: fit(decode_upright(encoded), how)
     )
     how = Preprocessing(max_pixels=10**6, max_side=None, resolution=RESOLUTION, center_crop=0.9)
     release = write_release(how, {"resolution": RESOLUTION, "center_crop": 0.9})

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.publishing.helpers import verdict_of
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
-from thaw.tasks.evaluation.verdict import decide
-from thaw.tasks.publishing.formats.members import chosen
+from thaw.tasks.formats.members import chosen
 from thaw.tasks.publishing.model_card import CardFacts, write_card
 from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
@@ -48,7 +48,7 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
     values = {
         "release": release,
         "recipe": recipe,
-        "verdict": decide(test, None),
+        "verdict": verdict_of(test, None, None, 0.0),
         "metrics": {"confidence": 0.95, "loss": 0.05, "per_class": [{"class": name, **score} for name in classes]},
         "counts": {split: dict.fromkeys(classes, 9) for split in ("train", "validation", "test")},
         "stages": [{"name": name, **stage} for name in ("stage_one", "stage_two")],

@@ -8,8 +8,10 @@ import pytest
 from tests.publishing.helpers import champion_id, damage, evaluation_of, id_of, judge, run
 from thaw.flows.predict import predict
 from thaw.pipeline_config.errors import ArtifactError, PublishError
+from thaw.pipeline_config.publish_schema import Better
 from thaw.tasks.home import Home
-from thaw.tasks.publishing.publish import champion_to_beat, publish
+from thaw.tasks.publishing.publish import publish
+from thaw.tasks.verdict.rivals import rivals_of
 
 
 def test_the_first_release_becomes_champion(tmp_path):
@@ -22,7 +24,7 @@ def test_the_first_release_becomes_champion(tmp_path):
 def test_a_better_release_becomes_champion_and_a_worse_or_equal_one_does_not(tmp_path):
     run(tmp_path, "digits", "a", 0.9)
     worse, equal, better = (run(tmp_path, "digits", tag, acc) for tag, acc in [("b", 0.8), ("c", 0.9), ("d", 0.91)])
-    assert [info.verdict for info in (worse, equal, better)] == ["not better", "not better", "better"]
+    assert [info.verdict for info in (worse, equal, better)] == ["not shown", "not shown", "better"]
     assert [info.is_champion for info in (worse, equal, better)] == [False, False, True]
     assert worse.path.is_dir()  # written all the same
     assert better.compared_with == id_of("digits", "a")
@@ -69,18 +71,22 @@ def test_publishing_again_changes_nothing(tmp_path):
     assert len(Home.open(tmp_path).registry.log()) == 1
 
 
+def champion_to_beat(home, tag):
+    return rivals_of(Home.open(home).registry, "digits", evaluation_of("digits", tag), Better(rule="better"))[0]
+
+
 def test_a_repeated_run_asks_for_the_same_verdict(tmp_path):
     run(tmp_path, "digits", "a", 0.8)
     ref = judge(tmp_path, "digits", "b", 0.9)
     publish(Home.open(tmp_path), ref)
     assert judge(tmp_path, "digits", "b", 0.9) == ref
-    champions = [champion_to_beat(Home.open(tmp_path), "digits", evaluation_of("digits", tag)) for tag in ("b", "c")]
+    champions = [champion_to_beat(tmp_path, tag) for tag in ("b", "c")]
     assert [other and other.release for other in champions] == [id_of("digits", "a"), id_of("digits", "b")]
 
 
 def test_asking_for_the_champion_in_an_empty_home_creates_nothing(tmp_path):
     home = tmp_path / "home"
-    assert champion_to_beat(Home.open(home), "digits", evaluation_of("digits", "a")) is None
+    assert champion_to_beat(home, "a") is None
     assert not home.exists()
 
 
@@ -94,21 +100,22 @@ def test_what_was_rolled_back_stays_so_when_its_run_is_repeated(tmp_path):
     assert len(Home.open(tmp_path).registry.log()) == 3
 
 
-def test_a_champion_that_came_after_the_verdict_is_compared_with_as_well(tmp_path):
+def test_a_verdict_about_another_champion_promotes_nothing_and_the_next_run_asks_again(tmp_path):
     run(tmp_path, "digits", "a", 0.8)
-    middling, best = judge(tmp_path, "digits", "b", 0.85), judge(tmp_path, "digits", "c", 0.9)
+    better, best = judge(tmp_path, "digits", "b", 0.9), judge(tmp_path, "digits", "c", 0.85)
     publish(Home.open(tmp_path), best)
-    assert not publish(Home.open(tmp_path), middling).is_champion
+    assert not publish(Home.open(tmp_path), better).is_champion
     assert champion_id(tmp_path, "digits") == id_of("digits", "c")
+    again = run(tmp_path, "digits", "b", 0.9, "compared with c, and so of another name")
+    assert (again.is_champion, again.compared_with) == (True, id_of("digits", "c"))
 
 
-def test_two_first_runs_at_once_leave_the_better_one(tmp_path):
+def test_of_two_first_runs_at_once_the_one_that_publishes_first_is_the_champion(tmp_path):
     good, bad = judge(tmp_path, "digits", "a", 0.9), judge(tmp_path, "digits", "b", 0.5)
     publish(Home.open(tmp_path), bad)
     publish(Home.open(tmp_path), good)
-    assert champion_id(tmp_path, "digits") == id_of("digits", "a")
-    publish(Home.open(tmp_path), bad)
-    assert champion_id(tmp_path, "digits") == id_of("digits", "a")
+    assert champion_id(tmp_path, "digits") == id_of("digits", "b")
+    assert run(tmp_path, "digits", "a", 0.9, "compared with b, and so of another name").is_champion
 
 
 def test_a_release_that_lost_to_a_champion_since_rolled_back_may_win_against_the_one_before(tmp_path):
@@ -116,7 +123,7 @@ def test_a_release_that_lost_to_a_champion_since_rolled_back_may_win_against_the
     run(tmp_path, "digits", "b", 0.9)
     run(tmp_path, "digits", "c", 0.8)
     Home.open(tmp_path).registry.rollback("digits", "b fails on scans")
-    assert run(tmp_path, "digits", "c", 0.8).is_champion
+    assert run(tmp_path, "digits", "c", 0.8, "compared with a, and so of another name").is_champion
 
 
 @pytest.mark.parametrize("name", ["model.keras", "saved_model/variables/manifest.json", "release.json", "SHA256SUMS"])
@@ -134,7 +141,7 @@ def test_a_champion_that_lost_its_folder_is_restored_from_its_artifact_by_the_ne
     shutil.rmtree(first.path)
     with pytest.raises(PublishError, match="missing"):
         Home.open(tmp_path).registry.champion("digits")
-    assert run(tmp_path, "digits", "b", 0.8).verdict == "not better"
+    assert run(tmp_path, "digits", "b", 0.8).verdict == "not shown"
     assert champion_id(tmp_path, "digits") == first.id
 
 
@@ -175,7 +182,7 @@ def test_a_model_that_was_promoted_by_hand_keeps_its_place_when_it_is_written_an
     worse = run(tmp_path, "digits", "b", 0.8)
     Home.open(tmp_path).registry.promote(worse.id, "it is fair")
     info = run(tmp_path, "digits", "b", 0.8, edition)
-    assert (info.verdict, info.is_champion) == ("not better", True)
+    assert (info.verdict, info.is_champion) == ("not shown", True)
 
 
 def test_files_written_anew_once_are_not_again_after_a_rollback_to_the_old_ones(tmp_path):

@@ -78,7 +78,7 @@ def test_a_lost_pointer_comes_back(home):
 def test_a_new_model_is_compared_with_the_old_champion(home):
     better, worse = run(home, "digits", "d", 0.9), run(home, "digits", "c", 0.75)
     assert (better.verdict, better.compared_with, better.is_champion) == ("better", SECOND, True)
-    assert (worse.verdict, worse.is_champion) == ("not better", False)
+    assert (worse.verdict, worse.is_champion) == ("not shown", False)
     assert_consistent(home)
 
 

@@ -13,9 +13,9 @@ import pytest
 from tests.publishing.conftest import CENTER_CROP, CLASSES, RESOLUTION, write_tiny_stage
 from thaw.pipeline_config.errors import PublishError, RequestError
 from thaw.pipeline_config.preprocessing import Preprocessing
-from thaw.pipeline_config.schema import FormatName
-from thaw.tasks.publishing.formats.base import ModelContext
-from thaw.tasks.publishing.formats.members import FORMATS, chosen, load_first
+from thaw.pipeline_config.publish_schema import FormatName
+from thaw.tasks.formats.base import ModelContext
+from thaw.tasks.formats.members import FORMATS, chosen, load_first
 
 TOLERANCE = 1e-5
 INPUTS = {
@@ -28,8 +28,8 @@ SCORE = """
 import json, sys
 from pathlib import Path
 from thaw.pipeline_config.preprocessing import Preprocessing
-from thaw.tasks.publishing.formats.base import ModelContext
-from thaw.tasks.publishing.formats.members import FORMATS
+from thaw.tasks.formats.base import ModelContext
+from thaw.tasks.formats.members import FORMATS
 
 name, folder, classes, model_input, paths = json.loads(sys.argv[1])
 score = FORMATS[name].load(Path(folder), ModelContext(classes, Preprocessing.model_validate(model_input)))

@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from thaw.tasks.formats.base import Format, ModelContext, Scorer
 from thaw.tasks.pictures.decoding import prepare
-from thaw.tasks.publishing.formats.base import Format, ModelContext, Scorer
 
 _INPUT_NAME = "image_bytes"
 _ENDPOINT = "serving_default"  # the name that TensorFlow Serving, and everyone else, looks for

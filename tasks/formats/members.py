@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from thaw.pipeline_config.errors import PublishError, RequestError
-from thaw.pipeline_config.schema import FormatName
-from thaw.tasks.publishing.formats.base import Format, ModelContext, Scorer
-from thaw.tasks.publishing.formats.keras_file import KerasFile
-from thaw.tasks.publishing.formats.saved_model import SavedModel
+from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.pipeline_config.publish_schema import FormatName
+from thaw.tasks.formats.base import Format, ModelContext, Scorer
+from thaw.tasks.formats.keras_file import KerasFile
+from thaw.tasks.formats.saved_model import SavedModel
+from thaw.tasks.pictures.files import canonical, readable
 
 # In the order of preference: the first that a release has is the one that answers, and that the model card shows first.
 FORMATS: dict[FormatName, Format] = {"saved_model": SavedModel(), "keras": KerasFile()}
@@ -33,3 +35,10 @@ def load_first(folder: Path, context: ModelContext) -> Scorer:
         expected = ", ".join(member.file for member in FORMATS.values())
         raise PublishError(f"{folder} has no model to load. Expected one of {expected}. Run the recipe again.")
     raise RequestError(" ".join(str(member.missing()) for member in present))
+
+
+def as_input(encoded: bytes, how: Preprocessing) -> bytes:
+    """Make an image file into one that the formats of a release read; raises BadImageError where it is none."""
+    image = readable(encoded, how.max_pixels)
+    # A release of an earlier thaw does not turn images, so they are turned for it.
+    return image if how.orientation == "exif" else canonical(image, None)

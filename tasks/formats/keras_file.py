@@ -10,8 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.tasks.formats.base import Format, ModelContext, Scorer
 from thaw.tasks.pictures.decoding import prepare
-from thaw.tasks.publishing.formats.base import Format, ModelContext, Scorer
 
 
 class KerasFile(Format):

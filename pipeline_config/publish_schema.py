@@ -1,0 +1,97 @@
+"""The recipe's `publish`: what a release holds, and what makes it the champion."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field
+
+from thaw.pipeline_config.strict import MOST_CLASSES, Strict
+
+# What writes and reads each is in `tasks/formats`, with TensorFlow.
+FormatName = Literal["keras", "saved_model"]
+
+
+class Rule(Strict):
+    """When a new model takes the champion's place; both answer for the same test images.
+
+    `uses_anchor` says whether it looks at the anchor, too: the last champion that was more than not worse.
+    """
+
+    uses_anchor: ClassVar[bool] = False
+
+    confidence: float = Field(default=0.9, ge=0.5, lt=1, description="from which on a difference is said to be shown")
+
+
+class Better(Rule):
+    """Promote a model that is shown to be better: the one-sided mid-p value of McNemar's test is small enough."""
+
+    rule: Literal["better"]
+
+
+class NotWorse(Rule):
+    """Promote a model that is shown to be worse by less than a margin, by Tango's score test."""
+
+    uses_anchor: ClassVar[bool] = True
+
+    rule: Literal["not_worse"]
+    margin: float = Field(default=0.01, gt=0, lt=1, description="difference in accuracy; 0.01 is one point")
+    confidence: float = Field(default=0.95, ge=0.5, lt=1, description="that a promoted model is not worse")
+
+
+class Higher(Rule):
+    """Promote a model that is right on more of the images, be it one."""
+
+    rule: Literal["higher"]
+
+
+class Never(Rule):
+    """Leave it all to `thaw releases promote`."""
+
+    rule: Literal["never"]
+
+
+class Always(Rule):
+    """Promote every model."""
+
+    rule: Literal["always"]
+
+
+def _long_form(value: Any) -> Any:
+    return {"rule": value} if isinstance(value, str) else value
+
+
+Require = Annotated[
+    Annotated[Better | NotWorse | Higher | Never | Always, Discriminator("rule")], BeforeValidator(_long_form)
+]
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Floors(Strict):
+    """What a model must reach on the test split to be promoted, whatever the comparison says."""
+
+    accuracy: Share | None = None
+    macro_f1: Share | None = None
+    worst_class_recall: Share | None = Field(default=None, description="of the class that has the lowest")
+    recall: dict[str, Share] = Field(default={}, max_length=MOST_CLASSES, description="class name to the lowest recall")
+    calibration_error: Share | None = Field(default=None, description="the highest expected calibration error")
+
+
+class PublishConfig(Strict):
+    """What a release holds, and what makes it the champion."""
+
+    formats: list[FormatName] = Field(default=["keras", "saved_model"], min_length=1, max_length=100)
+    require: Require = Field(
+        default=Better(rule="better"),
+        description="rule for the champion's place: better, not_worse, higher, never or always",
+    )
+    floors: Floors = Floors()
+    max_negative_flips: Share | None = Field(
+        default=None, description="highest share of the champion's right answers that the new model may have wrong"
+    )
+    guard_classes: bool = Field(
+        default=False, description="whether a class that is shown to be worse forbids the promotion, or is a warning"
+    )
+    min_examples: int = Field(
+        default=30, ge=1, le=10**9, description="test images that a comparison needs, which neither has learned from"
+    )

@@ -1,0 +1,1 @@
+"""The gates: one rule each for when a new model takes the champion's place."""

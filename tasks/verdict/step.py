@@ -1,0 +1,95 @@
+"""The requests for what others answer for the test images, and for the verdict, and what their keys are made of."""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from thaw.pipeline_config.publish_schema import PublishConfig
+from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.step import Facts, Step
+from thaw.tasks.evaluation.step import JudgingStep
+from thaw.tasks.process import Work
+from thaw.tasks.releases.verdict import ReleasedModel, Verdict
+
+LARGEST_CLASS = "largest_class"
+CHAMPION = "champion"
+ANCHOR = "anchor"
+
+
+class Score(BaseModel):
+    """How one of those that a new model is compared with did on the test images."""
+
+    model_config = ConfigDict(frozen=True)
+
+    right: int
+    images: int
+    learned_from: int
+
+
+class BaselineFacts(Facts):
+    """Who answered, with a score for each table."""
+
+    champion: ReleasedModel | None
+    anchor: ReleasedModel | None
+    scores: dict[str, Score]
+
+
+class BaselineStep(JudgingStep):
+    """Make a baseline artifact: what others answer for the test images, a table each.
+
+    They are the champion, and the anchor where there is one; where there is no champion, the answer is always the class
+    that has the most training images.
+    """
+
+    kind: ClassVar[str] = "baseline"
+    work: ClassVar[str] = "thaw.tasks.verdict.baseline:answer"
+    facts: ClassVar[type[Facts]] = BaselineFacts
+    libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow")
+
+    records: ArtifactRef
+    champion: ReleasedModel | None
+    anchor: ReleasedModel | None
+
+    @property
+    def models(self) -> dict[str, ReleasedModel]:
+        """The releases that answer, by the names of their tables."""
+        named = {CHAMPION: self.champion, ANCHOR: self.anchor}
+        return {name: model for name, model in named.items() if model is not None}
+
+
+class BaselineWork(Work):
+    """What `answer` gets."""
+
+    step: BaselineStep
+
+
+class VerdictStep(Step):
+    """Make a verdict artifact: `verdict.json`, and `flips.parquet`, the images that one of the two models has right."""
+
+    kind: ClassVar[str] = "verdict"
+    work: ClassVar[str] = "thaw.tasks.verdict.work:judge"
+    facts: ClassVar[type[Facts]] = Verdict
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "pyarrow", "scipy")
+
+    evaluation: ArtifactRef
+    baseline: ArtifactRef
+    champion: ReleasedModel | None
+    anchor: ReleasedModel | None
+    publish: PublishConfig
+
+    def depends_on(self) -> dict[str, Any]:
+        """All fields; of `publish`, not the formats."""
+        document = super().depends_on()
+        del document["publish"]["formats"]
+        return document
+
+
+class VerdictWork(Work):
+    """What `judge` gets."""
+
+    step: VerdictStep
+
+
+def table_name(name: str) -> str:
+    """Name the file of a baseline's table."""
+    return f"{name}.parquet"

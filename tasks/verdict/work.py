@@ -1,0 +1,133 @@
+"""Gives the verdict on a new model, in a child process: the comparison, and what the recipe makes of it."""
+
+import json
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.evaluation.metrics import SplitMetrics
+from thaw.tasks.evaluation.predictions import write_table
+from thaw.tasks.process import Reporter
+from thaw.tasks.releases.verdict import (
+    FLIPS_NAME,
+    METRICS_NAME,
+    VERDICT_NAME,
+    Comparison,
+    TestMetrics,
+    Verdict,
+    read_test_metrics,
+)
+from thaw.tasks.verdict.comparison import compare, flips
+from thaw.tasks.verdict.gates.base import Decision, Rival
+from thaw.tasks.verdict.gates.members import gate_of
+from thaw.tasks.verdict.guards import below_floors, too_many_lost, worse_classes
+from thaw.tasks.verdict.step import ANCHOR, CHAMPION, LARGEST_CLASS, VerdictStep, VerdictWork, table_name
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a verdict follows from: the comparisons, what forbids a promotion, and what is only said."""
+
+    compared: Comparison
+    with_anchor: Comparison | None = None
+    largest_class: str = ""
+    vetoes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
+    """Write the verdict artifact.
+
+    Raises:
+        ArtifactError: The evaluation or the baseline is damaged, or they are about different images.
+        RecipeError: A floor names a class that there is not.
+    """
+    step, store = work.step, work.home.store
+    evaluation, baseline = store.verified(step.evaluation), store.verified(step.baseline)
+    candidate = pq.read_table(evaluation / "predictions.parquet")
+    other = pq.read_table(baseline / table_name(LARGEST_CLASS if step.champion is None else CHAMPION))
+    anchor = None if step.anchor is None else pq.read_table(baseline / table_name(ANCHOR))
+    metrics: SplitMetrics = json.loads((evaluation / METRICS_NAME).read_bytes())["test"]
+    verdict = decide(step, read_test_metrics(evaluation), find(step, metrics, candidate, other, anchor))
+    write_table(flips(candidate, other), work.folder / FLIPS_NAME)
+    write_json(work.folder / VERDICT_NAME, verdict.model_dump(mode="json"))
+    for warning in verdict.warnings:
+        reporter.warn(warning)
+    reporter.log(f"{verdict.verdict}: {verdict.reason}")
+    return verdict
+
+
+def find(
+    step: VerdictStep, metrics: SplitMetrics, candidate: pa.Table, other: pa.Table, anchor: pa.Table | None
+) -> Findings:
+    """Compare the tables of answers, and check what forbids a promotion."""
+    publish, compared = step.publish, compare(candidate, other)
+    vetoes = below_floors(publish.floors, metrics)
+    if step.champion is None:
+        return Findings(compared, largest_class=other["predicted_class"][0].as_py(), vetoes=vetoes)
+    classes = [score["class"] for score in metrics["per_class"]]
+    worse = worse_classes(candidate, other, classes, gate_of(publish.require).level)
+    return Findings(
+        compared,
+        with_anchor=None if anchor is None else compare(candidate, anchor),
+        vetoes=[
+            *vetoes,
+            *too_many_lost(publish.max_negative_flips, compared),
+            *(f"{words} (publish.guard_classes)" for words in worse if publish.guard_classes),
+        ],
+        warnings=[] if publish.guard_classes else worse,
+    )
+
+
+def decide(step: VerdictStep, candidate: TestMetrics, found: Findings) -> Verdict:
+    """Apply the recipe's rule to how a new model compares, with the champion or else with the largest class."""
+    decision = _decision(step, found)
+    if found.vetoes and decision.promote:
+        decision = Decision("vetoed", promote=False, why=" ".join([*filter(None, [decision.why]), *found.vetoes]))
+    return Verdict(
+        verdict=decision.outcome,
+        promote=decision.promote,
+        reason=" ".join(filter(None, [_figures(step, candidate, found), decision.why])),
+        candidate=candidate,
+        champion=step.champion,
+        anchor=step.anchor,
+        warnings=found.warnings,
+        compared=found.compared,
+        compared_with_anchor=found.with_anchor,
+    )
+
+
+def _decision(step: VerdictStep, found: Findings) -> Decision:
+    gate, compared, needed = gate_of(step.publish.require), found.compared, step.publish.min_examples
+    if step.champion is None:
+        promote = gate.first(compared)
+        return Decision("first", promote, "" if promote else "It does not become the champion.")
+    if compared.images < needed:
+        why = (
+            f"A comparison needs {needed:,} (publish.min_examples). "
+            "thaw releases promote makes the new release the champion by hand."
+        )
+        return Decision("not comparable", gate.opens_unasked, why)
+    anchor = None if step.anchor is None or found.with_anchor is None else Rival(step.anchor.release, found.with_anchor)
+    return gate.decide(Rival(step.champion.release, compared), anchor)
+
+
+def _figures(step: VerdictStep, candidate: TestMetrics, found: Findings) -> str:
+    compared = found.compared
+    if step.champion is None:
+        return (
+            f"Test accuracy {candidate.accuracy:.4f} on {candidate.examples:,} images; there is no champion to compare "
+            f"with, and always to answer {found.largest_class} would be right on {compared.other_accuracy:.4f}."
+        )
+    champion = step.champion.release
+    left_out = f", without {compared.left_out:,} that {champion} may have learned from" if compared.left_out else ""
+    on = f"{compared.images:,} test images{left_out}"
+    if not compared.images:
+        return f"There is nothing to compare with {champion} on: {on}."
+    low, high = (f"{end * 100:+.1f}" for end in compared.difference_ci)
+    return (
+        f"On {on}, the new model alone is right on {compared.gained:,} and {champion} alone on {compared.lost:,}: "
+        f"{compared.difference * 100:+.1f} points ({low} to {high})."
+    )

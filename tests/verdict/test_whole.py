@@ -1,0 +1,149 @@
+"""The champion answers for the new model's test images, and the verdict follows: real models, small pictures."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support import WalkHere, small_recipe, write_pictures
+from thaw.flows.graph import GRAPH
+from thaw.pipeline_config.errors import PublishError
+from thaw.pipeline_config.schema import Recipe
+from thaw.tasks.home import Home
+from thaw.tasks.publishing.publish import publish
+from thaw.tasks.releases.checksums import write_checksums
+from thaw.tasks.releases.learned_from import LEARNED_FROM_NAME
+from thaw.tasks.releases.release import ReleaseInfo
+from thaw.tasks.releases.verdict import Verdict
+from thaw.tasks.verdict.step import BaselineFacts
+
+
+class Run:
+    """A run that is over: what ran, what it said, and its release."""
+
+    def __init__(self, recipe: Recipe, home: Path) -> None:
+        self.walk = WalkHere(recipe, home)
+        self.walk.go(GRAPH)
+        store = self.walk.home.store
+        self.ran = self.walk.ran
+        self.verdict = store.facts(self.walk.made["verdict"], Verdict)
+        self.scores = store.facts(self.walk.made["baseline"], BaselineFacts).scores
+        self.release: ReleaseInfo = publish(self.walk.home, self.walk.made["publish"])
+
+    def table(self, task: str, name: str):
+        return pq.read_table(self.walk.home.store.folder(self.walk.made[task]) / f"{name}.parquet")
+
+
+def recipe_of(data: Path, *, split_seed: int = 3, min_examples: int = 1, **changes) -> Recipe:
+    dataset = {"source": {"kind": "directory", "path": str(data)}, "seed": split_seed}
+    publishing = {"formats": ["keras"], "min_examples": min_examples}
+    stages = {"stage_one": STAGE, "stage_two": STAGE, "augment": []}
+    return small_recipe(data, dataset=dataset, publish=publishing, **stages, **changes)
+
+
+STAGE = {
+    "resolution": 16,
+    "train": "all",
+    "epochs": 1,
+    "batch_size": 8,
+    "optimizer": {"name": "adam", "learning_rate": 0.01},
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("verdict")
+    write_pictures(folder / "data", each=20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(place: Path) -> Run:
+    run = Run(recipe_of(place / "data"), place / "home")
+    shutil.copytree(place / "home", place / "after first")
+    return run
+
+
+@pytest.fixture(scope="module")
+def second(place: Path, first: Run) -> Run:
+    return Run(recipe_of(place / "data", seed=4), place / "home")
+
+
+@pytest.fixture
+def home(place: Path, first: Run, tmp_path: Path) -> Path:
+    """A home of its own with the first release, and nothing that came after it."""
+    shutil.copytree(place / "after first", tmp_path / "home")
+    return tmp_path / "home"
+
+
+def test_the_first_release_is_compared_with_the_largest_class(first: Run):
+    assert first.verdict.verdict == "first"
+    assert set(first.scores) == {"largest_class"}
+    assert first.verdict.compared is not None
+    assert first.release.is_champion == (first.verdict.compared.gained > first.verdict.compared.lost)
+    assert "always to answer blue would be right on" in first.verdict.reason or "red" in first.verdict.reason
+
+
+def test_the_champion_answers_as_it_did_when_it_was_tested(first: Run, second: Run):
+    answers, tested = second.table("baseline", "champion"), first.table("evaluate", "predictions")
+    assert answers["id"] == tested["id"]
+    assert answers["predicted_class"] == tested["predicted_class"]
+    expected = [max(row) for row in tested["probabilities"].to_pylist()]
+    assert answers["probability"].to_pylist() == pytest.approx(expected, abs=1e-5)
+    assert not any(answers["learned_from"].to_pylist())  # one split, of one data set
+
+
+def test_its_score_on_a_test_split_is_computed_once(place: Path, second: Run):
+    assert "baseline" in second.ran
+    third = Run(recipe_of(place / "data", seed=5), place / "home")
+    if second.release.is_champion:
+        pytest.fail("the second model was promoted: choose a seed with which it is not")
+    assert "baseline" not in third.ran
+    assert "verdict" in third.ran
+
+
+def test_the_verdict_counts_what_the_tables_hold(first: Run, second: Run):
+    new, old = second.table("evaluate", "predictions"), second.table("baseline", "champion")
+    right = [a == b for a, b in zip(new["class_name"], new["predicted_class"], strict=True)]
+    champion = [a == b for a, b in zip(old["class_name"], old["predicted_class"], strict=True)]
+    compared = second.verdict.compared
+    assert compared is not None
+    assert compared.gained == sum(a and not b for a, b in zip(right, champion, strict=True))
+    assert compared.lost == sum(b and not a for a, b in zip(right, champion, strict=True))
+    assert second.verdict.champion is not None
+    assert second.verdict.champion.release == first.release.id
+
+
+def test_images_that_the_champion_has_learned_from_are_left_out(place: Path, home: Path):
+    """Another seed of the split: most test images are among those that the champion was trained on."""
+    again = Run(recipe_of(place / "data", split_seed=4, min_examples=30), home)
+    compared = again.verdict.compared
+    assert compared is not None
+    assert compared.left_out > 0
+    assert compared.images + compared.left_out == again.verdict.candidate.examples
+    assert again.verdict.verdict == "not comparable"
+    assert not again.release.is_champion
+    assert "A comparison needs 30 (publish.min_examples)" in again.verdict.reason
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_champion_of_an_earlier_thaw_does_not_say_what_it_has_learned_from(place, home, first: Run, is_known):
+    folder = home / "releases" / first.release.id
+    (folder / LEARNED_FROM_NAME).unlink()
+    write_checksums(folder)
+    if not is_known:
+        shutil.rmtree(home / "artifacts" / "dataset")
+    again = Run(recipe_of(place / "data", split_seed=4), home)
+    compared = again.verdict.compared
+    assert compared is not None
+    assert (compared.images > 0) == is_known  # by its dataset, where that is still there
+    assert (again.verdict.verdict == "not comparable") != is_known
+
+
+def test_a_champion_that_is_damaged_beyond_repair_stops_the_run_before_anything_is_promoted(place, home, first: Run):
+    (home / "releases" / first.release.id / "model.keras").write_bytes(b"nothing")
+    shutil.rmtree(home / "artifacts" / "release")
+    with pytest.raises(PublishError, match=r"model\.keras was altered"):
+        Run(recipe_of(place / "data", seed=4), home)
+    assert [entry.release for entry in Home.open(home).registry.log()] == [first.release.id]
