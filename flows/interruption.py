@@ -1,12 +1,13 @@
 """Ctrl-C and SIGTERM: a flow ends in good order, and the next signals do not disturb that; all else ends at once."""
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
+
+from thaw.flows.main import leave
 
 # The step's process has 10 seconds to save its state (tasks/process.py), and Prefect's server must be told. After that,
 # a signal counts again: an exception that a handler raises can get lost where Python allows none, as in `__del__`.
@@ -23,11 +24,7 @@ class Interrupted(BaseException):
 
 
 class Interruption:
-    """Handles SIGINT and SIGTERM alike.
-
-    Outside of a flow the process ends in the handler: an exception may get lost on its way through the import of a
-    library, or out of what runs at the end, and whatever thaw does otherwise may be killed at any moment.
-    """
+    """Handles SIGINT and SIGTERM alike; outside of a flow, as the program does."""
 
     def __init__(self) -> None:
         """Handle the signals from now on, to the end of the process.
@@ -64,19 +61,12 @@ class Interruption:
         if self._first is not None and now - self._first <= _SECONDS_TO_END:
             return
         self._first = now
-        interrupted = Interrupted(signal.Signals(number))
         if self._in_flow:
-            raise interrupted
-        _leave(interrupted)
+            raise Interrupted(signal.Signals(number))
+        leave(number, frame)
 
 
 def leave_interrupts_to_prefect() -> None:
     """Let Ctrl-C raise KeyboardInterrupt, on which `prefect.serve` ends in good order; it handles SIGTERM itself."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _leave(interrupted: Interrupted) -> NoReturn:
-    with contextlib.suppress(OSError):
-        os.write(2, f"thaw: {interrupted}\n".encode())  # the stream may be in use at this very moment
-    os._exit(interrupted.exit_code)

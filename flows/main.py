@@ -1,19 +1,27 @@
 """The program `thaw`: its streams and signals, and one line for every error.
 
-It imports next to nothing until those are in hand, so that a signal during the rest of the imports is no traceback.
+Until the signals are in hand it imports what is small alone, and all else after that.
 """
 
 import os
 import sys
 
-from thaw.flows.interruption import Interrupted, Interruption
-from thaw.flows.streams import open_streams
-from thaw.pipeline_config.errors import RequestError, ThawError
-
 
 def main() -> None:
     """Run the command, and turn every error into one line and an exit code."""
-    Interruption()
+    try:
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+                signal.signal(number, leave)
+    except KeyboardInterrupt:  # which Python makes of SIGINT so far
+        leave(2, None)
+
+    from thaw.flows.interruption import Interrupted
+    from thaw.flows.streams import open_streams
+    from thaw.pipeline_config.errors import ThawError
+
     open_streams()
     debug = "--debug" in sys.argv
     if debug:
@@ -37,12 +45,29 @@ def main() -> None:
         _give_up(error, f"{type(error).__name__}: {error} (Run again with --debug for the traceback.)", 1, debug)
 
 
+def leave(number: int, frame: object) -> None:
+    """End this process, with a line: a handler of signals for all but a flow.
+
+    An exception may get lost on its way through the import of a library, or out of what runs at the end. Whatever thaw
+    does outside of a flow may be killed at any moment.
+    """
+    del frame
+    import signal
+
+    try:
+        os.write(2, f"thaw: interrupted by {signal.Signals(number).name}\n".encode())  # a stream may be in use just now
+    finally:
+        os._exit(128 + number)
+
+
 def _check_surroundings(arguments: list[str]) -> None:
     """Refuse what no command could work with.
 
     Raises:
         RequestError: The current folder is gone, or an argument or a folder's name is no text.
     """
+    from thaw.pipeline_config.errors import RequestError
+
     try:
         folder = os.getcwd()  # noqa: PTH109 (pathlib would be the first large import)
     except OSError as error:
@@ -66,6 +91,7 @@ def _call(arguments: list[str]) -> int:
     import typer
 
     from thaw.flows.cli import app
+    from thaw.pipeline_config.errors import RequestError
 
     try:
         code = app(arguments, prog_name="thaw", standalone_mode=False) or 0

@@ -11,7 +11,7 @@ from thaw.pipeline_config.yaml_dialect import write_yaml
 
 OUT_OF_REACH_AT_FIRST = """
 import itertools
-from thaw.flows import cli, requests
+from thaw.flows import main, requests
 from thaw.pipeline_config.errors import DownloadError
 
 looks, content_digest = itertools.count(1), requests.content_digest
@@ -22,7 +22,7 @@ def flaky(source, home):
     return content_digest(source, home)
 
 requests.content_digest = flaky
-cli.main()
+main.main()
 """
 
 

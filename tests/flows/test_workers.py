@@ -1,7 +1,6 @@
 """Several jobs at a time."""
 
 import contextvars
-import logging
 import threading
 import time
 
@@ -65,7 +64,6 @@ def test_an_interruption_ends_the_waiting_and_no_further_job_begins(monkeypatch)
     def interrupted(self, timeout=None):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(logging, "raiseExceptions", True)  # and back to what it was
     monkeypatch.setattr(threading.Thread, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
         do_all(range(5), work, 2)
