@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from urllib.parse import urlsplit
 
 from thaw.pipeline_config.errors import ServerError
+from thaw.pipeline_config.messages import word
 
 _LONGEST_PART = 160  # characters of an address or a reason
 
@@ -71,7 +71,7 @@ def server_error(error: Exception) -> ServerError:
     from prefect.settings import get_current_settings
 
     cause = _failed_request(error) or error.__cause__ or error
-    address = _without_secrets(str(get_current_settings().api.url))
+    address = word(str(get_current_settings().api.url))
     return ServerError(
         f"Prefect's server at {address} {_complaint(cause)}. {start_one()}. "
         f"(`{prefect_command()} config view` says where the present address is set.)"
@@ -108,11 +108,3 @@ def _failed_request(error: BaseException) -> BaseException | None:
 
 def _short(text: object) -> str:
     return " ".join(str(text).split())[:_LONGEST_PART].rstrip(".")
-
-
-def _without_secrets(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "an address that cannot be read"
-    return _short(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl())
