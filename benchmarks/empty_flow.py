@@ -3,7 +3,7 @@
 from prefect import flow, task
 from prefect.tasks import Task
 
-TASKS = 7
+TASKS = 8
 
 
 def empty(value: int) -> int:

@@ -19,6 +19,7 @@ from thaw.tasks.artifacts.step import Cost, Made, Step
 from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter, Work
+from thaw.tasks.verdict.step import BaselineFacts, BaselineStep
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 40)}
 
@@ -52,6 +53,7 @@ def small_recipe(data: Path, **changes: Any) -> Recipe:
             "batch_size": 8,
             "optimizer": optimizer,
         },
+        "publish": {"min_examples": 1},
         "execution": {"retries": 0},
     }
     return parse_recipe(document | changes)
@@ -135,3 +137,9 @@ def build_records(home: Path, recipe: Recipe) -> ArtifactRef:
     walk.go(PREPARATION)
     ref: ArtifactRef = walk.made["records"]
     return ref
+
+
+def baseline_without_champion(home: Path) -> ArtifactRef:
+    """The baseline artifact of a recipe's first run, without its table: enough to ask for a verdict."""
+    step = BaselineStep(records=ArtifactRef(kind="records", digest="0" * 64), champion=None, anchor=None)
+    return store_of(home).build(step, lambda _: without_cost(BaselineFacts(champion=None, anchor=None, scores={})))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.devices_chosen import GPUS, Works
-from tests.support import WalkHere, build_records, small_recipe, write_pictures
+from tests.support import WalkHere, baseline_without_champion, build_records, small_recipe, write_pictures
 from thaw.flows.graph import EXPERIMENT, GRAPH
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.schema import Devices
@@ -35,6 +35,7 @@ def requests_of_steps(tmp_path_factory: pytest.TempPathFactory) -> Any:
         walk.made = {name: ArtifactRef(kind=name, digest="0" * 64) for name in NODES}
         walk.made["records"] = build_records(folder / "home", walk.recipe)
         walk.made |= {"features_one": None, "features_two": None}
+        walk.made["baseline"] = baseline_without_champion(folder / "home")
         asked = {}
         for name, node in NODES.items():
             step = walk.asked(node)

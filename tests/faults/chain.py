@@ -1,6 +1,7 @@
 """A small but whole run as a list of steps in one process, without Prefect: what the flow does, in the flow's order."""
 
 import functools
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +34,18 @@ class Chain:
         recipe: Its recipe's name.
         steps: Functions of a home folder and of what the steps before have found; by name, in order.
         imports: Modules to import before the first fork, because they take seconds.
+        champion: Makes the Keras file of the champion that the chain begins with, if it is asked anything.
     """
 
     recipe: str
     steps: dict[str, StepFunction]
     imports: tuple[str, ...] = ()
+    champion: Callable[[], bytes] | None = None
 
 
-def prepare(home: Path) -> None:
+def prepare(home: Path, chain: Chain) -> None:
     """Make the home folder that a chain begins with: its recipe has a champion, which is worse than any."""
-    run(home, "small", OLD_TAG, 0.0)
+    run(home, "small", OLD_TAG, 0.0, model=chain.champion and chain.champion())
 
 
 def run_chain(chain: Chain, home: Path) -> dict[str, Any]:
@@ -97,7 +100,19 @@ def whole_chain(data: Path) -> Chain:
         recipe="small",
         steps={"prepare_home": _prepare_home, **nodes, "put in place": _publish, "remember": _remember},
         imports=tuple(f"thaw.tasks.{package}.work" for package in _PACKAGES),
+        champion=_model_that_knows_no_class,
     )
+
+
+def _model_that_knows_no_class() -> bytes:
+    """A Keras file for pictures of 16 pixels and two classes, which are none of the pictures'."""
+    import keras
+
+    layers = [keras.Input((16, 16, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    model = keras.Sequential([*layers, keras.layers.Softmax()])
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "model.keras")
+        return (Path(folder) / "model.keras").read_bytes()
 
 
 def tiny_recipe(data: Path) -> Recipe:

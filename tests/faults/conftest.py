@@ -43,7 +43,7 @@ def finished(tmp_path_factory) -> Finished:
     """A whole run, with training, in this process."""
     folder = tmp_path_factory.mktemp("finished")
     chain, home = whole_chain(folder / "data"), folder / "home"
-    prepare(home)
+    prepare(home, chain)
     return Finished(chain, folder / "data", home, run_chain(chain, home))
 
 

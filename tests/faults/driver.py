@@ -220,7 +220,7 @@ def _make_references(chain: Chain, folder: Path, names: Iterable[str]) -> dict[s
     home = folder / "reference"
     found: dict[str, Any] = {}
     traces: dict[str, list[str]] = {}
-    prepare(home)
+    prepare(home, chain)
     faults = Faults(home)
     faults.install()
     for name in names:

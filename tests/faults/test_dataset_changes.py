@@ -11,7 +11,7 @@ from tests.faults.conftest import Finished
 from thaw.flows.plan import plan
 from thaw.tasks.home import Home
 
-ALL = ["ingest", "records", "stage_one", "features_two", "stage_two", "evaluate", "verdict", "publish"]
+ALL = ["ingest", "records", "stage_one", "features_two", "stage_two", "evaluate", "baseline", "verdict", "publish"]
 
 
 @pytest.fixture

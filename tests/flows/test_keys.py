@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import small_recipe, write_pictures
+from tests.support import baseline_without_champion, small_recipe, write_pictures
 from thaw.flows.graph import GRAPH, with_all_after
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipe
@@ -30,6 +30,7 @@ def place(tmp_path: Path) -> Path:
 def keys(recipe: Recipe, home: Path) -> dict[str, str]:
     """The key of each task, if the tasks before it had made always the same."""
     made = {node.name: ArtifactRef(kind=node.name, digest="0" * 64) for node in GRAPH}
+    made["baseline"] = baseline_without_champion(home)
     found = {}
     for node in GRAPH:
         if node.serves is None:  # features: tests/flows/test_features.py
@@ -125,7 +126,7 @@ def test_a_change_of_the_images_is_a_change_of_the_dataset_and_by_itself_of_noth
 def test_with_a_task_come_all_after_it() -> None:
     assert with_all_after([]) == frozenset()
     assert with_all_after(["publish"]) == {"publish"}
-    assert with_all_after(["publish", "evaluate"]) == {"evaluate", "verdict", "publish"}
+    assert with_all_after(["publish", "evaluate"]) == {"evaluate", "baseline", "verdict", "publish"}
     assert with_all_after(["ingest"]) == {node.name for node in GRAPH}
     with pytest.raises(RequestError, match=r"There is no task 'evaluat'\. .* Nearest: evaluate\."):
         with_all_after(["evaluat"])

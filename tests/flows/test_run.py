@@ -22,7 +22,7 @@ from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from thaw.tasks.home import Home
 
-TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "verdict", "publish"]
+TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "baseline", "verdict", "publish"]
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def plan_of(thaw: Thaw, place: Path, *options: str) -> dict[str, list[str]]:
 def test_a_plan_says_why_tasks_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     assert plan_of(thaw, place) == {}
     changed = plan_of(thaw, place, "--set", "stage_two.optimizer.learning_rate=0.02")
-    assert list(changed) == ["stage_two", "evaluate", "verdict", "publish"]
+    assert list(changed) == ["stage_two", "evaluate", "baseline", "verdict", "publish"]
     assert changed["stage_two"] == ["stage_two.optimizer.learning_rate 0.01 → 0.02"]
     assert changed["evaluate"] == ["stage_two would run before it"]
 
@@ -252,8 +252,13 @@ def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new
     again = json.loads(
         thaw("run", place / "small.yaml", "--home", place / "home", "--json", "--refresh", "evaluate").stdout
     )
-    assert [task["name"] for task in again["tasks"] if not task["cached"]] == ["evaluate", "verdict", "publish"]
-    assert [task["digest"] for task in again["tasks"][:6]] == [task["digest"] for task in first["tasks"][:6]]
+    assert [task["name"] for task in again["tasks"] if not task["cached"]] == [
+        "evaluate",
+        "baseline",
+        "verdict",
+        "publish",
+    ]
+    assert [task["digest"] for task in again["tasks"][:7]] == [task["digest"] for task in first["tasks"][:7]]
     assert again["release"] == first["release"]
     assert Home.open(place / "home").registry.log() == log
     assert Home.open(place / "home").registry.list() == releases
@@ -263,7 +268,8 @@ def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new
 def test_a_plan_says_what_a_refresh_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     assert plan_of(thaw, place, "--refresh", "verdict", "--refresh", "evaluate") == {
         "evaluate": ["--refresh asks for it"],
-        "verdict": ["evaluate would run before it"],
+        "baseline": ["evaluate would run before it"],
+        "verdict": ["baseline would run before it"],
         "publish": ["verdict would run before it"],
     }
 
@@ -305,7 +311,8 @@ def test_a_damaged_release_is_repaired_by_the_next_run(first: dict[str, Any], th
 
 def test_a_worse_model_is_released_but_not_used(worse: dict[str, Any], first: dict[str, Any], place: Path) -> None:
     assert worse["metrics"]["test"]["accuracy"] < first["metrics"]["test"]["accuracy"]
-    assert worse["verdict"] == "not shown"
+    assert worse["verdict"] in ("worse", "not shown")
+    assert f"{first['release']['id']} alone on" in worse["reason"]
     assert not worse["release"]["champion"]
     champion = Home.open(place / "home").registry.champion("small")
     assert champion is not None

@@ -12,6 +12,7 @@ from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.checksums import write_checksums
+from thaw.tasks.releases.learned_from import write_learned_from
 from thaw.tasks.releases.release import Release, ReleaseInfo, release_id
 from thaw.tasks.releases.verdict import Outcome, ReleasedModel, Verdict
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
@@ -35,7 +36,10 @@ def id_of(recipe: str, tag: str, edition: str = "") -> str:
     return release_id(recipe, [tag, edition])
 
 
-def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict, edition: str = "") -> ArtifactRef:
+def make_artifact(
+    home: Path, recipe: str, tag: str, verdict: Verdict, edition: str = "", model: bytes | None = None
+) -> ArtifactRef:
+    """Make a release artifact; `model` is a Keras file, and without it nothing can be loaded."""
     release = Release(
         id=id_of(recipe, tag, edition),
         recipe=recipe,
@@ -53,10 +57,12 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict, edition: 
     def work(folder: Path) -> Made:
         write_json(folder / "release.json", release.model_dump(mode="json"))
         write_json(folder / "verdict.json", verdict.model_dump(mode="json"))
-        (folder / "model.keras").write_bytes(f"the model {tag}".encode() * 40)
+        (folder / "model.keras").write_bytes(f"the model {tag}".encode() * 40 if model is None else model)
+        write_learned_from(folder, [])
         (folder / "README.md").write_text(f"edition {edition}")
-        (folder / "saved_model" / "variables").mkdir(parents=True)
-        (folder / "saved_model" / "variables" / "manifest.json").write_bytes(b"{}")
+        if model is None:
+            (folder / "saved_model" / "variables").mkdir(parents=True)
+            (folder / "saved_model" / "variables" / "manifest.json").write_bytes(b"{}")
         write_checksums(folder)
         return without_cost()
 
@@ -64,14 +70,16 @@ def make_artifact(home: Path, recipe: str, tag: str, verdict: Verdict, edition: 
     return Home.open(home).store.build(TinyStep(document=document), work)
 
 
-def judge(home: Path, recipe: str, tag: str, accuracy: float, edition: str = "") -> ArtifactRef:
+def judge(
+    home: Path, recipe: str, tag: str, accuracy: float, edition: str = "", model: bytes | None = None
+) -> ArtifactRef:
     """Everything of a run but the publishing."""
     metrics = Metrics(examples=100, accuracy=accuracy, accuracy_ci=(max(accuracy - 0.05, 0), min(accuracy + 0.05, 1)))
     registry = Home.open(home).registry
     registry.mend()
     champion, anchor = rivals_of(registry, recipe, evaluation_of(recipe, tag), Better(rule="better"))
     verdict = verdict_of(metrics, champion, anchor, registry.get(champion.release).accuracy if champion else 0.0)
-    return make_artifact(home, recipe, tag, verdict, edition)
+    return make_artifact(home, recipe, tag, verdict, edition, model)
 
 
 def verdict_of(
@@ -91,8 +99,10 @@ def verdict_of(
     )
 
 
-def run(home: Path, recipe: str, tag: str, accuracy: float, edition: str = "") -> ReleaseInfo:
-    return publish(Home.open(home), judge(home, recipe, tag, accuracy, edition))
+def run(
+    home: Path, recipe: str, tag: str, accuracy: float, edition: str = "", model: bytes | None = None
+) -> ReleaseInfo:
+    return publish(Home.open(home), judge(home, recipe, tag, accuracy, edition, model))
 
 
 def champion_id(home: Path, recipe: str) -> str | None:

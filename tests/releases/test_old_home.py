@@ -45,7 +45,7 @@ def thaw(home, *arguments):
 
 def test_list_and_show(home):
     listed = json.loads(thaw(home, "releases", "list", "--json"))
-    assert [(info["id"], info["accuracy"], info["is_champion"]) for info in listed] == [
+    assert sorted((info["id"], info["accuracy"], info["is_champion"]) for info in listed) == [
         (FIRST, 0.7, False),
         (SECOND, 0.8, True),
     ]

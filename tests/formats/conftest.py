@@ -1,0 +1,5 @@
+"""The pictures that releases are tested with."""
+
+from tests.publishing.conftest import photos
+
+__all__ = ["photos"]
