@@ -135,7 +135,7 @@ def test_a_run_of_one_seed_finds_what_the_comparison_made(first: dict[str, Any],
 @pytest.mark.slow
 def test_one_failed_run_fails_the_comparison_after_the_others(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     wild = small_recipe(place / "data", name="wild").model_dump(mode="json", by_alias=True)
-    wild["stage_one"]["optimizer"] = {"name": "sgd", "learning_rate": 1e30}
+    wild["stage_one"]["optimizer"] = {"name": "sgd", "learning_rate": 1e6}
     (place / "wild.yaml").write_text(write_yaml(wild))
     done = thaw("compare", place / "wild.yaml", place / "small.yaml", "--seeds", "0", "--home", place / "home")
     assert done.returncode == 1

@@ -204,7 +204,7 @@ def test_damaged_checkpoints_cost_steps_and_not_the_result(
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_finite_checkpoint(place: Path, tmp_path: Path) -> None:
-    step = stage_step(place, tmp_path, optimizer={"name": "sgd", "learning_rate": 1e30})
+    step = stage_step(place, tmp_path, optimizer={"name": "sgd", "learning_rate": 1e6})
     with pytest.raises(TrainingError, match=r"not finite|loss is"):
         train(tmp_path, step, every=1)
     kept = list(Home.open(tmp_path).store.checkpoints(step.key).glob("*.npz"))
