@@ -19,8 +19,8 @@ from thaw.flows import server_in_use
 from thaw.flows.server_errors import server_errors
 from thaw.pipeline_config.errors import ServerError
 
-# A command promises to say within 10 seconds what is wrong. Some 4 are its start, which a busy machine makes as long as it
-# likes; so what is measured is how long it waits for a server that says nothing.
+# A command promises to say within 10 seconds what is wrong. Some 4 are its start, which a busy machine makes as long as
+# it likes; so what is measured is how long it waits for a server that says nothing.
 SECONDS_OF_WAITING = 6
 COMMANDS = {
     "run": ("run", "digits"),
