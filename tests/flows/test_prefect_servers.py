@@ -19,9 +19,10 @@ from thaw.flows import server_in_use
 from thaw.flows.server_errors import server_errors
 from thaw.pipeline_config.errors import ServerError
 
-# A command promises to say within 10 seconds what is wrong. Some 4 are its start, which a busy machine makes as long as
-# it likes; so what is measured is how long it waits for a server that says nothing.
-SECONDS_OF_WAITING = 6
+# A command promises to say within 10 seconds what is wrong. Some 4 are its start, for which a busy machine takes what
+# it likes; so what is measured is how long it waits for a server that says nothing. It stops after 5.
+SECONDS_OF_WAITING = 8
+
 COMMANDS = {
     "run": ("run", "digits"),
     "compare": ("compare", "digits"),
