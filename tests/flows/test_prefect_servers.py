@@ -19,7 +19,10 @@ from thaw.flows import server_in_use
 from thaw.flows.server_errors import server_errors
 from thaw.pipeline_config.errors import ServerError
 
-SECONDS = 20  # of a whole command: some 6 on a quiet machine, 10 is the promise; here another test runs beside it
+# A command promises to say within 10 seconds what is wrong. Some 4 are its start, for which a busy machine takes what
+# it likes; so what is measured is how long it waits for a server that says nothing. It stops after 5.
+SECONDS_OF_WAITING = 8
+
 COMMANDS = {
     "run": ("run", "digits"),
     "compare": ("compare", "digits"),
@@ -74,10 +77,23 @@ def stranger(answers: Answers) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def listener() -> Iterator[str]:
-    """Take connections, and say nothing."""
+def listener() -> Iterator[tuple[str, list[float]]]:
+    """Take connections, and say nothing: the address, and for how many seconds each was held."""
+    held: list[float] = []
+
+    def listen() -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                client, _ = server.accept()
+                since = time.monotonic()
+                with client:
+                    while client.recv(4096):
+                        pass
+                held.append(time.monotonic() - since)
+
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/api"
+        threading.Thread(target=listen, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/api", held
 
 
 def free_port() -> int:
@@ -120,7 +136,7 @@ def test_an_address_that_leads_nowhere_is_named(url: str, words: str) -> None:
 
 def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_in_use, "_TIMEOUT", httpx.Timeout(0.5))
-    with listener() as url:
+    with listener() as (url, _):
         assert f"Prefect's server at {url} does not answer. " in complaint(url)
 
 
@@ -147,15 +163,12 @@ def wrapped(error: Exception) -> Exception:
 
 
 def refuse(thaw: Thaw, command: str, home: Path, **environment: str) -> str:
-    """Call a command that cannot do anything: its last line, where it ended soon and said no more than it should."""
+    """Call a command that cannot do anything: its last line, where it said no more than it should."""
     ours = {name: value for name, value in thaw.environment.items() if name != "PREFECT_API_URL"}
-    started = time.monotonic()
     done = Thaw(ours | environment, thaw.folder)(*COMMANDS[command], "--home", home)
-    seconds = time.monotonic() - started
     *progress, last = done.stderr.splitlines()
     assert done.returncode == (2 if "outlives" in last else 1), done.stderr
     assert done.stdout == ""
-    assert seconds < SECONDS
     assert [
         line for line in progress if not line.startswith(("thaw: recipe", "thaw: comparing", "thaw: starting"))
     ] == []
@@ -188,8 +201,10 @@ def test_serve_and_run_find_the_server_of_prefects_profile_also_where_the_variab
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_in_one_line_what_is_wrong_with_the_server(thaw: Thaw, tmp_path: Path, command: str) -> None:
     home = tmp_path / "home"
-    with listener() as url:
+    with listener() as (url, held):
         assert "does not answer" in refuse(thaw, command, home, PREFECT_API_URL=url)
+    assert len(held) == 1
+    assert held[0] < SECONDS_OF_WAITING
     with stranger(STRANGERS["another page"][0]) as url:
         assert "not as a server of Prefect's" in refuse(thaw, command, home, PREFECT_API_URL=url)
     elsewhere = thaw.environment["PREFECT_API_URL"].removesuffix("/api")

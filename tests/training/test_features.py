@@ -144,7 +144,8 @@ def test_every_kind_of_network_learns_from_features_what_it_learns_from_images(
 ) -> None:
     optimizer = {"name": "sgd", "learning_rate": 1e-3}
     settings = stage(resolution=32, optimizer=optimizer, epochs=2, feature_views=2, **learns)
-    place = place_for(data, tmp_path, model={"backbone": backbone, "dropout": 0.0}, stage_one=settings)
+    model = {"backbone": backbone, "dropout": 0.0}
+    place = place_for(data, tmp_path, model=model, stage_one=settings, stage_two=settings)
     features = place.features_one()
     place.compute(features)
     cached, plain = (history_of(place.store, place.train(place.stage_one(each))) for each in (features, None))
