@@ -183,5 +183,8 @@ class Walk(ABC):
         """Make what serves another node, or say what would be made."""
 
     def serves(self, step: Step) -> bool:
-        """Say whether what is to serve another node is there now. Where it could not be made, that does without."""
-        return self.home.find(step)[0] is not None
+        """Say whether what is to serve another node is there now. Where it could not be made, that does without.
+
+        What an attempt that was killed has left of it is removed.
+        """
+        return self.home.store.look_up(step.key) is not None
