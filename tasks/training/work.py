@@ -13,7 +13,7 @@ from thaw.tasks.process import Reporter, asked_to_leave
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.averaging import WeightAverage, averaged_variables
 from thaw.tasks.training.checkpoint import Checkpoints
-from thaw.tasks.training.checks import check_classes
+from thaw.tasks.training.checks import check_class_weights
 from thaw.tasks.training.devices import computing_in
 from thaw.tasks.training.examples import Examples, of_features, of_images, open_features
 from thaw.tasks.training.loop import Loop
@@ -43,7 +43,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
     store = work.home.store
     records = store.verified(step.records)
     train_split = SplitReader(records, "train")
-    check_classes(step.name, step.stage, train_split.classes)
+    check_class_weights(step.name, step.stage, train_split.classes)
     resolution = step.stage.fit.resolution
     with strategy.scope(), computing_in(step.precision), contextlib.ExitStack() as stack:
         model = build_start(step, store, classes=len(train_split.classes), resolution=resolution)

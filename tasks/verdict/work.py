@@ -42,7 +42,6 @@ def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
 
     Raises:
         ArtifactError: The evaluation or the baseline is damaged, or they are about different images.
-        RecipeError: A floor names a class that there is not.
     """
     step, store = work.step, work.home.store
     evaluation, baseline = store.verified(step.evaluation), store.verified(step.baseline)

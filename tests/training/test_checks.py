@@ -11,7 +11,7 @@ from thaw.flows.graph import PREPARATION
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.schema import ModelConfig
 from thaw.tasks.training.backbones import NETWORKS
-from thaw.tasks.training.checks import check_classes
+from thaw.tasks.training.checks import check_class_weights
 from thaw.tasks.training.model import build_classifier
 
 
@@ -30,10 +30,17 @@ def test_a_weight_for_a_class_that_is_not_there_is_refused_before_records_are_wr
     assert walk.ran == ["ingest"]
 
 
+def test_a_floor_for_a_class_that_is_not_there_is_refused_as_early(data: Path, tmp_path: Path) -> None:
+    walk = WalkHere(small_recipe(data, publish={"floors": {"recall": {"rde": 0.9}}}), tmp_path)
+    with pytest.raises(RecipeError, match=r"publish\.floors\.recall: there is no class 'rde'.* Nearest: red\."):
+        walk.go(PREPARATION)
+    assert walk.ran == ["ingest"]
+
+
 def test_of_many_classes_a_few_are_listed() -> None:
     settings = small_recipe(Path("data"), stage_one=stage(class_weights={"999": 2.0})).stage_one
     with pytest.raises(RecipeError, match="Expected some of 0, 1, 2, 3, 4, …") as raised:
-        check_classes("stage_one", settings, [str(number) for number in range(900)])
+        check_class_weights("stage_one", settings, [str(number) for number in range(900)])
     assert len(str(raised.value)) < 200
 
 

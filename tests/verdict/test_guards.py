@@ -3,7 +3,6 @@
 import pytest
 
 from tests.verdict.tables import CLASSES, candidate, other
-from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.publish_schema import Floors, PublishConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.metrics import compute_metrics
@@ -36,11 +35,6 @@ def test_a_model_that_reaches_every_floor_is_not_named():
 def test_a_floor_that_is_not_reached_is_named_with_both_numbers(floors, words):
     (found,) = below_floors(floors, METRICS)
     assert found.startswith(words)
-
-
-def test_a_floor_for_a_class_that_there_is_not_names_the_nearest():
-    with pytest.raises(RecipeError, match=r"publish\.floors\.recall: there is no class 'dogs'\. Nearest: dog\."):
-        below_floors(Floors(recall={"dogs": 0.5}), METRICS)
 
 
 def test_lost_answers_count_as_a_share_of_the_champions_right_ones():
