@@ -1,5 +1,6 @@
 """From the schema to values: such as it allows, at its edges too, and such as nobody should write."""
 
+import copy
 import math
 from typing import Any
 
@@ -137,7 +138,7 @@ JUNK: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(_ODD_TEXTS),
     st.sampled_from(_ODD_THINGS),
     st.integers() | st.floats() | st.text(max_size=40),
-)
+).map(copy.deepcopy)  # for what is drawn may be changed
 _DOCUMENTS = allowed(WHOLE)
 
 

@@ -148,6 +148,7 @@ WRONG = {
     "dataset.source={kind: directory, path: ~nosuchuser/images}": [
         "dataset.source.path: '~nosuchuser/images' names no"
     ],
+    "dataset.source.urlhttps://host/a?key=secret": ["--set takes KEY=VALUE", "Received: 'dataset", "key=REMOVED'."],
     # values of any size
     "seed=" + 5000 * "9": ["--set seed: the value '999", "is not valid YAML: it has a number of 5000 digits."],
     "seed=" + 900 * "9": ["seed: ", "Received: 999", "..."],
