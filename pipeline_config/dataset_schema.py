@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from thaw.pipeline_config.messages import received
-from thaw.pipeline_config.strict import MOST_CLASSES, PathText, Strict
+from thaw.pipeline_config.strict import MOST_CLASSES, PathOrAddress, PathText, Strict
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -138,8 +138,8 @@ def _places_form(value: Any) -> str:
     return "list_form" if isinstance(value, list) else "name_form"
 
 
-PlaceList = Annotated[list[PathText], Field(min_length=1, max_length=100_000)]
-OneOrMore = Annotated[PathText, Tag("name_form")] | Annotated[PlaceList, Tag("list_form")]
+PlaceList = Annotated[list[PathOrAddress], Field(min_length=1, max_length=100_000)]
+OneOrMore = Annotated[PathOrAddress, Tag("name_form")] | Annotated[PlaceList, Tag("list_form")]
 Places = Annotated[OneOrMore, Discriminator(_places_form)]
 PlacesOfSplits = Annotated[dict[SplitName, Places], Field(min_length=1, max_length=len(SPLITS))]
 

@@ -136,7 +136,7 @@ def _read(recipe: str) -> tuple[dict[str, Any], Path]:
 
 def _override(document: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
-    if not equals or not path:
+    if not equals or not path or "://" in path:  # an address, of which the first = belongs to a secret
         raise RecipeError(f"--set takes KEY=VALUE, such as stage_two.epochs=3. Received: {received(override)}.")
     try:
         value = read_yaml(text)

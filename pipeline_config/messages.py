@@ -56,6 +56,11 @@ received = _Received().repr
 """Write a value that was received, as Python does, but never more than the beginning and the end of what is long."""
 
 
+def is_address(text: str) -> bool:
+    """Say whether a text begins as an address does, such as https:// or s3://."""
+    return _ADDRESS.match(text) is not None
+
+
 def without_secrets(value: Any) -> Any:
     """Take the user, the password and the values behind a `?` or a `#` out of every address in a JSON document.
 
@@ -66,7 +71,7 @@ def without_secrets(value: Any) -> Any:
             return {key: without_secrets(each) for key, each in value.items()}
         case list() | tuple():
             return [without_secrets(each) for each in value]
-        case str() if _ADDRESS.match(value):
+        case str() if is_address(value):
             return _plain(value)
     return value
 

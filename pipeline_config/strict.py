@@ -23,7 +23,14 @@ def _check_path(path: str) -> str:
     return path
 
 
-PathText = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
+def _check_local(path: str) -> str:
+    if messages.is_address(path):
+        raise ValueError("must be a path of this machine: an address is not fetched here")
+    return path
+
+
+PathOrAddress = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
+PathText = Annotated[PathOrAddress, AfterValidator(_check_local)]
 
 
 class Strict(BaseModel):

@@ -128,7 +128,7 @@ _ODD_TEXTS += [
     "https://me:s3cr3t@host/a",
     "ftp://host/a?key=s3cr3t",
     "https://me:s3cr3t/x@host/a",
-    "see https://host/a?key=s3cr3t",
+    "see https://host/a?key=t0ken",
 ]
 _ODD_THINGS: list[Any] = [None, True, [], {}, {"name": "adam"}, {"kind": "digits"}, {"from": "train"}, {"a" * 5000: 1}]
 _ODD_THINGS += [["x"] * 2000, [[]] * 500, *map(_nested, (50, 99, 150, 400))]

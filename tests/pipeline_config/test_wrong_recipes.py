@@ -148,6 +148,7 @@ WRONG = {
     "dataset.source={kind: directory, path: ~nosuchuser/images}": [
         "dataset.source.path: '~nosuchuser/images' names no"
     ],
+    "dataset.source.urlhttps://host/a?key=secret": ["--set takes KEY=VALUE", "Received: 'dataset", "key=REMOVED'."],
     # values of any size
     "seed=" + 5000 * "9": ["--set seed: the value '999", "is not valid YAML: it has a number of 5000 digits."],
     "seed=" + 900 * "9": ["seed: ", "Received: 999", "..."],
@@ -158,6 +159,8 @@ WRONG = {
     1000 * "x." + "y=1": ["The recipe"],
     "model.weights='" + 5000 * "w" + "'": ["model.weights: ", "at most 4096 characters"],
     'model.weights="a\\0b"': ["model.weights: ", "must hold no NUL character"],
+    "model.weights=https://me:word@host/w.h5": ["model.weights: ", "must be a path of this machine", "//host/w.h5'."],
+    "dataset.source={kind: directory, path: 's3://bucket/a?key=word'}": ["dataset.source.path: ", "?key=REMOVED'."],
     "dataset.source={kind: directory, path: ''}": ["dataset.source.path: ", "at least 1 character"],
     # archives
     archive("ftp://host/b.zip"): [
