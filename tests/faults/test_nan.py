@@ -17,7 +17,11 @@ def test_a_loss_that_is_not_finite_publishes_nothing(thaw: Thaw, tmp_path: Path)
     write_pictures(tmp_path / "data", each=20)
     recipe = tmp_path / "small.yaml"
     recipe.write_text(write_yaml(small_recipe(tmp_path / "data").model_dump(mode="json", by_alias=True)))
-    settings = ["stage_two.optimizer.learning_rate=1e6", "execution.checkpoint_every=1", "execution.retries=3"]
+    settings = [
+        "stage_two.optimizer={name: adamw, learning_rate: 1e6, weight_decay: 1e6}",
+        "execution.checkpoint_every=1",
+        "execution.retries=3",
+    ]
     options = [part for setting in settings for part in ("--set", setting)]
     home = tmp_path / "home"
     done = thaw("run", recipe, *options, "--home", home)
