@@ -7,11 +7,12 @@ command: read, checked, written out, planned as far as nothing is fetched. The e
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, find, given, settings
+from hypothesis import Phase, find, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.pipeline_config.schema_values import JUNK, places, spoilt
@@ -28,7 +29,8 @@ from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 SECONDS = 5  # of the processor: those of the wall depend on what else the machine does
 QUICK = settings(derandomize=True, database=None, deadline=None, max_examples=400)
 FIRST = settings(QUICK, phases=[Phase.generate])
-THOROUGH = settings(QUICK, max_examples=10_000)
+PARTS = 8  # hypothesis remembers each choice that it made: in one go that was 600 MB
+THOROUGH = settings(QUICK, max_examples=10_000 // PARTS)
 SHIPPED = {name: file.read_text(encoding="utf-8") for name, file in shipped_recipes().items()}
 
 
@@ -169,6 +171,16 @@ test_documents_of_the_schema_and_beyond = short(QUICK(given(document=spoilt())(t
 test_texts_of_shipped_recipes_with_mistakes = short(QUICK(given(content=mutated())(take_text)))
 test_overrides_of_any_key_with_any_value = short(QUICK(given(override=overrides())(take_override)))
 
-test_many_documents = pytest.mark.slow(long(THOROUGH(given(document=spoilt())(take_document))))
-test_many_texts = pytest.mark.slow(long(THOROUGH(given(content=mutated())(take_text))))
-test_many_overrides = pytest.mark.slow(long(THOROUGH(given(override=overrides())(take_override))))
+
+@pytest.mark.slow
+@long
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    ("drawn", "take"),
+    [(spoilt(), take_document), (mutated(), take_text), (overrides(), take_override)],
+    ids=["documents", "texts", "overrides"],
+)
+def test_many_of_each(
+    folder: Path, drawn: st.SearchStrategy[Any], take: Callable[[Path, Any], None], part: int
+) -> None:
+    seed(part)(THOROUGH(given(drawn)(lambda one: take(folder, one))))()
