@@ -27,28 +27,33 @@ def on_two_cpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_losses_and_the_weights_of_one(on_two_cpus: dict[str, Any]) -> None:
     one, two = on_two_cpus["frozen"]["one"], on_two_cpus["frozen"]["two"]
     assert len(one) == len(two) > 12
     np.testing.assert_allclose(two, one, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_statistics_of_replicas_stay_finite_also_where_one_has_no_example(on_two_cpus: dict[str, Any]) -> None:
     assert np.isfinite(on_two_cpus["train"]["two"]).all()
     # The batches whose statistics normalize are smaller, so the numbers differ.
     assert not np.allclose(on_two_cpus["train"]["one"], on_two_cpus["train"]["two"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_float16_on_two_devices_is_about_that_of_one(on_two_cpus: dict[str, Any]) -> None:
     np.testing.assert_allclose(on_two_cpus["float16"]["two"], on_two_cpus["float16"]["one"], rtol=0.02)
 
 
+@pytest.mark.slow
 def test_a_stage_on_two_devices_goes_on_to_the_same_bytes(on_two_cpus: dict[str, Any]) -> None:
     digests = on_two_cpus["resume"]
     assert digests["resumed was stopped"] == "yes"
     assert digests["resumed"] == digests["undisturbed"]
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_frozen_outputs_of_one_in_the_same_order(on_two_cpus: dict[str, Any]) -> None:
     one, two = on_two_cpus["features"]["one"], on_two_cpus["features"]["two"]
     assert len(one) == len(two) > 100

@@ -277,7 +277,7 @@ def test_a_stage_whose_features_are_gone_says_so(data: Path, tmp_path: Path) -> 
     assert place.store.key_documents("stage") == []
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_a_stage_of_another_precision_learns_from_features(data: Path, tmp_path: Path, precision: str) -> None:
     settings = stage(train=LAST_BLOCK, optimizer={"name": "sgd", "learning_rate": 0.001})
     place = place_for(data, tmp_path, stage_one=settings, precision=precision)

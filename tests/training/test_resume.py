@@ -104,8 +104,8 @@ def undisturbed(place: Path) -> Callable[[str], ArtifactRef]:
         ("adam", 1, stop_at_once, None),  # before the first checkpoint
         ("adam", 5, stop_at_once, None),  # in the second epoch, after the checkpoint of the first
         ("adam", 6, ask_to_leave, None),  # the epoch's last step: it leaves while it measures
-        ("adam", 9, stop_at_once, 5),  # the stage's last step
-        ("adamw", 5, ask_to_leave, None),
+        pytest.param("adam", 9, stop_at_once, 5, marks=pytest.mark.slow),  # the stage's last step
+        pytest.param("adamw", 5, ask_to_leave, None, marks=pytest.mark.slow),
         ("rmsprop", 7, stop_at_once, 2),
         ("sgd", 2, ask_to_leave, 1000),
     ],
@@ -158,13 +158,16 @@ def test_every_kind_of_network_goes_on_to_the_same_bytes(
     assert train(tmp_path / "stopped", step_in(tmp_path / "stopped"), every=2) == undisturbed
 
 
-@pytest.mark.parametrize(("keep", "stop"), [("last", stop_at_once), ("best", ask_to_leave)])
+@pytest.mark.parametrize(
+    ("keep", "stop"), [("last", stop_at_once), pytest.param("best", ask_to_leave, marks=pytest.mark.slow)]
+)
 def test_an_average_of_weights_goes_on_to_the_same_bytes(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str, stop: Callable[[], None]
 ) -> None:
     assert_resumes(tmp_path, monkeypatch, stop, lambda home: stage_step(place, home, ema=0.9, keep=keep))
 
 
+@pytest.mark.slow
 def test_float16_goes_on_to_the_same_bytes(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def step_in(home: Path) -> TrainStep:
         return stage_step(place, home).model_copy(update={"precision": "float16"})

@@ -181,7 +181,7 @@ def test_a_loss_that_is_not_finite_stops_the_stage_and_names_epoch_and_step(plac
     assert list((place / "home" / "building").iterdir()) == []
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_a_stage_of_another_precision_leaves_a_model_that_computes_in_float32(place: Path, precision: str) -> None:
     settings = one_stage(epochs=4, optimizer={"name": "sgd", "learning_rate": 0.001})
     store, ref, _, _ = train_one(place, stage_one=settings, precision=precision)

@@ -29,7 +29,7 @@ def test_the_printed_address_shows_the_run_in_the_new_ui(browser, thaw: Thaw) ->
     run = thaw.api("flow_runs/", {"flow_id": flow, "name": "roses-seed-3", "state": {"type": "COMPLETED"}})["id"]
     address = printed_page(thaw, run)
     page = browser.new_page()
-    page.goto(address)
+    page.goto(address, timeout=60_000)  # it loads some megabytes of scripts
     page.get_by_text("roses-seed-3").first.wait_for(timeout=60_000)
     assert urllib.parse.urlsplit(page.url).path == f"/v2/runs/flow-run/{run}"
     page.close()
