@@ -8,9 +8,11 @@ from prefect import runtime
 
 from thaw.flows import active_runs
 from thaw.flows.addresses import with_whole_addresses
+from thaw.flows.approval import ask
 from thaw.flows.graph import GRAPH, TaskName, with_all_after
 from thaw.flows.quick_flow import quick_flow
 from thaw.flows.server_in_use import outlives_the_run, run_page
+from thaw.flows.story import NOTHING_NEW, WAITING, completed, emit_outcome, rename_run, state_of
 from thaw.flows.task_runner import TaskRunner
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.in_use import home_in_use
@@ -44,9 +46,28 @@ def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> Run
         result = _result(runner, time.monotonic() - started)
         key = runner.keys["publish"]
         # A run that was killed between its last task and here left no result: then the next one's takes its place.
-        if not all(task.cached for task in result.tasks) or recall(opened, key) is None:
+        if not _is_cached(result) or recall(opened, key) is None:
             remember(opened, key, result)
-        return result
+        verdict = opened.store.facts(runner.made["verdict"], Verdict)
+    return _ended(opened, recipe, result, verdict)
+
+
+def _ended(home: Home, recipe: Recipe, result: RunResult, verdict: Verdict) -> RunResult:
+    """Ask a person, if one is to be asked, and say in Prefect how the run came out."""
+    release = home.registry.get(result.release.id)
+    approval = recipe.publish.approval
+    waits = approval is not None and home.registry.is_due(release) and ask(home, release, approval)
+    champion = home.registry.get(release.id).is_champion
+    result = result.model_copy(update={"release": result.release.model_copy(update={"champion": champion})})
+    state = WAITING if waits else NOTHING_NEW if _is_cached(result) else state_of(verdict, is_champion=champion)
+    rename_run(recipe.name, verdict, state)
+    if state not in (WAITING, NOTHING_NEW):
+        emit_outcome(result, verdict)
+    return completed(result, state)
+
+
+def _is_cached(result: RunResult) -> bool:
+    return all(task.cached for task in result.tasks)
 
 
 def _result(runner: TaskRunner, seconds: float) -> RunResult:

@@ -77,6 +77,16 @@ class Floors(Strict):
     calibration_error: Share | None = Field(default=None, description="the highest expected calibration error")
 
 
+class Approval(Strict):
+    """Whether a person is asked before a new model takes the champion's place."""
+
+    hours: float = Field(default=24, gt=0, le=24 * 366, description="without an answer, after which the champion stays")
+
+
+def _approval_form(value: Any) -> Any:
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
 class PublishConfig(Strict):
     """What a release holds, and what makes it the champion."""
 
@@ -91,6 +101,9 @@ class PublishConfig(Strict):
     )
     guard_classes: bool = Field(
         default=False, description="whether a class that is shown to be worse forbids the promotion, or is a warning"
+    )
+    approval: Annotated[Approval | None, BeforeValidator(_approval_form)] = Field(
+        default=None, description="true, or hours: the run pauses until a person has decided in the Prefect UI"
     )
     min_examples: int = Field(
         default=30, ge=1, le=10**9, description="test images that a comparison needs, which neither has learned from"

@@ -7,8 +7,10 @@ from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import ReleaseInfo, read_release, read_verdict
 
 
-def publish(home: Home, ref: ArtifactRef) -> ReleaseInfo:
+def publish(home: Home, ref: ArtifactRef, *, ask_first: bool = False) -> ReleaseInfo:
     """Put a release into `releases/`, and make it its recipe's champion if its verdict says so.
+
+    With `ask_first` that is left to `Registry.decide`.
 
     Doing it again changes nothing: a whole folder is kept, a damaged one is rebuilt, and a model that was the champion
     once does not become it again, because whatever replaced it did so on purpose. The champion's own model with other
@@ -24,21 +26,13 @@ def publish(home: Home, ref: ArtifactRef) -> ReleaseInfo:
     with registry.locked():
         install(home.path, artifact, release)
         info = registry.get(release)
-        reason = _why_champion(registry, info)
+        reason = _why_champion(registry, info, ask_first=ask_first)
         if reason is not None:
             registry.make_champion("publish", info, reason)
     return registry.get(release)
 
 
-def _why_champion(registry: Registry, release: ReleaseInfo) -> str | None:
-    standing = registry.standing(release)
-    if standing == "settled":
-        return None
-    champion = registry.champion(release.recipe)
-    if standing == "written anew" and champion is not None:
-        return f"The same model as {champion.id}, written anew."
-    verdict = read_verdict(release.path)
-    # Where another run has published since, or someone has promoted or rolled back, it says nothing about the champion
-    # that there is now. The same run, started again, asks for one that does.
-    is_about_champion = (champion.id if champion else None) == release.compared_with
-    return verdict.reason if verdict.promote and is_about_champion else None
+def _why_champion(registry: Registry, release: ReleaseInfo, *, ask_first: bool) -> str | None:
+    if registry.standing(release) == "written anew":
+        return f"The same model as {registry.champions()[release.recipe]}, written anew."
+    return read_verdict(release.path).reason if registry.is_due(release) and not ask_first else None

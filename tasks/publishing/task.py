@@ -15,7 +15,7 @@ from thaw.tasks.task import build_in_child, only_shown, step_task
 def publish_release(step: PublishStep, home: Home, execution: ExecutionConfig) -> ArtifactRef:
     """Write the release, and make it the champion if its verdict says so: a release artifact and a release."""
     ref = build_in_child("publish", step, PublishWork, home, execution)
-    release = publish(home, ref)
+    release = publish(home, ref, ask_first=step.recipe.publish.approval is not None)
     card = (release.path / CARD_NAME).read_text(encoding="utf-8")
     with only_shown("publish", "the model card"):
         create_markdown_artifact(card, key="model-card", description=f"Release {release.id}")

@@ -1,7 +1,9 @@
-"""Which release is the champion of each recipe, and every change of it. No TensorFlow.
+"""Which release is the champion of each recipe, and every decision about it. No TensorFlow.
 
     champions/<recipe>.json   {"release": id, "sequence": n, …}, replaced atomically
     log.jsonl                 one line for each change, in the order of `sequence`; the clock orders nothing
+
+A release that a person declined has a line in the log, too, which changes nothing.
 
 A change is written to the log first, and synced; that is the moment at which it happens. Then the pointer follows. So:
 
@@ -24,7 +26,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -39,7 +41,7 @@ from thaw.tasks.releases.verdict import Outcome
 LOG_NAME = "log.jsonl"
 CHAMPIONS_NAME = "champions"
 
-Action = Literal["publish", "promote", "rollback"]
+Action = Literal["publish", "approve", "decline", "promote", "rollback"]
 
 _WITHOUT_FORM = {"thaw": "0.1.0"}  # the one version whose lines and pointers do not say their form, or their version
 
@@ -61,16 +63,19 @@ class Pointer(Document):
 
 
 class LogEntry(Document):
-    """One line of `log.jsonl`: the champion of a recipe changed."""
+    """One line of `log.jsonl`: the champion of a recipe changed, or stayed because a person said so."""
+
+    FORM: ClassVar[int] = 2
 
     sequence: int = Field(ge=1, description="counts all changes of this home folder")
     time: str = Field(description="in UTC, ISO 8601; for readers only")
     action: Action
     recipe: RecipeName
-    release: ReleaseId = Field(description="the champion from now on")
+    release: ReleaseId = Field(description="the champion from now on, or the one that was declined")
     evaluation: str | None = Field(description="by its digest one knows the same model in another release")
     previous: ReleaseId | None = Field(description="the champion until now, if there was one")
     outcome: Outcome | None = Field(default=None, description="of the verdict, where a run published it")
+    by: str | None = Field(default=None, description="the name that a person gave who was asked")
     reason: str
     thaw: str = Field(description="the version that made the change")
 
@@ -82,7 +87,7 @@ class LogEntry(Document):
 
     @classmethod
     def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:
-        """Form 0 lacks the evaluation, and thaw's version."""
+        """Form 0 lacks the evaluation, and thaw's version; form 1, who decided."""
         del form
         return _WITHOUT_FORM | {"evaluation": None} | document
 
@@ -97,7 +102,8 @@ class ChampionLog(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    entries: list[LogEntry] = []  # the lines that can be read, in the order of the file
+    entries: list[LogEntry] = []  # the changes that can be read, in the order of the file
+    declined: list[LogEntry] = []  # the lines that changed nothing
     damaged_lines: list[int] = []  # numbers of those that cannot, from 1; a torn last line is not among them
     pointers: dict[str, Pointer] = {}  # by recipe
     damaged_pointers: list[str] = []  # recipes whose pointer cannot be read
@@ -111,7 +117,8 @@ class ChampionLog(BaseModel):
     @property
     def next_sequence(self) -> int:
         """The number of the next change."""
-        known = [*(entry.sequence for entry in self.entries), *(pointer.sequence for pointer in self.pointers.values())]
+        lines = [*self.entries, *self.declined]
+        known = [*(entry.sequence for entry in lines), *(pointer.sequence for pointer in self.pointers.values())]
         return max(known, default=0) + 1
 
     def champion(self, recipe: str, is_visible: Callable[[str], bool]) -> Pointer | None:
@@ -186,8 +193,10 @@ def read_champion_log(releases: Path) -> ChampionLog:
             damaged.append(path.stem)
         else:
             pointers[path.stem] = pointer
+    read = [entry for _, entry in parsed if entry is not None]
     return ChampionLog(
-        entries=[entry for _, entry in parsed if entry is not None],
+        entries=[entry for entry in read if entry.action != "decline"],
+        declined=[entry for entry in read if entry.action == "decline"],
         # What follows the last line break is empty, or torn.
         damaged_lines=[number for number, entry in parsed[:-1] if entry is None],
         pointers=pointers,
@@ -202,14 +211,19 @@ def record(releases: Path, entry: LogEntry) -> None:
     Raises:
         PublishError: The log or the pointer cannot be written; the message says which of the two champions holds.
     """
-    path = releases / LOG_NAME
-    with refusals(path, "written", f"The champion of {entry.recipe} is as it was.", PublishError):
-        _append(path, entry.model_dump_json().encode())
+    note(releases, entry)
     try:
         write_pointer(releases, entry.recipe, entry.pointer)
     except ArtifactError as error:
         message = f"{error} The change to {entry.release} is in {LOG_NAME}; the next run completes it."
         raise PublishError(message) from error
+
+
+def note(releases: Path, entry: LogEntry) -> None:
+    """Add a line to the log; raises PublishError where it cannot be written. The caller holds the lock."""
+    path = releases / LOG_NAME
+    with refusals(path, "written", f"The champion of {entry.recipe} is as it was.", PublishError):
+        _append(path, entry.model_dump_json().encode())
 
 
 def write_pointer(releases: Path, recipe: str, pointer: Pointer) -> None:

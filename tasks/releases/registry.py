@@ -16,7 +16,15 @@ from thaw.pipeline_config.strict import nearest, nearest_hint
 from thaw.tasks.artifacts.document import thaw_version
 from thaw.tasks.artifacts.refusals import reading
 from thaw.tasks.artifacts.store import ArtifactStore
-from thaw.tasks.releases.champion_log import Action, ChampionLog, LogEntry, read_champion_log, record, write_pointer
+from thaw.tasks.releases.champion_log import (
+    Action,
+    ChampionLog,
+    LogEntry,
+    note,
+    read_champion_log,
+    record,
+    write_pointer,
+)
 from thaw.tasks.releases.checksums import verify_checksums
 from thaw.tasks.releases.folders import RELEASES_NAME, clear_temporaries, find_artifact, install, is_visible
 from thaw.tasks.releases.release import ReleaseInfo, read_in_place, read_release, read_verdict
@@ -140,8 +148,9 @@ class Registry:
         return {release for release in needed if release is not None}
 
     def log(self) -> Sequence[LogEntry]:
-        """Read every change of a champion, in the order in which they were made."""
-        return sorted(self._read_log().entries, key=lambda entry: entry.sequence)
+        """Read every decision about a champion, in the order in which they were made."""
+        log = self._read_log()
+        return sorted([*log.entries, *log.declined], key=lambda entry: entry.sequence)
 
     def promote(self, release: str, reason: str) -> ReleaseInfo:
         """Make a release its recipe's champion, and log why. If it is that already, nothing changes.
@@ -174,6 +183,23 @@ class Registry:
             self.make_champion("rollback", self.get(before), reason)
         return self.get(before)
 
+    def decide(self, release: str, *, approved: bool, by: str | None, reason: str) -> ReleaseInfo:
+        """Make a release that is due its recipe's champion, or decline it, and log who said so and why.
+
+        Where something else has become the champion in the meantime, or this release, nothing changes.
+
+        Raises:
+            RequestError: There is no such release.
+            PublishError: It is damaged, or the home folder cannot be written.
+        """
+        with self.locked():
+            info = self.get(release)
+            if self.is_due(info) and approved:
+                self.make_champion("approve", info, reason, by)
+            elif self.is_due(info):
+                note(self.releases, self._entry(self._read_log(), "decline", info, reason, by))
+        return self.get(release)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the registry's lock, after an interrupted change has been completed and what is damaged repaired.
@@ -197,7 +223,7 @@ class Registry:
             with self.locked():
                 pass
 
-    def make_champion(self, action: Action, info: ReleaseInfo, reason: str) -> None:
+    def make_champion(self, action: Action, info: ReleaseInfo, reason: str, by: str | None = None) -> None:
         """Move a recipe's pointer and log it, unless it is there already. The caller is inside `locked`.
 
         Raises:
@@ -205,28 +231,29 @@ class Registry:
         """
         verify_checksums(info.path)
         log = self._read_log()
-        previous = self._champion_id(log, info.recipe)
-        if previous == info.id:
-            return
-        entry = LogEntry(
-            sequence=log.next_sequence,
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
-            action=action,
-            recipe=info.recipe,
-            release=info.id,
-            evaluation=info.evaluation,
-            previous=previous,
-            outcome=info.verdict if action == "publish" else None,
-            reason=reason,
-            thaw=thaw_version(),
-        )
-        record(self.releases, entry)
+        if self._champion_id(log, info.recipe) != info.id:
+            record(self.releases, self._entry(log, action, info, reason, by))
+
+    def is_due(self, release: ReleaseInfo) -> bool:
+        """Say whether a run's release is to become the champion: its verdict says so, and was not overtaken.
+
+        Where another run has published since, or someone has promoted or rolled back, it says nothing about the
+        champion that there is now. The same run, started again, asks for one that does.
+
+        Raises:
+            PublishError: The champion or the release is missing or damaged.
+        """
+        if self.standing(release) != "new" or not read_verdict(release.path).promote:
+            return False
+        champion = self.champion(release.recipe)
+        return (champion.id if champion else None) == release.compared_with
 
     def standing(self, release: ReleaseInfo) -> Standing:
         """Say whether a run's release may still become the champion by itself.
 
-        It is "settled" for the champion, and for one that was it, or its model, until something replaced it on purpose;
-        "written anew" for one whose model is the champion's, in other files; else "new".
+        It is "settled" for the champion, for one that was it, or its model, until something replaced it on purpose, and
+        for one whose model was declined; "written anew" for one whose model is the champion's, in other files; else
+        "new".
 
         Raises:
             PublishError: The champion is missing or damaged.
@@ -242,7 +269,23 @@ class Registry:
         champion = self.champion(release.recipe)
         if champion is not None and champion.evaluation == release.evaluation:
             return "written anew"
-        return "settled" if release.evaluation in map(self._evaluation_of, changes) else "new"
+        declined = [entry for entry in log.declined if entry.recipe == release.recipe]
+        return "settled" if release.evaluation in map(self._evaluation_of, [*changes, *declined]) else "new"
+
+    def _entry(self, log: ChampionLog, action: Action, info: ReleaseInfo, reason: str, by: str | None) -> LogEntry:
+        return LogEntry(
+            sequence=log.next_sequence,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            action=action,
+            recipe=info.recipe,
+            release=info.id,
+            evaluation=info.evaluation,
+            previous=self._champion_id(log, info.recipe),
+            outcome=info.verdict if action in ("publish", "approve") else None,
+            by=by,
+            reason=reason,
+            thaw=thaw_version(),
+        )
 
     def _evaluation_of(self, entry: LogEntry) -> str | None:
         if entry.evaluation is None:  # an old line

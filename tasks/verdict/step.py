@@ -78,9 +78,9 @@ class VerdictStep(Step):
     publish: PublishConfig
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields; of `publish`, not the formats."""
+        """All fields; of `publish`, not the formats, and not whether a person is asked as well."""
         document = super().depends_on()
-        del document["publish"]["formats"]
+        del document["publish"]["formats"], document["publish"]["approval"]
         return document
 
 

@@ -13,9 +13,13 @@ import pytest
 
 from tests.faults.conftest import FAULT_POINTS
 from tests.faults.driver import Matrix, Report
+from thaw.flows.graph import GRAPH
 
 ERRORS = ["ENOSPC", "EIO", "full", "limit error"]
 DEATHS = ["kill", "power", "limit kill"]
+QUICK_STEPS = ["ingest", "records", "verdict"]
+# The chain's stage one learns everything, and has no features.
+LONG_STEPS = [node.name for node in GRAPH if node.name not in (*QUICK_STEPS, "features_one")]
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def test_every_point_of_a_run_without_training(try_points):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("step", ["prepare_home", "ingest", "records", "verdict", "remember"])
+@pytest.mark.parametrize("step", ["prepare_home", *QUICK_STEPS, "remember"])
 def test_every_point_of_a_quick_step(try_points, step):
     assert try_points("whole", [step], [*ERRORS, *DEATHS], to_the_end=20).points > 10
 
@@ -78,7 +82,7 @@ def test_every_point_of_publishing(try_points):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("step", ["stage_one", "features_two", "stage_two", "evaluate", "publish"])
+@pytest.mark.parametrize("step", LONG_STEPS)
 def test_every_point_of_a_step_that_takes_seconds(try_points, step):
     """Each operation fails once and is killed once; the other ways to fail, which take as long, at every tenth."""
     assert try_points("whole", [step], ["ENOSPC", "kill"]).points > 50

@@ -100,9 +100,16 @@ def verdict_of(
 
 
 def run(
-    home: Path, recipe: str, tag: str, accuracy: float, edition: str = "", model: bytes | None = None
+    home: Path,
+    recipe: str,
+    tag: str,
+    accuracy: float,
+    edition: str = "",
+    model: bytes | None = None,
+    *,
+    ask_first: bool = False,
 ) -> ReleaseInfo:
-    return publish(Home.open(home), judge(home, recipe, tag, accuracy, edition, model))
+    return publish(Home.open(home), judge(home, recipe, tag, accuracy, edition, model), ask_first=ask_first)
 
 
 def champion_id(home: Path, recipe: str) -> str | None:
@@ -117,6 +124,7 @@ def assert_consistent(home: Path) -> None:
         registry.verify(info.id)
     log = registry.log()
     assert [entry.sequence for entry in log] == sorted({entry.sequence for entry in log})
+    log = [entry for entry in log if entry.action != "decline"]
     for recipe, release in registry.champions().items():
         registry.verify(release)
         assert [entry.release for entry in log if entry.recipe == recipe][-1] == release

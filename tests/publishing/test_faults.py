@@ -73,7 +73,9 @@ class Faults:
         return wrapped
 
 
-def fail_everywhere(way: str, template: Path, change: Callable[[Path], object], check: Callable[[Path], None]) -> None:
+def fail_everywhere(
+    way: str, template: Path, change: Callable[[Path], object], check: Callable[[Path], None], least: int = 5
+) -> None:
     """Copy a home folder, change it with the Nth operation failing, check it; until nothing fails."""
     for nth in range(1, _MOST_OPERATIONS):
         home = template.with_name(str(nth))
@@ -91,7 +93,7 @@ def fail_everywhere(way: str, template: Path, change: Callable[[Path], object], 
         shutil.rmtree(home)
         if faults.count < nth:
             assert failure is None
-            assert nth > 5  # or nothing was tried
+            assert nth > least  # or nothing was tried
             return
     pytest.fail("the change never succeeds")
 
@@ -111,6 +113,26 @@ def test_publishing_may_fail_anywhere(tmp_path, way, previous):
         assert not list((home / "releases").glob(".*"))
 
     fail_everywhere(way, template, lambda home: publish(Home.open(home), ref), check)
+
+
+@pytest.mark.parametrize(("approved", "way"), [(True, "death after"), (True, "error once"), (False, "death before")])
+def test_what_a_person_decides_may_fail_anywhere(tmp_path: Path, way: str, approved: bool) -> None:
+    template = tmp_path / "template"
+    run(template, "digits", "a", 0.7)
+    assert not run(template, "digits", "b", 0.8, ask_first=True).is_champion
+
+    def decide(home: Path) -> object:
+        return Home.open(home).registry.decide(B, approved=approved, by="Ada", reason="seen")
+
+    def check(home: Path) -> None:
+        assert champion_id(home, "digits") in ((A, B) if approved else (A,))
+        assert_consistent(home)
+        decide(home)
+        assert champion_id(home, "digits") == (B if approved else A)
+        last = Home.open(home).registry.log()[-1]
+        assert (len(Home.open(home).registry.log()), last.release, last.by, last.reason) == (2, B, "Ada", "seen")
+
+    fail_everywhere(way, template, decide, check, least=5 if approved else 4)  # to decline is a line in the log
 
 
 @pytest.mark.parametrize("way", ["error from then on", "death before"])

@@ -25,6 +25,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.home = Path(tempfile.mkdtemp())
         self.champions: dict[str, list[str]] = {recipe: [] for recipe in RECIPES}  # a stack of tags for each
         self.ever: set[tuple[str, str]] = set()
+        self.declined: set[tuple[str, str]] = set()
         self.released: set[tuple[str, str]] = set()
         self.changes = 0
 
@@ -39,19 +40,35 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(recipe=recipes, tag=tags)
     def a_run_publishes(self, recipe: str, tag: str) -> None:
         stack = self.champions[recipe]
-        wins = (recipe, tag) not in self.ever and (not stack or ACCURACIES[tag] > ACCURACIES[stack[-1]])
+        wins = (recipe, tag) not in self.ever | self.declined and (not stack or ACCURACIES[tag] > ACCURACIES[stack[-1]])
         info = run(self.home, recipe, tag, ACCURACIES[tag])
         self.released.add((recipe, tag))
         if wins:
             self.crown(recipe, tag)
-        assert info.is_champion == (self.champions[recipe][-1] == tag)
+        assert info.is_champion == (self.champions[recipe][-1:] == [tag])
+
+    @rule(recipe=recipes, tag=tags, approved=st.booleans())
+    def a_person_is_asked(self, recipe: str, tag: str, approved: bool) -> None:
+        stack = self.champions[recipe]
+        is_settled = (recipe, tag) in self.ever | self.declined
+        is_due = not is_settled and (not stack or ACCURACIES[tag] > ACCURACIES[stack[-1]])
+        info = run(self.home, recipe, tag, ACCURACIES[tag], ask_first=True)
+        self.released.add((recipe, tag))
+        registry = Home.open(self.home).registry
+        assert registry.is_due(info) == is_due
+        registry.decide(info.id, approved=approved, by="someone", reason="test")
+        if is_due and approved:
+            self.crown(recipe, tag)
+        elif is_due:
+            self.declined.add((recipe, tag))
+            self.changes += 1
 
     @precondition(lambda self: self.released)
     @rule(data=st.data())
     def someone_promotes(self, data: st.DataObject) -> None:
         recipe, tag = data.draw(st.sampled_from(sorted(self.released)))
         Home.open(self.home).registry.promote(id_of(recipe, tag), "test")
-        if self.champions[recipe][-1] != tag:
+        if self.champions[recipe][-1:] != [tag]:
             self.crown(recipe, tag)
 
     @rule(recipe=recipes)
