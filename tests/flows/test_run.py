@@ -106,6 +106,20 @@ def test_prefect_has_the_epochs_in_the_log_of_the_stages_task(first: dict[str, A
     assert sum("stage_two, epoch" in message for message in messages) == 2
 
 
+def test_prefect_says_how_a_run_came_out_in_its_name_its_state_and_an_event(
+    first: dict[str, Any], worse: dict[str, Any], thaw: Thaw
+) -> None:
+    kept = {"worse": "Kept", "not shown": "Not shown"}[worse["verdict"]]
+    for result, state, event in ((first, "Promoted", "promoted"), (worse, kept, "kept")):
+        run = thaw.api(f"flow_runs/{result['run']}", {}, "GET")
+        assert (run["state_type"], run["state_name"], run["state"]["message"]) == ("COMPLETED", state, result["reason"])
+        assert run["name"].startswith(f"small: {result['metrics']['test']['accuracy']:.3f}")
+        assert run["name"].endswith(f", {state.lower()}")
+        found = thaw.api("events/filter", {"filter": {"event": {"name": [f"thaw.release.{event}"]}}})["events"]
+        (payload,) = (one["payload"] for one in found if one["payload"]["release"] == result["release"]["id"])
+        assert payload["reason"] == result["reason"]
+
+
 def test_prefect_has_progress_metrics_and_model_card(first: dict[str, Any], thaw: Thaw) -> None:
     found = thaw.api("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [first["run"]]}}})
     by_key = {artifact["key"]: artifact for artifact in found}
