@@ -19,7 +19,8 @@ from thaw.tasks.releases.verdict import (
     Verdict,
     read_test_metrics,
 )
-from thaw.tasks.verdict.comparison import compare, flips
+from thaw.tasks.verdict.answers import answers_of_evaluation
+from thaw.tasks.verdict.comparison import compare, flips, sentence
 from thaw.tasks.verdict.gates.base import Decision, Rival
 from thaw.tasks.verdict.gates.members import gate_of
 from thaw.tasks.verdict.guards import below_floors, too_many_lost, worse_classes
@@ -45,7 +46,7 @@ def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
     """
     step, store = work.step, work.home.store
     evaluation, baseline = store.verified(step.evaluation), store.verified(step.baseline)
-    candidate = pq.read_table(evaluation / "predictions.parquet")
+    candidate = answers_of_evaluation(pq.read_table(evaluation / "predictions.parquet"))
     other = pq.read_table(baseline / table_name(LARGEST_CLASS if step.champion is None else CHAMPION))
     anchor = None if step.anchor is None else pq.read_table(baseline / table_name(ANCHOR))
     metrics: SplitMetrics = json.loads((evaluation / METRICS_NAME).read_bytes())["test"]
@@ -121,12 +122,4 @@ def _figures(step: VerdictStep, candidate: TestMetrics, found: Findings) -> str:
             f"with, and always to answer {found.largest_class} would be right on {compared.other_accuracy:.4f}."
         )
     champion = step.champion.release
-    left_out = f", without {compared.left_out:,} that {champion} may have learned from" if compared.left_out else ""
-    on = f"{compared.images:,} test images{left_out}"
-    if not compared.images:
-        return f"There is nothing to compare with {champion} on: {on}."
-    low, high = (f"{end * 100:+.1f}" for end in compared.difference_ci)
-    return (
-        f"On {on}, the new model alone is right on {compared.gained:,} and {champion} alone on {compared.lost:,}: "
-        f"{compared.difference * 100:+.1f} points ({low} to {high})."
-    )
+    return sentence(compared, "the new model", champion, learned_from=champion)

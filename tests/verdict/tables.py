@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from thaw.tasks.evaluation.predictions import predictions_table
 from thaw.tasks.releases.verdict import Comparison
-from thaw.tasks.verdict.baseline import SCHEMA
+from thaw.tasks.verdict.answers import SCHEMA, answers_of_evaluation
 from thaw.tasks.verdict.comparison import compare
 
 CLASSES = ["cat", "dog"]
@@ -15,10 +15,14 @@ def ids(count: int) -> list[str]:
     return [f"{number:064x}" for number in range(count)]
 
 
-def candidate(right: str) -> pa.Table:
+def predictions(right: str) -> pa.Table:
     labels = np.arange(len(right)) % 2
     predicted = [label if mark == "1" else 1 - label for label, mark in zip(labels, right, strict=True)]
     return predictions_table(ids(len(right)), labels, np.eye(2, dtype=np.float32)[predicted], CLASSES)
+
+
+def candidate(right: str) -> pa.Table:
+    return answers_of_evaluation(predictions(right))
 
 
 def other(right: str, learned_from: str = "") -> pa.Table:

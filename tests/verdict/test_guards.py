@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.verdict.tables import CLASSES, candidate, other
+from tests.verdict.tables import CLASSES, candidate, other, predictions
 from thaw.pipeline_config.publish_schema import Floors, PublishConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.metrics import compute_metrics
@@ -14,7 +14,7 @@ from thaw.tasks.verdict.step import VerdictStep
 from thaw.tasks.verdict.work import decide, find
 
 ANSWERS = "1" * 8 + "01"  # one of five cats is wrong
-METRICS = compute_metrics(candidate(ANSWERS), CLASSES, 0.95)["test"]
+METRICS = compute_metrics(predictions(ANSWERS), CLASSES, 0.95)["test"]
 
 
 def test_a_model_that_reaches_every_floor_is_not_named():
@@ -58,7 +58,7 @@ def verdict_with(new: str, old: str, **publish) -> Verdict:
     champion = ReleasedModel(release="r-000000000000", weights="w", dataset="d")
     refs = {name: ArtifactRef(kind=name, digest="0" * 64) for name in ("evaluation", "baseline")}
     step = VerdictStep(champion=champion, anchor=None, publish=PublishConfig(min_examples=1, **publish), **refs)
-    metrics = compute_metrics(candidate(new), CLASSES, 0.95)["test"]
+    metrics = compute_metrics(predictions(new), CLASSES, 0.95)["test"]
     tested = Metrics(examples=len(new), accuracy=metrics["accuracy"], accuracy_ci=(0, 1))
     return decide(step, tested, find(step, metrics, candidate(new), other(old), None))
 

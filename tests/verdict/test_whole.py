@@ -1,6 +1,9 @@
 """The champion answers for the new model's test images, and the verdict follows: real models, small pictures."""
 
+import hashlib
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,6 +19,7 @@ from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.learned_from import LEARNED_FROM_NAME
 from thaw.tasks.releases.release import ReleaseInfo
 from thaw.tasks.releases.verdict import Verdict
+from thaw.tasks.verdict.difference_request import Difference
 from thaw.tasks.verdict.step import BaselineFacts
 
 
@@ -117,6 +121,34 @@ def test_the_verdict_counts_what_the_tables_hold(first: Run, second: Run):
     assert compared.lost == sum(b and not a for a, b in zip(right, champion, strict=True))
     assert second.verdict.champion is not None
     assert second.verdict.champion.release == first.release.id
+
+
+def thaw(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "thaw.flows.cli", "releases", *arguments, "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_any_two_releases_can_be_compared_and_the_flips_name_their_files(place: Path, first: Run, second: Run):
+    home, judged, other = place / "home", second.release.id, first.release.id
+    found = Difference.model_validate_json(thaw("diff", other, judged, "--json", home=home).stdout)
+    compared = second.verdict.compared
+    assert compared is not None
+    assert found.compared == compared  # the verdict was on the same two, on the same images
+    assert found.verdict == second.verdict.verdict
+    assert f"{judged} alone is right on {compared.gained} and {other} alone on {compared.lost}: " in found.reason
+    assert len(found.flips) == compared.gained + compared.lost > 0
+    for flip in found.flips:
+        assert flip.file is not None
+        assert hashlib.sha256((place / "data" / flip.file).read_bytes()).hexdigest() == flip.id
+        assert (flip.judged_class == flip.class_name) != (flip.other_class == flip.class_name)
+
+
+def test_a_comparison_without_its_images_or_with_an_unknown_release_is_refused_in_a_line(home: Path, first: Run):
+    shutil.rmtree(home / "artifacts" / "records")
+    for other, words in ((first.release.id, "are not in"), ("verdict-0", "There is no release 'verdict-0'")):
+        done = thaw("diff", other, first.release.id, home=home)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+        assert words in done.stderr
 
 
 def test_images_that_the_champion_has_learned_from_are_left_out(place: Path, home: Path):
