@@ -20,6 +20,7 @@ from thaw.tasks.training.checks import check_against_dataset
 from thaw.tasks.training.features.choice import possible_views, views_of
 from thaw.tasks.training.features.step import FeaturesStep, features_of
 from thaw.tasks.training.step import TrainStep, weights_digest
+from thaw.tasks.verdict.looks import looks_of
 from thaw.tasks.verdict.rivals import rivals_of
 from thaw.tasks.verdict.step import BaselineFacts, BaselineStep, VerdictStep
 
@@ -119,6 +120,7 @@ def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: Artifac
         baseline=baseline,
         champion=answered.champion,
         anchor=answered.anchor,
+        looks=looks_of(home.registry, recipe.name, evaluate, answered.champion, answered.test_split),
         publish=recipe.publish,
     )
 

@@ -58,6 +58,16 @@ class Comparison(BaseModel):
         return self.accuracy - self.other_accuracy
 
 
+class Looks(BaseModel):
+    """How often a set of test images has judged the models of a recipe, as far as that is known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    test_split: str = Field(description="names the set: the SHA-256 of the images' sorted ids")
+    before: int = Field(description="models that it judged before this one")
+    among: int = Field(description="models that it judged beside the same champion, this one included")
+
+
 class Verdict(Facts):
     """The contents of `verdict.json`."""
 
@@ -72,6 +82,11 @@ class Verdict(Facts):
     warnings: list[str] = Field(default=[], description="one line each")
     compared: Comparison | None = Field(description="with the champion, or without one with the largest class")
     compared_with_anchor: Comparison | None
+    compared_on_new: Comparison | None = Field(
+        default=None,
+        description="with the champion, on images that had no part in choosing it, if there are enough",
+    )
+    looks: Looks | None = Field(default=None, description="null in an old verdict")
 
     @classmethod
     def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from thaw.tasks.records.read import SplitReader
 from thaw.tasks.releases.checksums import verify_checksums
 from thaw.tasks.releases.learned_from import LEARNED_FROM_NAME, prefix, read_learned_from
 from thaw.tasks.releases.release import read_in_place
+from thaw.tasks.releases.test_split import PREDICTIONS_NAME, tested_on
 from thaw.tasks.releases.verdict import ReleasedModel
 from thaw.tasks.verdict.answers import Answer, answers_table
 
@@ -42,7 +43,7 @@ def answers_of_release(model: ReleasedModel, home: Home, test: SplitReader, repo
     if release.model != model:
         raise PublishError(f"{folder} has changed since it was chosen for the comparison. Run again.")
     score = load_first(folder, ModelContext.of(release))
-    learned_from = _learned_from(home.store, folder, model)
+    learned_from, tested = _learned_from(home.store, folder, model), _tested_on(folder)
     rows: list[Answer] = []
     for start in range(0, test.examples, _BATCH_SIZE):
         examples = [read_example(test, index) for index in range(start, min(start + _BATCH_SIZE, test.examples))]
@@ -54,10 +55,17 @@ def answers_of_release(model: ReleasedModel, home: Home, test: SplitReader, repo
             )
         best = probabilities.argmax(axis=1)
         for example, label, row in zip(examples, best, probabilities, strict=True):
-            seen = learned_from is None or prefix(example.id) in learned_from
-            rows.append((example.id, test.classes[example.label], release.classes[label], float(row[label]), seen))
+            learned = learned_from is None or prefix(example.id) in learned_from
+            is_new = not learned and tested is not None and example.id not in tested
+            said = release.classes[label], float(row[label])
+            rows.append((example.id, test.classes[example.label], *said, learned, is_new))
         reporter.progress(len(rows) / test.examples, f"{model.release}: {len(rows):,} of {test.examples:,} test images")
     return answers_table(rows)
+
+
+def _tested_on(folder: Path) -> set[str] | None:
+    """Find which images a release was tested on; None where nothing says so."""
+    return set(tested_on(folder)) if (folder / PREDICTIONS_NAME).exists() else None
 
 
 def _learned_from(store: ArtifactStore, folder: Path, model: ReleasedModel) -> set[bytes] | None:

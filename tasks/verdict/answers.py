@@ -13,10 +13,11 @@ SCHEMA = pa.schema(
         ("predicted_class", pa.string()),
         ("probability", pa.float32()),
         ("learned_from", pa.bool_()),
+        ("is_new", pa.bool_()),  # neither learned from nor tested on
     ]
 )
 
-Answer = tuple[str, str, str, float, bool]
+Answer = tuple[str, str, str, float, bool, bool]
 
 
 def answers_table(rows: Sequence[Answer]) -> pa.Table:
@@ -26,12 +27,12 @@ def answers_table(rows: Sequence[Answer]) -> pa.Table:
 
 
 def answers_of_evaluation(predictions: pa.Table) -> pa.Table:
-    """Take a new model's answers from its predictions table. It has learned from none of its own test images."""
+    """Take a new model's answers from its predictions table; its own test images are not new, and it did not learn."""
     return pa.table(
         [
             *(predictions[name] for name in ("id", "class_name", "predicted_class")),
             top_probability(predictions).astype("float32"),
-            [False] * predictions.num_rows,
+            *([[False] * predictions.num_rows] * 2),
         ],
         schema=SCHEMA,
     )

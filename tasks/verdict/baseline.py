@@ -8,6 +8,7 @@ from thaw.tasks.evaluation.examples import read_example
 from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
+from thaw.tasks.releases.test_split import name_of_split
 from thaw.tasks.verdict.answering import answers_of_release
 from thaw.tasks.verdict.answers import answers_table
 from thaw.tasks.verdict.step import LARGEST_CLASS, BaselineFacts, BaselineWork, Score, table_name
@@ -34,12 +35,13 @@ def answer(work: BaselineWork, reporter: Reporter) -> BaselineFacts:
             largest = train.classes[int(np.argmax(train.class_counts))]
             share = max(train.class_counts) / train.examples
             scores[LARGEST_CLASS] = _write(work, LARGEST_CLASS, _always(largest, share, test))
-    return BaselineFacts(champion=step.champion, anchor=step.anchor, scores=scores)
+        test_split = name_of_split(read_example(test, index).id for index in range(test.examples))
+    return BaselineFacts(champion=step.champion, anchor=step.anchor, scores=scores, test_split=test_split)
 
 
 def _always(class_name: str, share: float, test: SplitReader) -> pa.Table:
     examples = [read_example(test, index) for index in range(test.examples)]
-    return answers_table([(each.id, test.classes[each.label], class_name, share, False) for each in examples])
+    return answers_table([(each.id, test.classes[each.label], class_name, share, False, False) for each in examples])
 
 
 def _write(work: BaselineWork, name: str, table: pa.Table) -> Score:

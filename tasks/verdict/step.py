@@ -2,14 +2,14 @@
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.publish_schema import PublishConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.evaluation.step import JudgingStep
 from thaw.tasks.process import Work
-from thaw.tasks.releases.verdict import ReleasedModel, Verdict
+from thaw.tasks.releases.verdict import Looks, ReleasedModel, Verdict
 
 LARGEST_CLASS = "largest_class"
 CHAMPION = "champion"
@@ -32,6 +32,7 @@ class BaselineFacts(Facts):
     champion: ReleasedModel | None
     anchor: ReleasedModel | None
     scores: dict[str, Score]
+    test_split: str = Field(description="names the set of test images, by `name_of_split`")
 
 
 class BaselineStep(JudgingStep):
@@ -75,6 +76,7 @@ class VerdictStep(Step):
     baseline: ArtifactRef
     champion: ReleasedModel | None
     anchor: ReleasedModel | None
+    looks: Looks
     publish: PublishConfig
 
     def depends_on(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -33,6 +34,7 @@ class Findings:
 
     compared: Comparison
     with_anchor: Comparison | None = None
+    on_new: Comparison | None = None
     largest_class: str = ""
     vetoes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -72,6 +74,7 @@ def find(
     return Findings(
         compared,
         with_anchor=None if anchor is None else compare(candidate, anchor),
+        on_new=_on_new(candidate, other, publish.min_examples),
         vetoes=[
             *vetoes,
             *too_many_lost(publish.max_negative_flips, compared),
@@ -79,6 +82,11 @@ def find(
         ],
         warnings=[] if publish.guard_classes else worse,
     )
+
+
+def _on_new(candidate: pa.Table, other: pa.Table, needed: int) -> Comparison | None:
+    rows = np.flatnonzero(other["is_new"].to_numpy())
+    return compare(candidate.take(rows), other.take(rows)) if len(rows) >= needed else None
 
 
 def decide(step: VerdictStep, candidate: TestMetrics, found: Findings) -> Verdict:
@@ -89,14 +97,31 @@ def decide(step: VerdictStep, candidate: TestMetrics, found: Findings) -> Verdic
     return Verdict(
         verdict=decision.outcome,
         promote=decision.promote,
-        reason=" ".join(filter(None, [_figures(step, candidate, found), decision.why])),
+        reason=" ".join(filter(None, [_figures(step, candidate, found), _luck(step, found, decision), decision.why])),
         candidate=candidate,
         champion=step.champion,
         anchor=step.anchor,
         warnings=found.warnings,
         compared=found.compared,
         compared_with_anchor=found.with_anchor,
+        compared_on_new=found.on_new,
+        looks=step.looks,
     )
+
+
+def _luck(step: VerdictStep, found: Findings, decision: Decision) -> str:
+    """Say what the new model does where the champion was not chosen, or else among how many models this one is."""
+    if step.champion is None:
+        return ""
+    if found.on_new is not None:
+        new = found.on_new
+        return (
+            f"On the {new.images:,} of them that had no part in choosing {step.champion.release}: "
+            f"{new.accuracy:.4f} against {new.other_accuracy:.4f}."
+        )
+    if decision.promote and step.looks.among > 1:
+        return f"It is chosen among {step.looks.among:,} models that these images have judged beside the same champion."
+    return ""
 
 
 def _decision(step: VerdictStep, found: Findings) -> Decision:

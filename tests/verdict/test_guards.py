@@ -6,7 +6,7 @@ from tests.verdict.tables import CLASSES, candidate, other, predictions
 from thaw.pipeline_config.publish_schema import Floors, PublishConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.metrics import compute_metrics
-from thaw.tasks.releases.verdict import ReleasedModel, Verdict
+from thaw.tasks.releases.verdict import Looks, ReleasedModel, Verdict
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.verdict.comparison import compare
 from thaw.tasks.verdict.guards import below_floors, too_many_lost, worse_classes
@@ -54,13 +54,15 @@ def test_a_class_that_got_worse_is_named_though_the_model_as_a_whole_did_not():
     assert worse_classes(candidate("11" * 8), other("11" * 8), CLASSES, 0.1) == []
 
 
-def verdict_with(new: str, old: str, **publish) -> Verdict:
+def verdict_with(new: str, old: str, *, marks: str = "", among: int = 1, **publish) -> Verdict:
     champion = ReleasedModel(release="r-000000000000", weights="w", dataset="d")
     refs = {name: ArtifactRef(kind=name, digest="0" * 64) for name in ("evaluation", "baseline")}
-    step = VerdictStep(champion=champion, anchor=None, publish=PublishConfig(min_examples=1, **publish), **refs)
+    publishing = PublishConfig(**{"min_examples": 1, **publish})
+    looks = Looks(test_split="s", before=7, among=among)
+    step = VerdictStep(champion=champion, anchor=None, looks=looks, publish=publishing, **refs)
     metrics = compute_metrics(predictions(new), CLASSES, 0.95)["test"]
     tested = Metrics(examples=len(new), accuracy=metrics["accuracy"], accuracy_ci=(0, 1))
-    return decide(step, tested, find(step, metrics, candidate(new), other(old), None))
+    return decide(step, tested, find(step, metrics, candidate(new), other(old, marks), None))
 
 
 def test_a_better_model_below_a_floor_is_vetoed_and_the_line_says_why():

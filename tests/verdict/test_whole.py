@@ -102,13 +102,18 @@ def test_the_champion_answers_as_it_did_when_it_was_tested(first: Run, second: R
     assert not any(answers["learned_from"].to_pylist())  # one split, of one data set
 
 
-def test_its_score_on_a_test_split_is_computed_once(place: Path, second: Run):
+def test_its_score_on_a_test_split_is_computed_once_and_each_look_at_it_is_counted(
+    place: Path, first: Run, second: Run
+):
     assert "baseline" in second.ran
     third = Run(recipe_of(place / "data", seed=5), place / "home")
     if second.release.is_champion:
         pytest.fail("the second model was promoted: choose a seed with which it is not")
     assert "baseline" not in third.ran
     assert "verdict" in third.ran
+    counted = [run.verdict.looks for run in (first, second, third)]
+    assert [(looks.before, looks.among) for looks in counted if looks] == [(0, 1), (1, 1), (2, 2)]
+    assert len({looks.test_split for looks in counted if looks}) == 1
 
 
 def test_the_verdict_counts_what_the_tables_hold(first: Run, second: Run):
@@ -158,9 +163,26 @@ def test_images_that_the_champion_has_learned_from_are_left_out(place: Path, hom
     assert compared is not None
     assert compared.left_out > 0
     assert compared.images + compared.left_out == again.verdict.candidate.examples
+    assert not any(again.table("baseline", "champion")["is_new"].to_pylist())  # the data are the same
     assert again.verdict.verdict == "not comparable"
     assert not again.release.is_champion
     assert "A comparison needs 30 (publish.min_examples)" in again.verdict.reason
+
+
+@pytest.mark.slow
+def test_photos_that_were_added_since_are_new_to_the_champion(place: Path, home: Path, first: Run, tmp_path: Path):
+    data = shutil.copytree(place / "data", tmp_path / "data")
+    known = {hashlib.sha256(path.read_bytes()).hexdigest() for path in data.rglob("*.png")}
+    for path in write_pictures(tmp_path / "more", each=60, size=26).rglob("*.png"):
+        shutil.copyfile(path, data / path.parent.name / f"more {path.name}")
+    again = Run(recipe_of(data), home)
+    answers = again.table("baseline", "champion")
+    new = [image not in known for image in answers["id"].to_pylist()]
+    assert answers["is_new"].to_pylist() == new
+    compared = again.verdict.compared_on_new
+    assert compared is not None
+    assert 0 < compared.images == sum(new) < len(new)
+    assert f"On the {compared.images} of them that had no part in choosing {first.release.id}: " in again.verdict.reason
 
 
 @pytest.mark.parametrize("is_known", [True, False])
