@@ -86,7 +86,9 @@ GRAPH = (
         looks_outside=True,
         prepare=requests.mend_releases,
     ),
-    Node("verdict", "verdict:give_verdict", requests.verdict, ("evaluate", "baseline"), looks_outside=True),
+    Node(
+        "verdict", "verdict:give_verdict", requests.verdict, ("stage_two", "evaluate", "baseline"), looks_outside=True
+    ),
     # Write the release, and make it the champion if the verdict says so.
     Node("publish", "publishing:publish_release", requests.publish, ("ingest", *_TRAINED, "evaluate", "verdict")),
 )

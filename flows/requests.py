@@ -6,6 +6,7 @@ stage gets the request of its features, and not their artifact, because it needs
 
 from typing import Any
 
+from thaw.pipeline_config.dataset_schema import DirectorySource
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep
@@ -38,6 +39,10 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
 def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
     """Ask for the dataset's images as TFRecord shards, if the recipe's stages fit the dataset."""
     check_against_dataset(recipe, home, ingest)
+    if recipe.publish.must_not_break is not None:
+        from thaw.tasks.verdict.must_not_break import check_must_not_break  # imports pyarrow: see check_against_dataset
+
+        check_must_not_break(recipe.publish, home, ingest)
     return RecordsStep(dataset=ingest, source=recipe.dataset.source, records=recipe.records)
 
 
@@ -112,16 +117,22 @@ def baseline(recipe: Recipe, home: Home, records: ArtifactRef, evaluate: Artifac
     return BaselineStep(records=records, champion=champion, anchor=anchor, devices=recipe.devices)
 
 
-def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: ArtifactRef) -> VerdictStep:
+def verdict(
+    recipe: Recipe, home: Home, stage_two: ArtifactRef, evaluate: ArtifactRef, baseline: ArtifactRef
+) -> VerdictStep:
     """Ask whether the new model is to take the champion's place."""
-    answered = home.store.facts(baseline, BaselineFacts)
+    answered, kept = home.store.facts(baseline, BaselineFacts), recipe.publish.must_not_break
     return VerdictStep(
+        stage_two=stage_two,
+        input=recipe.preprocessing,
         evaluation=evaluate,
         baseline=baseline,
         champion=answered.champion,
         anchor=answered.anchor,
         looks=looks_of(home.registry, recipe.name, evaluate, answered.champion, answered.test_split),
         publish=recipe.publish,
+        kept=content_digest(DirectorySource(kind="directory", path=kept), home) if isinstance(kept, str) else None,
+        devices=recipe.devices,
     )
 
 

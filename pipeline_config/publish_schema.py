@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from thaw.pipeline_config.strict import MOST_CLASSES, Strict
+from thaw.pipeline_config.strict import MOST_CLASSES, PathText, Strict
 
 # What writes and reads each is in `tasks/formats`, with TensorFlow.
 FormatName = Literal["keras", "saved_model"]
@@ -77,6 +77,19 @@ class Floors(Strict):
     calibration_error: Share | None = Field(default=None, description="the highest expected calibration error")
 
 
+_MOST_KEPT = 100_000
+
+MustNotBreak = Annotated[
+    Annotated[PathText, Tag("folder_form")]
+    | Annotated[
+        list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]],
+        Field(min_length=1, max_length=_MOST_KEPT),
+        Tag("list_form"),
+    ],
+    Discriminator(lambda value: "list_form" if isinstance(value, list | tuple) else "folder_form"),
+]
+
+
 class PublishConfig(Strict):
     """What a release holds, and what makes it the champion."""
 
@@ -91,6 +104,9 @@ class PublishConfig(Strict):
     )
     guard_classes: bool = Field(
         default=False, description="whether a class that is shown to be worse forbids the promotion, or is a warning"
+    )
+    must_not_break: MustNotBreak | None = Field(
+        default=None, description="a folder of class folders, or ids of test images: each must be right"
     )
     min_examples: int = Field(
         default=30, ge=1, le=10**9, description="test images that a comparison needs, which neither has learned from"

@@ -68,6 +68,16 @@ class Looks(BaseModel):
     among: int = Field(description="models that it judged beside the same champion, this one included")
 
 
+class Broken(BaseModel):
+    """An image that must stay right, and is wrong."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image: str = Field(description="its id, or where it is in the folder")
+    class_name: str
+    predicted_class: str
+
+
 class Verdict(Facts):
     """The contents of `verdict.json`."""
 
@@ -87,6 +97,7 @@ class Verdict(Facts):
         description="with the champion, on images that had no part in choosing it, if there are enough",
     )
     looks: Looks | None = Field(default=None, description="null in an old verdict")
+    broken: list[Broken] = Field(default=[], description="images of `publish.must_not_break` that are wrong")
 
     @classmethod
     def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Gives the verdict on a new model, in a child process: the comparison, and what the recipe makes of it."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from thaw.tasks.releases.verdict import (
     FLIPS_NAME,
     METRICS_NAME,
     VERDICT_NAME,
+    Broken,
     Comparison,
     TestMetrics,
     Verdict,
@@ -25,6 +26,7 @@ from thaw.tasks.verdict.comparison import compare, flips, sentence
 from thaw.tasks.verdict.gates.base import Decision, Rival
 from thaw.tasks.verdict.gates.members import gate_of
 from thaw.tasks.verdict.guards import below_floors, too_many_lost, worse_classes
+from thaw.tasks.verdict.must_not_break import broken_in, in_words
 from thaw.tasks.verdict.step import ANCHOR, CHAMPION, LARGEST_CLASS, VerdictStep, VerdictWork, table_name
 
 
@@ -36,6 +38,7 @@ class Findings:
     with_anchor: Comparison | None = None
     on_new: Comparison | None = None
     largest_class: str = ""
+    broken: list[Broken] = field(default_factory=list)
     vetoes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -52,7 +55,8 @@ def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
     other = pq.read_table(baseline / table_name(LARGEST_CLASS if step.champion is None else CHAMPION))
     anchor = None if step.anchor is None else pq.read_table(baseline / table_name(ANCHOR))
     metrics: SplitMetrics = json.loads((evaluation / METRICS_NAME).read_bytes())["test"]
-    verdict = decide(step, read_test_metrics(evaluation), find(step, metrics, candidate, other, anchor))
+    found = find(step, metrics, candidate, other, anchor)
+    verdict = decide(step, read_test_metrics(evaluation), replace(found, broken=_broken(work, candidate)))
     write_table(flips(candidate, other), work.folder / FLIPS_NAME)
     write_json(work.folder / VERDICT_NAME, verdict.model_dump(mode="json"))
     for warning in verdict.warnings:
@@ -84,6 +88,15 @@ def find(
     )
 
 
+def _broken(work: VerdictWork, candidate: pa.Table) -> list[Broken]:
+    kept = work.step.publish.must_not_break
+    if isinstance(kept, str):
+        from thaw.tasks.verdict.kept_folder import broken_in_folder  # imports TensorFlow, which else is not needed
+
+        return broken_in_folder(work, kept)
+    return broken_in(kept or [], candidate)
+
+
 def _on_new(candidate: pa.Table, other: pa.Table, needed: int) -> Comparison | None:
     rows = np.flatnonzero(other["is_new"].to_numpy())
     return compare(candidate.take(rows), other.take(rows)) if len(rows) >= needed else None
@@ -92,8 +105,9 @@ def _on_new(candidate: pa.Table, other: pa.Table, needed: int) -> Comparison | N
 def decide(step: VerdictStep, candidate: TestMetrics, found: Findings) -> Verdict:
     """Apply the recipe's rule to how a new model compares, with the champion or else with the largest class."""
     decision = _decision(step, found)
-    if found.vetoes and decision.promote:
-        decision = Decision("vetoed", promote=False, why=" ".join([*filter(None, [decision.why]), *found.vetoes]))
+    vetoes = [*found.vetoes, *in_words(found.broken)]
+    if vetoes and decision.promote:
+        decision = Decision("vetoed", promote=False, why=" ".join([*filter(None, [decision.why]), *vetoes]))
     return Verdict(
         verdict=decision.outcome,
         promote=decision.promote,
@@ -106,6 +120,7 @@ def decide(step: VerdictStep, candidate: TestMetrics, found: Findings) -> Verdic
         compared_with_anchor=found.with_anchor,
         compared_on_new=found.on_new,
         looks=step.looks,
+        broken=found.broken,
     )
 
 
