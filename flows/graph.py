@@ -87,7 +87,11 @@ GRAPH = (
         prepare=requests.mend_releases,
     ),
     Node(
-        "verdict", "verdict:give_verdict", requests.verdict, ("stage_two", "evaluate", "baseline"), looks_outside=True
+        "verdict",
+        "verdict:give_verdict",
+        requests.verdict,
+        ("ingest", "records", "stage_two", "evaluate", "baseline"),
+        looks_outside=True,
     ),
     # Write the release, and make it the champion if the verdict says so.
     Node("publish", "publishing:publish_release", requests.publish, ("ingest", *_TRAINED, "evaluate", "verdict")),

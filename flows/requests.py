@@ -87,7 +87,7 @@ def evaluate(
         stage_two=stage_two,
         stage_one_settings=recipe.resolved.stage_one,
         stage_two_settings=recipe.resolved.stage_two,
-        evaluate=recipe.evaluate,
+        evaluate=recipe.evaluate.model_copy(update={"slices": []}),  # which are the verdict's
         seed=recipe.seed,
         devices=recipe.devices,
     )
@@ -118,12 +118,13 @@ def baseline(recipe: Recipe, home: Home, records: ArtifactRef, evaluate: Artifac
 
 
 def verdict(
-    recipe: Recipe, home: Home, stage_two: ArtifactRef, evaluate: ArtifactRef, baseline: ArtifactRef
+    recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: ArtifactRef, **made: ArtifactRef
 ) -> VerdictStep:
     """Ask whether the new model is to take the champion's place."""
     answered, kept = home.store.facts(baseline, BaselineFacts), recipe.publish.must_not_break
+    made["dataset"] = made.pop("ingest")
     return VerdictStep(
-        stage_two=stage_two,
+        **made,
         input=recipe.preprocessing,
         evaluation=evaluate,
         baseline=baseline,
@@ -132,6 +133,8 @@ def verdict(
         looks=looks_of(home.registry, recipe.name, evaluate, answered.champion, answered.test_split),
         publish=recipe.publish,
         kept=content_digest(DirectorySource(kind="directory", path=kept), home) if isinstance(kept, str) else None,
+        slices=sorted({*recipe.evaluate.slices, *recipe.publish.floors.slices}),
+        confidence=recipe.evaluate.confidence,
         devices=recipe.devices,
     )
 

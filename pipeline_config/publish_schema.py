@@ -67,6 +67,10 @@ Require = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+# By what of an image the test images are parted.
+SliceName = Literal["size", "brightness", "folder"]
+
+
 class Floors(Strict):
     """What a model must reach on the test split to be promoted, whatever the comparison says."""
 
@@ -75,6 +79,12 @@ class Floors(Strict):
     worst_class_recall: Share | None = Field(default=None, description="of the class that has the lowest")
     recall: dict[str, Share] = Field(default={}, max_length=MOST_CLASSES, description="class name to the lowest recall")
     calibration_error: Share | None = Field(default=None, description="the highest expected calibration error")
+    slices: dict[SliceName, dict[str, Share]] = Field(
+        default={}, max_length=3, description="slice to the lowest accuracy on each of its parts, by their names"
+    )
+    megabytes: float | None = Field(
+        default=None, gt=0, le=1_000_000, description="the largest size of the weights, in 10^6 bytes"
+    )
 
 
 _MOST_KEPT = 100_000

@@ -68,6 +68,19 @@ class Looks(BaseModel):
     among: int = Field(description="models that it judged beside the same champion, this one included")
 
 
+class SliceResult(BaseModel):
+    """How the new model did on a part of the test images."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(description="by what the images were parted, as `evaluate.slices` has it")
+    value: str = Field(description="which part")
+    images: int
+    accuracy: float
+    accuracy_ci: tuple[float, float] = Field(description="low and high end of its interval, 0 to 1")
+    compared: Comparison | None = Field(description="with the champion, on this part alone; null without one")
+
+
 class Broken(BaseModel):
     """An image that must stay right, and is wrong."""
 
@@ -97,6 +110,7 @@ class Verdict(Facts):
         description="with the champion, on images that had no part in choosing it, if there are enough",
     )
     looks: Looks | None = Field(default=None, description="null in an old verdict")
+    slices: list[SliceResult] = Field(default=[], description="of each name, the largest first")
     broken: list[Broken] = Field(default=[], description="images of `publish.must_not_break` that are wrong")
 
     @classmethod

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.preprocessing import Preprocessing
-from thaw.pipeline_config.publish_schema import PublishConfig
+from thaw.pipeline_config.publish_schema import PublishConfig, SliceName
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts
 from thaw.tasks.evaluation.step import JudgingStep
@@ -69,7 +69,7 @@ class VerdictStep(JudgingStep):
     """Make a verdict artifact: `verdict.json`, and `flips.parquet`, the images that one of the two models has right.
 
     Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model of stage two answers
-    for its images, which it gets as `input` says.
+    for its images, which it gets as `input` says. The dataset and the records are for the slices.
     """
 
     kind: ClassVar[str] = "verdict"
@@ -77,6 +77,8 @@ class VerdictStep(JudgingStep):
     facts: ClassVar[type[Facts]] = Verdict
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow", "scipy")
 
+    dataset: ArtifactRef
+    records: ArtifactRef
     stage_two: ArtifactRef
     input: Preprocessing
     evaluation: ArtifactRef
@@ -86,6 +88,8 @@ class VerdictStep(JudgingStep):
     looks: Looks
     publish: PublishConfig
     kept: str | None
+    slices: list[SliceName]
+    confidence: float
 
     def depends_on(self) -> dict[str, Any]:
         """All fields but the devices; of `publish`, not the formats, nor where a folder is."""

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.evaluation.metrics import SplitMetrics
 from thaw.tasks.evaluation.predictions import write_table
+from thaw.tasks.ingest.dataset import read_dataset
 from thaw.tasks.process import Reporter
 from thaw.tasks.releases.verdict import (
     FLIPS_NAME,
@@ -17,6 +18,7 @@ from thaw.tasks.releases.verdict import (
     VERDICT_NAME,
     Broken,
     Comparison,
+    SliceResult,
     TestMetrics,
     Verdict,
     read_test_metrics,
@@ -25,8 +27,9 @@ from thaw.tasks.verdict.answers import answers_of_evaluation
 from thaw.tasks.verdict.comparison import compare, flips, sentence
 from thaw.tasks.verdict.gates.base import Decision, Rival
 from thaw.tasks.verdict.gates.members import gate_of
-from thaw.tasks.verdict.guards import below_floors, too_many_lost, worse_classes
+from thaw.tasks.verdict.guards import below_floors, too_large, too_many_lost, worse_classes
 from thaw.tasks.verdict.must_not_break import broken_in, in_words
+from thaw.tasks.verdict.slices import below_slice_floors, listed_slices, slices_by, values_of
 from thaw.tasks.verdict.step import ANCHOR, CHAMPION, LARGEST_CLASS, VerdictStep, VerdictWork, table_name
 
 
@@ -38,6 +41,7 @@ class Findings:
     with_anchor: Comparison | None = None
     on_new: Comparison | None = None
     largest_class: str = ""
+    slices: list[SliceResult] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     vetoes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -55,8 +59,15 @@ def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
     other = pq.read_table(baseline / table_name(LARGEST_CLASS if step.champion is None else CHAMPION))
     anchor = None if step.anchor is None else pq.read_table(baseline / table_name(ANCHOR))
     metrics: SplitMetrics = json.loads((evaluation / METRICS_NAME).read_bytes())["test"]
+    slices = _slices(work, candidate, None if step.champion is None else other)
     found = find(step, metrics, candidate, other, anchor)
-    verdict = decide(step, read_test_metrics(evaluation), replace(found, broken=_broken(work, candidate)))
+    vetoes = [
+        *found.vetoes,
+        *below_slice_floors(step.publish.floors, slices),
+        *_too_large(step, store),
+    ]
+    found = replace(found, vetoes=vetoes, broken=_broken(work, candidate), slices=listed_slices(slices))
+    verdict = decide(step, read_test_metrics(evaluation), found)
     write_table(flips(candidate, other), work.folder / FLIPS_NAME)
     write_json(work.folder / VERDICT_NAME, verdict.model_dump(mode="json"))
     for warning in verdict.warnings:
@@ -97,6 +108,27 @@ def _broken(work: VerdictWork, candidate: pa.Table) -> list[Broken]:
     return broken_in(kept or [], candidate)
 
 
+def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None) -> list[SliceResult]:
+    step, store = work.step, work.home.store
+    if not step.slices:
+        return []
+    by_id = {image.id: image for image in read_dataset(store.verified(step.dataset)).images}
+    images = [by_id[image] for image in candidate["id"].to_pylist()]
+    found = []
+    for name in step.slices:
+        values = values_of(name, images, store.verified(step.records))
+        found += slices_by(name, values, candidate, champion, step.confidence)
+    return found
+
+
+def _too_large(step: VerdictStep, store: ArtifactStore) -> list[str]:
+    if step.publish.floors.megabytes is None:
+        return []
+    from thaw.tasks.training.stage_artifact import WEIGHTS_NAME  # imports Keras, which else is not needed
+
+    return too_large(step.publish.floors.megabytes, (store.verified(step.stage_two) / WEIGHTS_NAME).stat().st_size)
+
+
 def _on_new(candidate: pa.Table, other: pa.Table, needed: int) -> Comparison | None:
     rows = np.flatnonzero(other["is_new"].to_numpy())
     return compare(candidate.take(rows), other.take(rows)) if len(rows) >= needed else None
@@ -120,6 +152,7 @@ def decide(step: VerdictStep, candidate: TestMetrics, found: Findings) -> Verdic
         compared_with_anchor=found.with_anchor,
         compared_on_new=found.on_new,
         looks=step.looks,
+        slices=found.slices,
         broken=found.broken,
     )
 

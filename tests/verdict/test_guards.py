@@ -60,11 +60,24 @@ def test_a_class_that_got_worse_is_named_though_the_model_as_a_whole_did_not():
 
 def verdict_with(new: str, old: str, *, marks: str = "", among: int = 1, **publish) -> Verdict:
     champion = ReleasedModel(release="r-000000000000", weights="w", dataset="d")
-    refs = {name: ArtifactRef(kind=name, digest="0" * 64) for name in ("stage_two", "evaluation", "baseline")}
+    refs = {
+        name: ArtifactRef(kind=name, digest="0" * 64)
+        for name in ("dataset", "records", "stage_two", "evaluation", "baseline")
+    }
     how = Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None)
     publishing = PublishConfig(**{"min_examples": 1, **publish})
     looks = Looks(test_split="s", before=7, among=among)
-    step = VerdictStep(champion=champion, anchor=None, looks=looks, publish=publishing, input=how, kept=None, **refs)
+    step = VerdictStep(
+        champion=champion,
+        anchor=None,
+        looks=looks,
+        publish=publishing,
+        input=how,
+        kept=None,
+        slices=[],
+        confidence=0.95,
+        **refs,
+    )
     metrics = compute_metrics(predictions(new), CLASSES, 0.95)["test"]
     tested = Metrics(examples=len(new), accuracy=metrics["accuracy"], accuracy_ci=(0, 1))
     found = find(step, metrics, candidate(new), other(old, marks), None)

@@ -43,7 +43,8 @@ def recipe_of(data: Path, *, split_seed: int = 3, min_examples: int = 1, **chang
     dataset = {"source": {"kind": "directory", "path": str(data)}, "seed": split_seed}
     publishing = {"formats": ["keras"], "min_examples": min_examples}
     stages = {"stage_one": STAGE, "stage_two": STAGE, "augment": []}
-    return small_recipe(data, dataset=dataset, publish=publishing, **stages, **changes)
+    evaluate = {"slices": ["size", "folder", "brightness"]}
+    return small_recipe(data, dataset=dataset, publish=publishing, evaluate=evaluate, **stages, **changes)
 
 
 STAGE = {
@@ -126,6 +127,22 @@ def test_the_verdict_counts_what_the_tables_hold(first: Run, second: Run):
     assert compared.lost == sum(b and not a for a, b in zip(right, champion, strict=True))
     assert second.verdict.champion is not None
     assert second.verdict.champion.release == first.release.id
+
+
+def test_parts_of_the_test_images_are_judged_by_themselves_and_stand_in_the_card(first: Run, second: Run):
+    images, card = second.verdict.candidate.examples, (second.release.path / "README.md").read_text()
+    parts = {name: [each for each in second.verdict.slices if each.name == name] for name in ("size", "folder")}
+    assert [each.value for each in parts["size"]] == ["tiny"]
+    assert sorted(each.value for each in parts["folder"]) == ["blue", "red"]
+    assert sum(each.images for each in parts["folder"]) == images
+    bright = {each.value: each.images for each in second.verdict.slices if each.name == "brightness"}
+    assert sum(bright.values()) == images
+    assert set(bright) <= {"dark", "medium", "bright"}
+    assert second.verdict.compared is not None
+    gained = [each.compared.gained for each in parts["folder"] if each.compared]
+    assert (len(gained), sum(gained)) == (2, second.verdict.compared.gained)
+    assert all(each.compared is None for each in first.verdict.slices)
+    assert f"| size: tiny | {images} | {second.verdict.candidate.accuracy:.4f} |" in card
 
 
 def thaw(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
