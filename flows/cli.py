@@ -15,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-releases = typer.Typer(help="List, show, promote and roll back releases.", no_args_is_help=True)
+releases = typer.Typer(help="List, show, compare, promote and roll back releases.", no_args_is_help=True)
 app.add_typer(releases, name="releases")
 
 RecipeArgument = Annotated[
@@ -223,12 +223,24 @@ def list_releases(home: HomeOption = None, as_json: JsonOption = False) -> None:
 @releases.command()
 def show(release: IdArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show a release: its metrics, its verdict, and what it was made from."""
-    from thaw.flows.commands.home import open_home
+    from thaw.flows.commands.releases import print_release
 
-    registry = open_home(home).registry
-    found = registry.get(release)
-    registry.verify(found.id)
-    typer.echo((found.path / ("release.json" if as_json else "README.md")).read_text(encoding="utf-8"))
+    print_release(release, home, as_json=as_json)
+
+
+@releases.command()
+def diff(
+    other: Annotated[str, typer.Argument(parser=text, metavar="A", help="The id of a release.")],
+    judged: Annotated[
+        str, typer.Argument(parser=text, metavar="B", help="That of the one to judge, on its own test images.")
+    ],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether release B is better than release A, and on which images they differ."""
+    from thaw.flows.commands.releases import print_difference
+
+    print_difference(judged, other, home, as_json=as_json)
 
 
 @releases.command()

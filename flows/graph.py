@@ -28,8 +28,8 @@ class Node:
         inputs: Names of the nodes whose artifacts it is made from.
         serves: The node that alone needs what this one makes, and only while it is made itself.
         may_serve: By the recipe alone, whether it might, where it is not known yet what it would be asked.
-        looks_outside: Whether its request depends on more than the recipe and its inputs: on the images, or on which
-            release is the champion.
+        looks_outside: Whether its request depends on more than the recipe and its inputs: on the images, or on the
+            releases that there are.
         prepare: What a run does before it makes the request, and a plan does not.
     """
 
@@ -86,7 +86,13 @@ GRAPH = (
         looks_outside=True,
         prepare=requests.mend_releases,
     ),
-    Node("verdict", "verdict:give_verdict", requests.verdict, ("evaluate", "baseline")),
+    Node(
+        "verdict",
+        "verdict:give_verdict",
+        requests.verdict,
+        ("ingest", "records", "stage_two", "evaluate", "baseline"),
+        looks_outside=True,
+    ),
     # Write the release, and make it the champion if the verdict says so.
     Node("publish", "publishing:publish_release", requests.publish, ("ingest", *_TRAINED, "evaluate", "verdict")),
 )

@@ -30,7 +30,7 @@ def predict(home: Home, paths: list[Path], release_id: str | None, recipe: str |
     registry = home.registry
     release = _choose(registry, release_id, recipe)
     registry.verify(release.id)
-    request = PredictWork(release=release.path, paths=[path.absolute() for path in paths], devices=_devices_of(release))
+    request = PredictWork(release=release.path, paths=[path.absolute() for path in paths], devices=devices_of(release))
     made = run_in_child(
         "thaw.tasks.publishing.predict:predict", request, deadline_seconds=3600, listener=lambda *_: None, shared=True
     )
@@ -39,7 +39,7 @@ def predict(home: Home, paths: list[Path], release_id: str | None, recipe: str |
     return [prediction | {"path": str(path)} for path, prediction in zip(paths, predictions, strict=True)]
 
 
-def _devices_of(release: ReleaseInfo) -> Devices:
+def devices_of(release: ReleaseInfo) -> Devices:
     """Read which devices the recipe names that a release was made from."""
     path = release.path / RESOLVED_RECIPE_FILE_NAME
     if not path.is_file():  # an older release, which never had it

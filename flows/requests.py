@@ -6,6 +6,7 @@ stage gets the request of its features, and not their artifact, because it needs
 
 from typing import Any
 
+from thaw.pipeline_config.dataset_schema import DirectorySource
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep
@@ -20,6 +21,7 @@ from thaw.tasks.training.checks import check_against_dataset
 from thaw.tasks.training.features.choice import possible_views, views_of
 from thaw.tasks.training.features.step import FeaturesStep, features_of
 from thaw.tasks.training.step import TrainStep, weights_digest
+from thaw.tasks.verdict.looks import looks_of
 from thaw.tasks.verdict.rivals import rivals_of
 from thaw.tasks.verdict.step import BaselineFacts, BaselineStep, VerdictStep
 
@@ -37,6 +39,10 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
 def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
     """Ask for the dataset's images as TFRecord shards, if the recipe's stages fit the dataset."""
     check_against_dataset(recipe, home, ingest)
+    if recipe.publish.must_not_break is not None:
+        from thaw.tasks.verdict.must_not_break import check_must_not_break  # imports pyarrow: see check_against_dataset
+
+        check_must_not_break(recipe.publish, home, ingest)
     return RecordsStep(dataset=ingest, source=recipe.dataset.source, records=recipe.records)
 
 
@@ -81,7 +87,7 @@ def evaluate(
         stage_two=stage_two,
         stage_one_settings=recipe.resolved.stage_one,
         stage_two_settings=recipe.resolved.stage_two,
-        evaluate=recipe.evaluate,
+        evaluate=recipe.evaluate.model_copy(update={"slices": []}),  # which are the verdict's
         seed=recipe.seed,
         devices=recipe.devices,
     )
@@ -111,15 +117,25 @@ def baseline(recipe: Recipe, home: Home, records: ArtifactRef, evaluate: Artifac
     return BaselineStep(records=records, champion=champion, anchor=anchor, devices=recipe.devices)
 
 
-def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: ArtifactRef) -> VerdictStep:
+def verdict(
+    recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: ArtifactRef, **made: ArtifactRef
+) -> VerdictStep:
     """Ask whether the new model is to take the champion's place."""
-    answered = home.store.facts(baseline, BaselineFacts)
+    answered, kept = home.store.facts(baseline, BaselineFacts), recipe.publish.must_not_break
+    made["dataset"] = made.pop("ingest")
     return VerdictStep(
+        **made,
+        input=recipe.preprocessing,
         evaluation=evaluate,
         baseline=baseline,
         champion=answered.champion,
         anchor=answered.anchor,
+        looks=looks_of(home.registry, recipe.name, evaluate, answered.champion, answered.test_split),
         publish=recipe.publish,
+        kept=content_digest(DirectorySource(kind="directory", path=kept), home) if isinstance(kept, str) else None,
+        slices=sorted({*recipe.evaluate.slices, *recipe.publish.floors.slices}),
+        confidence=recipe.evaluate.confidence,
+        devices=recipe.devices,
     )
 
 

@@ -181,7 +181,12 @@ def _absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
     source = source.model_copy(update=places)
     if model.weights not in (None, "imagenet"):
         model = model.model_copy(update={"weights": _absolute(str(model.weights), folder, "model.weights")})
-    return recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"source": source}), "model": model})
+    publish = recipe.publish
+    if isinstance(publish.must_not_break, str):
+        kept = _absolute(publish.must_not_break, folder, "publish.must_not_break")
+        publish = publish.model_copy(update={"must_not_break": kept})
+    dataset = recipe.dataset.model_copy(update={"source": source})
+    return recipe.model_copy(update={"dataset": dataset, "model": model, "publish": publish})
 
 
 def _absolute_places(places: Any, folder: Path, key: str) -> Any:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from thaw.pipeline_config.strict import MOST_CLASSES, Strict
+from thaw.pipeline_config.strict import MOST_CLASSES, PathText, Strict
 
 # What writes and reads each is in `tasks/formats`, with TensorFlow.
 FormatName = Literal["keras", "saved_model"]
@@ -67,6 +67,10 @@ Require = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+# By what of an image the test images are parted.
+SliceName = Literal["size", "brightness", "folder"]
+
+
 class Floors(Strict):
     """What a model must reach on the test split to be promoted, whatever the comparison says."""
 
@@ -75,6 +79,25 @@ class Floors(Strict):
     worst_class_recall: Share | None = Field(default=None, description="of the class that has the lowest")
     recall: dict[str, Share] = Field(default={}, max_length=MOST_CLASSES, description="class name to the lowest recall")
     calibration_error: Share | None = Field(default=None, description="the highest expected calibration error")
+    slices: dict[SliceName, dict[str, Share]] = Field(
+        default={}, max_length=3, description="slice to the lowest accuracy on each of its parts, by their names"
+    )
+    megabytes: float | None = Field(
+        default=None, gt=0, le=1_000_000, description="the largest size of the weights, in 10^6 bytes"
+    )
+
+
+_MOST_KEPT = 100_000
+
+MustNotBreak = Annotated[
+    Annotated[PathText, Tag("folder_form")]
+    | Annotated[
+        list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]],
+        Field(min_length=1, max_length=_MOST_KEPT),
+        Tag("list_form"),
+    ],
+    Discriminator(lambda value: "list_form" if isinstance(value, list | tuple) else "folder_form"),
+]
 
 
 class Approval(Strict):
@@ -101,6 +124,9 @@ class PublishConfig(Strict):
     )
     guard_classes: bool = Field(
         default=False, description="whether a class that is shown to be worse forbids the promotion, or is a warning"
+    )
+    must_not_break: MustNotBreak | None = Field(
+        default=None, description="a folder of class folders, or ids of test images: each must be right"
     )
     approval: Annotated[Approval | None, BeforeValidator(_approval_form)] = Field(
         default=None, description="true, or hours: the run pauses until a person has decided in the Prefect UI"

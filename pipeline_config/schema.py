@@ -13,7 +13,7 @@ from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
 from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Preprocessing
-from thaw.pipeline_config.publish_schema import PublishConfig
+from thaw.pipeline_config.publish_schema import PublishConfig, SliceName
 from thaw.pipeline_config.stage_schema import StageConfig, StageStart
 from thaw.pipeline_config.strict import MOST_IMAGES_A_STEP, PathText, Strict, nearest_hint
 
@@ -86,6 +86,9 @@ class EvaluateConfig(Strict):
         ge=1,
         le=MOST_IMAGES_A_STEP,
         description="images a batch; has no influence on the result beyond rounding",
+    )
+    slices: list[SliceName] = Field(
+        default=[], max_length=3, description="by what the test images are parted: size, brightness, folder"
     )
 
 

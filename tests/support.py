@@ -142,4 +142,6 @@ def build_records(home: Path, recipe: Recipe) -> ArtifactRef:
 def baseline_without_champion(home: Path) -> ArtifactRef:
     """The baseline artifact of a recipe's first run, without its table: enough to ask for a verdict."""
     step = BaselineStep(records=ArtifactRef(kind="records", digest="0" * 64), champion=None, anchor=None)
-    return store_of(home).build(step, lambda _: without_cost(BaselineFacts(champion=None, anchor=None, scores={})))
+    return store_of(home).build(
+        step, lambda _: without_cost(BaselineFacts(champion=None, anchor=None, scores={}, test_split=""))
+    )

@@ -59,6 +59,7 @@ def write_card(facts: CardFacts) -> str:
         configs_and_stages=list(zip((recipe.stage_one, recipe.stage_two), facts.stages, strict=True)),
         trained=_trained,
         number=lambda value: f"{value:.4f}",
+        points=lambda value: f"{value * 100:+.1f}",
         percent=lambda value: f"{value * 100:.1f} %",
         short=lambda value: f"{value:g}",
     )

@@ -36,6 +36,16 @@ On {{ release.test.examples }} test images, which had no part in training:
 | {{ row["class"] | md }} | {{ row.examples }} | {{ number(row.precision) }} | {{ number(row.recall) }} | \
 {{ number(row.f1) }} |
 {% endfor %}
+{% if verdict.slices -%}
+| part of the test images | images | accuracy | interval | points beside the champion, interval |
+|---|---|---|---|---|
+{% for row in verdict.slices -%}
+| {{ row.name }}: {{ row.value | md }} | {{ row.images }} | {{ number(row.accuracy) }} | \
+{{ number(row.accuracy_ci[0]) }} to {{ number(row.accuracy_ci[1]) }} | \
+{% if row.compared and row.compared.images %}{{ points(row.compared.difference) }}, \
+{{ points(row.compared.difference_ci[0]) }} to {{ points(row.compared.difference_ci[1]) }}{% else %}–{% endif %} |
+{% endfor %}
+{% endif -%}
 `report.html` shows the learning curves, the confusion matrix and the worst mistakes; `metrics.json` holds all numbers;
 `predictions.parquet` holds one row per test image.
 
@@ -51,6 +61,9 @@ matters.
   another country, measure it first.
 - The interval covers the chance in the choice of test images, not a difference between them and the images to come.
 - Releases of one recipe are compared on the test images, so the accuracy of the best of many is a little too high.
+{%- if verdict.looks %} These images have judged {{ verdict.looks.before + 1 }} of its models so far
+{%- if verdict.champion %}: this one was chosen among {{ verdict.looks.among }}, compared with the same champion
+{%- endif %}.{% endif %}
 - A probability is not the share of right answers unless the calibration in `report.html` shows it.
 {% for format in formats -%}
 {{ format.limits(context) | safe }}

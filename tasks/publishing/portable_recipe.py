@@ -9,6 +9,7 @@ from thaw.pipeline_config.yaml_dialect import write_yaml
 
 # What stands in the place of a path, so that the recipe can still be read, and be run with --weights.
 WEIGHTS_PLACEHOLDER = "backbone.weights.h5"
+_KEPT_PLACEHOLDER = "must_not_break"
 
 
 def portable_recipe(recipe: Recipe, *, resolved: bool) -> dict[str, Any]:
@@ -22,6 +23,8 @@ def portable_recipe(recipe: Recipe, *, resolved: bool) -> dict[str, Any]:
     document["dataset"]["source"] |= recipe.dataset.source.of_this_machine()
     if recipe.model.weights not in (None, "imagenet"):
         document["model"]["weights"] = WEIGHTS_PLACEHOLDER
+    if isinstance(recipe.publish.must_not_break, str):
+        document["publish"]["must_not_break"] = _KEPT_PLACEHOLDER
     return dict(without_secrets(document))
 
 
@@ -30,6 +33,8 @@ def recipe_yaml(document: dict[str, Any], name: str, words: str, source: SourceC
     options = " --data DIR" if source.of_this_machine() else ""
     options += "".join(f" --set dataset.source.{field}=ADDRESS" for field in _with_secrets(source))
     options += " --weights FILE" if document["model"].get("weights") == WEIGHTS_PLACEHOLDER else ""
+    if document.get("publish", {}).get("must_not_break") == _KEPT_PLACEHOLDER:
+        options += " --set publish.must_not_break=FOLDER"
     return f"# The recipe that made this release, {words}.   thaw run {name}{options}\n" + write_yaml(document)
 
 

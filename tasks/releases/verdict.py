@@ -58,6 +58,39 @@ class Comparison(BaseModel):
         return self.accuracy - self.other_accuracy
 
 
+class Looks(BaseModel):
+    """How often a set of test images has judged the models of a recipe, as far as that is known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    test_split: str = Field(description="names the set: the SHA-256 of the images' sorted ids")
+    before: int = Field(description="models that it judged before this one")
+    among: int = Field(description="models that it judged beside the same champion, this one included")
+
+
+class SliceResult(BaseModel):
+    """How the new model did on a part of the test images."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(description="by what the images were parted, as `evaluate.slices` has it")
+    value: str = Field(description="which part")
+    images: int
+    accuracy: float
+    accuracy_ci: tuple[float, float] = Field(description="low and high end of its interval, 0 to 1")
+    compared: Comparison | None = Field(description="with the champion, on this part alone; null without one")
+
+
+class Broken(BaseModel):
+    """An image that must stay right, and is wrong."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image: str = Field(description="its id, or where it is in the folder")
+    class_name: str
+    predicted_class: str
+
+
 class Verdict(Facts):
     """The contents of `verdict.json`."""
 
@@ -72,6 +105,13 @@ class Verdict(Facts):
     warnings: list[str] = Field(default=[], description="one line each")
     compared: Comparison | None = Field(description="with the champion, or without one with the largest class")
     compared_with_anchor: Comparison | None
+    compared_on_new: Comparison | None = Field(
+        default=None,
+        description="with the champion, on images that had no part in choosing it, if there are enough",
+    )
+    looks: Looks | None = Field(default=None, description="null in an old verdict")
+    slices: list[SliceResult] = Field(default=[], description="of each name, the largest first")
+    broken: list[Broken] = Field(default=[], description="images of `publish.must_not_break` that are wrong")
 
     @classmethod
     def upgrade(cls, document: dict[str, Any], form: int) -> dict[str, Any]:

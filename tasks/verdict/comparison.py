@@ -22,9 +22,9 @@ FLIPS_SCHEMA = pa.schema(
 
 
 def compare(candidate: pa.Table, other: pa.Table) -> Comparison:
-    """Compare a new model's predictions table with a baseline's table; both have a row per test image.
+    """Compare the tables of answers of a new model and of another.
 
-    Images that the other has learned from are left out. A class that the other does not know, it has wrong.
+    Images that either has learned from are left out. A class that one does not know, it has wrong.
 
     Raises:
         ArtifactError: The tables are not about the same images.
@@ -49,11 +49,9 @@ def flips(candidate: pa.Table, other: pa.Table) -> pa.Table:
     """List the compared images that exactly one of the two has right, with the columns of `FLIPS_SCHEMA`."""
     right, other_right, counts = _sides(candidate, other)
     chosen = np.flatnonzero(counts & (right != other_right))
-    probability = np.asarray([max(row) for row in candidate["probabilities"].take(chosen).to_pylist()], np.float32)
     return pa.table(
         [
-            *(candidate[name].take(chosen) for name in ("id", "class_name", "predicted_class")),
-            pa.chunked_array([probability], pa.float32()),
+            *(candidate[name].take(chosen) for name in ("id", "class_name", "predicted_class", "probability")),
             *(other[name].take(chosen) for name in ("predicted_class", "probability")),
         ],
         schema=FLIPS_SCHEMA,
@@ -70,4 +68,17 @@ def _sides(candidate: pa.Table, other: pa.Table) -> tuple[np.ndarray, np.ndarray
     right, other_right = (
         table["class_name"].to_numpy() == table["predicted_class"].to_numpy() for table in (candidate, other)
     )
-    return right, other_right, ~other["learned_from"].to_numpy()
+    return right, other_right, ~(candidate["learned_from"].to_numpy() | other["learned_from"].to_numpy())
+
+
+def sentence(compared: Comparison, candidate: str, other: str, learned_from: str) -> str:
+    """Say how a comparison came out; `learned_from` says who may have learned from what was left out."""
+    left_out = f", without {compared.left_out:,} that {learned_from} may have learned from" if compared.left_out else ""
+    on = f"{compared.images:,} test images{left_out}"
+    if not compared.images:
+        return f"There is nothing to compare with {other} on: {on}."
+    low, high = (f"{end * 100:+.1f}" for end in compared.difference_ci)
+    return (
+        f"On {on}, {candidate} alone is right on {compared.gained:,} and {other} alone on {compared.lost:,}: "
+        f"{compared.difference * 100:+.1f} points ({low} to {high})."
+    )

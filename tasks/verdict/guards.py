@@ -35,6 +35,13 @@ def below_floors(floors: Floors, metrics: SplitMetrics) -> list[str]:
     return found
 
 
+def too_large(limit: float, size: int) -> list[str]:
+    """Say whether the weights, whose file has so many bytes, are larger than so many megabytes."""
+    if size <= limit * 1e6:
+        return []
+    return [f"The weights have {size / 1e6:.3g} megabytes, expected {limit:g} or less (publish.floors)."]
+
+
 def too_many_lost(limit: float | None, compared: Comparison) -> list[str]:
     """Say whether the new model has more of the champion's right answers wrong than it may."""
     right = round(compared.other_accuracy * compared.images)

@@ -2,14 +2,15 @@
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from thaw.pipeline_config.publish_schema import PublishConfig
+from thaw.pipeline_config.preprocessing import Preprocessing
+from thaw.pipeline_config.publish_schema import PublishConfig, SliceName
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.step import Facts, Step
+from thaw.tasks.artifacts.step import Facts
 from thaw.tasks.evaluation.step import JudgingStep
 from thaw.tasks.process import Work
-from thaw.tasks.releases.verdict import ReleasedModel, Verdict
+from thaw.tasks.releases.verdict import Looks, ReleasedModel, Verdict
 
 LARGEST_CLASS = "largest_class"
 CHAMPION = "champion"
@@ -32,6 +33,7 @@ class BaselineFacts(Facts):
     champion: ReleasedModel | None
     anchor: ReleasedModel | None
     scores: dict[str, Score]
+    test_split: str = Field(description="names the set of test images, by `name_of_split`")
 
 
 class BaselineStep(JudgingStep):
@@ -63,24 +65,38 @@ class BaselineWork(Work):
     step: BaselineStep
 
 
-class VerdictStep(Step):
-    """Make a verdict artifact: `verdict.json`, and `flips.parquet`, the images that one of the two models has right."""
+class VerdictStep(JudgingStep):
+    """Make a verdict artifact: `verdict.json`, and `flips.parquet`, the images that one of the two models has right.
+
+    Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model of stage two answers
+    for its images, which it gets as `input` says. The dataset and the records are for the slices.
+    """
 
     kind: ClassVar[str] = "verdict"
     work: ClassVar[str] = "thaw.tasks.verdict.work:judge"
     facts: ClassVar[type[Facts]] = Verdict
-    libraries: ClassVar[tuple[str, ...]] = ("numpy", "pyarrow", "scipy")
+    libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow", "scipy")
 
+    dataset: ArtifactRef
+    records: ArtifactRef
+    stage_two: ArtifactRef
+    input: Preprocessing
     evaluation: ArtifactRef
     baseline: ArtifactRef
     champion: ReleasedModel | None
     anchor: ReleasedModel | None
+    looks: Looks
     publish: PublishConfig
+    kept: str | None
+    slices: list[SliceName]
+    confidence: float
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields; of `publish`, not the formats, and not whether a person is asked as well."""
+        """All fields but the devices; of `publish`, not the formats, where a folder is, or who is asked."""
         document = super().depends_on()
         del document["publish"]["formats"], document["publish"]["approval"]
+        if self.kept is not None:
+            del document["publish"]["must_not_break"]
         return document
 
 

@@ -1,28 +1,35 @@
 """Gives the verdict on a new model, in a child process: the comparison, and what the recipe makes of it."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.evaluation.metrics import SplitMetrics
 from thaw.tasks.evaluation.predictions import write_table
+from thaw.tasks.ingest.dataset import read_dataset
 from thaw.tasks.process import Reporter
 from thaw.tasks.releases.verdict import (
     FLIPS_NAME,
     METRICS_NAME,
     VERDICT_NAME,
+    Broken,
     Comparison,
+    SliceResult,
     TestMetrics,
     Verdict,
     read_test_metrics,
 )
-from thaw.tasks.verdict.comparison import compare, flips
+from thaw.tasks.verdict.answers import answers_of_evaluation
+from thaw.tasks.verdict.comparison import compare, flips, sentence
 from thaw.tasks.verdict.gates.base import Decision, Rival
 from thaw.tasks.verdict.gates.members import gate_of
-from thaw.tasks.verdict.guards import below_floors, too_many_lost, worse_classes
+from thaw.tasks.verdict.guards import below_floors, too_large, too_many_lost, worse_classes
+from thaw.tasks.verdict.must_not_break import broken_in, in_words
+from thaw.tasks.verdict.slices import below_slice_floors, listed_slices, slices_by, values_of
 from thaw.tasks.verdict.step import ANCHOR, CHAMPION, LARGEST_CLASS, VerdictStep, VerdictWork, table_name
 
 
@@ -32,7 +39,10 @@ class Findings:
 
     compared: Comparison
     with_anchor: Comparison | None = None
+    on_new: Comparison | None = None
     largest_class: str = ""
+    slices: list[SliceResult] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
     vetoes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -45,11 +55,19 @@ def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
     """
     step, store = work.step, work.home.store
     evaluation, baseline = store.verified(step.evaluation), store.verified(step.baseline)
-    candidate = pq.read_table(evaluation / "predictions.parquet")
+    candidate = answers_of_evaluation(pq.read_table(evaluation / "predictions.parquet"))
     other = pq.read_table(baseline / table_name(LARGEST_CLASS if step.champion is None else CHAMPION))
     anchor = None if step.anchor is None else pq.read_table(baseline / table_name(ANCHOR))
     metrics: SplitMetrics = json.loads((evaluation / METRICS_NAME).read_bytes())["test"]
-    verdict = decide(step, read_test_metrics(evaluation), find(step, metrics, candidate, other, anchor))
+    slices = _slices(work, candidate, None if step.champion is None else other)
+    found = find(step, metrics, candidate, other, anchor)
+    vetoes = [
+        *found.vetoes,
+        *below_slice_floors(step.publish.floors, slices),
+        *_too_large(step, store),
+    ]
+    found = replace(found, vetoes=vetoes, broken=_broken(work, candidate), slices=listed_slices(slices))
+    verdict = decide(step, read_test_metrics(evaluation), found)
     write_table(flips(candidate, other), work.folder / FLIPS_NAME)
     write_json(work.folder / VERDICT_NAME, verdict.model_dump(mode="json"))
     for warning in verdict.warnings:
@@ -71,6 +89,7 @@ def find(
     return Findings(
         compared,
         with_anchor=None if anchor is None else compare(candidate, anchor),
+        on_new=_on_new(candidate, other, publish.min_examples),
         vetoes=[
             *vetoes,
             *too_many_lost(publish.max_negative_flips, compared),
@@ -80,22 +99,77 @@ def find(
     )
 
 
+def _broken(work: VerdictWork, candidate: pa.Table) -> list[Broken]:
+    kept = work.step.publish.must_not_break
+    if isinstance(kept, str):
+        from thaw.tasks.verdict.kept_folder import broken_in_folder  # imports TensorFlow, which else is not needed
+
+        return broken_in_folder(work, kept)
+    return broken_in(kept or [], candidate)
+
+
+def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None) -> list[SliceResult]:
+    step, store = work.step, work.home.store
+    if not step.slices:
+        return []
+    by_id = {image.id: image for image in read_dataset(store.verified(step.dataset)).images}
+    images = [by_id[image] for image in candidate["id"].to_pylist()]
+    found = []
+    for name in step.slices:
+        values = values_of(name, images, store.verified(step.records))
+        found += slices_by(name, values, candidate, champion, step.confidence)
+    return found
+
+
+def _too_large(step: VerdictStep, store: ArtifactStore) -> list[str]:
+    if step.publish.floors.megabytes is None:
+        return []
+    from thaw.tasks.training.stage_artifact import WEIGHTS_NAME  # imports Keras, which else is not needed
+
+    return too_large(step.publish.floors.megabytes, (store.verified(step.stage_two) / WEIGHTS_NAME).stat().st_size)
+
+
+def _on_new(candidate: pa.Table, other: pa.Table, needed: int) -> Comparison | None:
+    rows = np.flatnonzero(other["is_new"].to_numpy())
+    return compare(candidate.take(rows), other.take(rows)) if len(rows) >= needed else None
+
+
 def decide(step: VerdictStep, candidate: TestMetrics, found: Findings) -> Verdict:
     """Apply the recipe's rule to how a new model compares, with the champion or else with the largest class."""
     decision = _decision(step, found)
-    if found.vetoes and decision.promote:
-        decision = Decision("vetoed", promote=False, why=" ".join([*filter(None, [decision.why]), *found.vetoes]))
+    vetoes = [*found.vetoes, *in_words(found.broken)]
+    if vetoes and decision.promote:
+        decision = Decision("vetoed", promote=False, why=" ".join([*filter(None, [decision.why]), *vetoes]))
     return Verdict(
         verdict=decision.outcome,
         promote=decision.promote,
-        reason=" ".join(filter(None, [_figures(step, candidate, found), decision.why])),
+        reason=" ".join(filter(None, [_figures(step, candidate, found), _luck(step, found, decision), decision.why])),
         candidate=candidate,
         champion=step.champion,
         anchor=step.anchor,
         warnings=found.warnings,
         compared=found.compared,
         compared_with_anchor=found.with_anchor,
+        compared_on_new=found.on_new,
+        looks=step.looks,
+        slices=found.slices,
+        broken=found.broken,
     )
+
+
+def _luck(step: VerdictStep, found: Findings, decision: Decision) -> str:
+    """Say what the new model does where the champion was not chosen, or else among how many models this one is."""
+    if step.champion is None:
+        return ""
+    if found.on_new is not None:
+        new = found.on_new
+        return (
+            f"On the {new.images:,} of them that had no part in choosing {step.champion.release}: "
+            f"{new.accuracy:.4f} against {new.other_accuracy:.4f}."
+        )
+    if decision.promote and step.looks.among > 1:
+        return f"It is chosen among {step.looks.among:,} models that these images have judged beside the same champion."
+    return ""
 
 
 def _decision(step: VerdictStep, found: Findings) -> Decision:
@@ -121,12 +195,4 @@ def _figures(step: VerdictStep, candidate: TestMetrics, found: Findings) -> str:
             f"with, and always to answer {found.largest_class} would be right on {compared.other_accuracy:.4f}."
         )
     champion = step.champion.release
-    left_out = f", without {compared.left_out:,} that {champion} may have learned from" if compared.left_out else ""
-    on = f"{compared.images:,} test images{left_out}"
-    if not compared.images:
-        return f"There is nothing to compare with {champion} on: {on}."
-    low, high = (f"{end * 100:+.1f}" for end in compared.difference_ci)
-    return (
-        f"On {on}, the new model alone is right on {compared.gained:,} and {champion} alone on {compared.lost:,}: "
-        f"{compared.difference * 100:+.1f} points ({low} to {high})."
-    )
+    return sentence(compared, "the new model", champion, learned_from=champion)

@@ -1,20 +1,24 @@
 """What forbids a promotion whatever the comparison says."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.verdict.tables import CLASSES, candidate, other
+from tests.verdict.tables import CLASSES, candidate, other, predictions
+from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.publish_schema import Floors, PublishConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.metrics import compute_metrics
-from thaw.tasks.releases.verdict import ReleasedModel, Verdict
+from thaw.tasks.releases.verdict import Looks, ReleasedModel, Verdict
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.verdict.comparison import compare
 from thaw.tasks.verdict.guards import below_floors, too_many_lost, worse_classes
+from thaw.tasks.verdict.must_not_break import broken_in
 from thaw.tasks.verdict.step import VerdictStep
 from thaw.tasks.verdict.work import decide, find
 
 ANSWERS = "1" * 8 + "01"  # one of five cats is wrong
-METRICS = compute_metrics(candidate(ANSWERS), CLASSES, 0.95)["test"]
+METRICS = compute_metrics(predictions(ANSWERS), CLASSES, 0.95)["test"]
 
 
 def test_a_model_that_reaches_every_floor_is_not_named():
@@ -54,13 +58,30 @@ def test_a_class_that_got_worse_is_named_though_the_model_as_a_whole_did_not():
     assert worse_classes(candidate("11" * 8), other("11" * 8), CLASSES, 0.1) == []
 
 
-def verdict_with(new: str, old: str, **publish) -> Verdict:
+def verdict_with(new: str, old: str, *, marks: str = "", among: int = 1, **publish) -> Verdict:
     champion = ReleasedModel(release="r-000000000000", weights="w", dataset="d")
-    refs = {name: ArtifactRef(kind=name, digest="0" * 64) for name in ("evaluation", "baseline")}
-    step = VerdictStep(champion=champion, anchor=None, publish=PublishConfig(min_examples=1, **publish), **refs)
-    metrics = compute_metrics(candidate(new), CLASSES, 0.95)["test"]
+    refs = {
+        name: ArtifactRef(kind=name, digest="0" * 64)
+        for name in ("dataset", "records", "stage_two", "evaluation", "baseline")
+    }
+    how = Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None)
+    publishing = PublishConfig(**{"min_examples": 1, **publish})
+    looks = Looks(test_split="s", before=7, among=among)
+    step = VerdictStep(
+        champion=champion,
+        anchor=None,
+        looks=looks,
+        publish=publishing,
+        input=how,
+        kept=None,
+        slices=[],
+        confidence=0.95,
+        **refs,
+    )
+    metrics = compute_metrics(predictions(new), CLASSES, 0.95)["test"]
     tested = Metrics(examples=len(new), accuracy=metrics["accuracy"], accuracy_ci=(0, 1))
-    return decide(step, tested, find(step, metrics, candidate(new), other(old), None))
+    found = find(step, metrics, candidate(new), other(old, marks), None)
+    return decide(step, tested, replace(found, broken=broken_in(publish.get("must_not_break", []), candidate(new))))
 
 
 def test_a_better_model_below_a_floor_is_vetoed_and_the_line_says_why():

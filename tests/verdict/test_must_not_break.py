@@ -1,0 +1,109 @@
+"""Images that have to stay right: which may be named, what becomes of a release's recipe, and the veto."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support import WalkHere, small_recipe, write_pictures
+from tests.verdict.tables import candidate, ids
+from tests.verdict.test_guards import verdict_with
+from thaw.flows.graph import GRAPH, PREPARATION
+from thaw.pipeline_config.errors import DatasetError, RecipeError
+from thaw.pipeline_config.loading import load_recipe
+from thaw.tasks.home import Home
+from thaw.tasks.ingest.dataset import read_dataset
+from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
+from thaw.tasks.releases.verdict import Broken, Verdict
+from thaw.tasks.verdict.must_not_break import broken_in, in_words
+from thaw.tasks.verdict.step import VerdictStep
+
+
+def test_a_wrong_answer_for_a_kept_image_forbids_what_else_would_be_promoted():
+    kept = [ids(20)[0], ids(20)[19]]
+    new, old = "1" * 19 + "0", "0" * 10 + "1" * 10
+    assert (verdict_with(new, old).verdict, verdict_with(new, old, must_not_break=kept[:1]).verdict) == ("better",) * 2
+    verdict = verdict_with(new, old, must_not_break=kept)
+    assert (verdict.verdict, verdict.promote) == ("vetoed", False)
+    assert verdict.broken == [Broken(image=kept[1], class_name="dog", predicted_class="cat")]
+    assert verdict.reason.endswith(
+        f"Images that must stay right are wrong: {kept[1]} is called cat (publish.must_not_break)."
+    )
+
+
+def test_only_some_are_named_in_the_sentence():
+    broken = broken_in(ids(40), candidate("0" * 40))
+    assert len(broken) == 40
+    (words,) = in_words(broken)
+    assert words.endswith(f"{ids(3)[2]} is called dog and 37 more (publish.must_not_break).")
+    assert in_words([]) == []
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("kept") / "data")
+
+
+@pytest.fixture(scope="module")
+def prepared(data: Path, tmp_path_factory) -> Path:
+    home: Path = tmp_path_factory.mktemp("kept") / "home"
+    WalkHere(small_recipe(data), home).go(PREPARATION)
+    return home
+
+
+def keeping(data: Path, kept):
+    return small_recipe(data, publish={"min_examples": 1, "formats": ["keras"], "must_not_break": kept})
+
+
+def test_what_is_not_there_is_refused_before_anything_is_trained(data: Path, prepared: Path, tmp_path: Path):
+    store = Home.open(prepared).store
+    walk = WalkHere(small_recipe(data), prepared)
+    walk.go(PREPARATION)
+    images = read_dataset(store.folder(walk.made["ingest"])).images
+    known = {split: next(image.id for image in images if image.split == split) for split in ("train", "test")}
+    (tmp_path / "kept" / "bleu").mkdir(parents=True)
+    (tmp_path / "kept" / "bleu" / "1.png").write_bytes(b"")
+    refusals = [
+        ([known["test"], known["train"]], RecipeError, f"no test image has the id {known['train']}"),
+        (str(tmp_path / "kept"), RecipeError, "has a folder 'bleu', which is no class. Expected .* blue, red"),
+        (str(tmp_path / "none"), DatasetError, "none: No such file"),
+    ]
+    for kept, error, words in refusals:
+        with pytest.raises(error, match=words):
+            WalkHere(keeping(data, kept), prepared).go(PREPARATION)
+    WalkHere(keeping(data, [known["test"]]), prepared).go(PREPARATION)
+
+
+def test_a_release_states_no_folder_of_this_machine_and_its_recipe_can_be_run(data: Path, tmp_path: Path):
+    recipe = keeping(data, str(tmp_path / "kept"))
+    document = portable_recipe(recipe, resolved=False)
+    text = recipe_yaml(document, "recipe.yaml", "as it was written", recipe.dataset.source)
+    assert str(tmp_path) not in text
+    assert text.splitlines()[0].endswith("thaw run recipe.yaml --data DIR --set publish.must_not_break=FOLDER")
+    (tmp_path / "recipe.yaml").write_text(text)
+    again = load_recipe(str(tmp_path / "recipe.yaml"), (f"publish.must_not_break={tmp_path / 'kept'}",), data=data)
+    assert again.publish == recipe.publish
+    relative = load_recipe(str(tmp_path / "recipe.yaml"), ("publish.must_not_break=kept",), data=data)
+    assert relative.publish == recipe.publish
+
+
+def test_a_folder_is_answered_for_by_the_new_model_and_its_content_is_part_of_the_key(data: Path, tmp_path: Path):
+    kept = tmp_path / "kept"
+    for name, other in (("blue", "red"), ("red", "blue")):  # two are as they are, two are the other way round
+        (kept / name).mkdir(parents=True)
+        shutil.copyfile(data / name / "000.png", kept / name / "right.png")
+        shutil.copyfile(data / other / "001.png", kept / name / "wrong.png")
+    walk = WalkHere(keeping(data, str(kept)), tmp_path / "home")
+    walk.go(GRAPH)
+    verdict = walk.home.store.facts(walk.made["verdict"], Verdict)
+    (node,) = (node for node in GRAPH if node.name == "verdict")
+    step = walk.asked(node)
+    assert isinstance(step, VerdictStep)
+    assert str(kept) not in str(step.key_document)
+    assert [each.image for each in verdict.broken] == ["blue/wrong.png", "red/wrong.png"]
+    assert (verdict.verdict, verdict.promote) == ("vetoed", False)
+    moved = shutil.copytree(kept, tmp_path / "moved")
+    walk.recipe = keeping(data, str(moved))
+    assert walk.asked(node).key == step.key
+    (moved / "blue" / "wrong.png").unlink()
+    assert walk.asked(node).key != step.key
