@@ -13,10 +13,11 @@ import typer
 from numpy.typing import NDArray
 
 from thaw.pipeline_config.publish_schema import Better, Higher, NotWorse, Rule
+from thaw.tasks.evaluation.intervals import agresti_min_interval
 from thaw.tasks.releases.verdict import Comparison
 from thaw.tasks.verdict.gates.base import Decision, Rival
 from thaw.tasks.verdict.gates.members import gate_of
-from thaw.tasks.verdict.statistics import agresti_min_interval, mid_p_mcnemar
+from thaw.tasks.verdict.statistics import mid_p_mcnemar
 
 RULES: dict[str, Rule] = {
     "higher": Higher(rule="higher"),

@@ -113,7 +113,7 @@ def _train_and_test(runner: TaskRunner) -> MeasuredRun:
         TrainedStage(made[stage], runner.keys[stage], made[features] and made[features].key)
         for stage, features in (("stage_one", "features_one"), ("stage_two", "features_two"))
     ]
-    return measured_run(runner.home.store, recipe.name, recipe.seed, stages, made["stage_answers"])
+    return measured_run(runner.home.store, recipe.name, recipe.seed, stages, made["evaluate"])
 
 
 def _results(runs: Sequence[TaskRunner], outcomes: Sequence[MeasuredRun | Exception]) -> list[MeasuredRun]:

@@ -44,6 +44,7 @@ class Node:
 
 
 _TRAINED = ("records", "stage_one", "stage_two")
+_JUDGED = ("ingest", *_TRAINED, "evaluate", "verdict")
 
 PREPARATION = (
     # Read every image once, check it, and decide which split it belongs to.
@@ -73,11 +74,13 @@ TRAINING = (
     ),
     Node("stage_two", "training:train_stage_two", requests.stage_two, ("records", "stage_one", "features_two")),
 )
+# Judge the model on the test split, and what each stage earned there.
+EVALUATION = Node("evaluate", "evaluation:evaluate", requests.evaluate, _TRAINED)
 GRAPH = (
     *PREPARATION,
     *TRAINING,
-    # Judge the model on the test split, let the champion answer for the same images, and compare.
-    Node("evaluate", "evaluation:evaluate", requests.evaluate, _TRAINED),
+    EVALUATION,
+    # Let the champion answer for the same images, and compare.
     Node(
         "baseline",
         "verdict:score_baseline",
@@ -93,11 +96,13 @@ GRAPH = (
         ("ingest", "records", "stage_two", "evaluate", "baseline"),
         looks_outside=True,
     ),
+    # Show all of it on a page.
+    Node("report", "report:write_report", requests.report, _JUDGED),
     # Write the release, and make it the champion if the verdict says so.
-    Node("publish", "publishing:publish_release", requests.publish, ("ingest", *_TRAINED, "evaluate", "verdict")),
+    Node("publish", "publishing:publish_release", requests.publish, (*_JUDGED, "report")),
 )
 # What `thaw compare` runs for each recipe and seed, besides the preparation: nothing is published.
-EXPERIMENT = (*TRAINING, Node("stage_answers", "evaluation:answer_for_stages", requests.stage_answers, _TRAINED))
+EXPERIMENT = (*TRAINING, EVALUATION)
 
 _NODES = {node.name: node for node in GRAPH}
 

@@ -9,7 +9,6 @@ from typing import Any
 from thaw.pipeline_config.dataset_schema import DirectorySource
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep
 from thaw.tasks.evaluation.step import EvaluateStep
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import content_digest
@@ -17,6 +16,7 @@ from thaw.tasks.ingest.step import IngestStep
 from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
+from thaw.tasks.report.step import ReportStep
 from thaw.tasks.training.checks import check_against_dataset
 from thaw.tasks.training.features.choice import possible_views, views_of
 from thaw.tasks.training.features.step import FeaturesStep, features_of
@@ -79,29 +79,12 @@ def stage_two(
 def evaluate(
     recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
 ) -> EvaluateStep:
-    """Ask for the judgement of the second stage's model on the test split."""
+    """Ask for the judgement of the second stage's model on the test split, and of what each stage earned."""
     return EvaluateStep(
-        recipe_name=recipe.name,
         records=records,
         stage_one=stage_one,
         stage_two=stage_two,
-        stage_one_settings=recipe.resolved.stage_one,
-        stage_two_settings=recipe.resolved.stage_two,
         evaluate=recipe.evaluate.model_copy(update={"slices": []}),  # which are the verdict's
-        seed=recipe.seed,
-        devices=recipe.devices,
-    )
-
-
-def stage_answers(
-    recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
-) -> StageAnswersStep:
-    """Ask for what both stages' weights answer on the test split."""
-    return StageAnswersStep(
-        records=records,
-        stage_one=stage_one,
-        stage_two=stage_two,
-        batch_size=recipe.evaluate.batch_size,
         devices=recipe.devices,
     )
 
@@ -139,10 +122,25 @@ def verdict(
     )
 
 
+def report(recipe: Recipe, home: Home, **made: ArtifactRef) -> ReportStep:
+    """Ask for the page that shows the result."""
+    resolved = recipe.resolved
+    return ReportStep(
+        recipe_name=recipe.name,
+        source=recipe.dataset.source.kind,
+        stage_one_settings=resolved.stage_one,
+        stage_two_settings=resolved.stage_two,
+        formats=recipe.publish.formats,
+        input=recipe.preprocessing,
+        seed=recipe.seed,
+        **_as_inputs(made),
+    )
+
+
 def publish(recipe: Recipe, home: Home, **made: ArtifactRef) -> PublishStep:
     """Ask for the release."""
-    made["dataset"], made["evaluation"] = made.pop("ingest"), made.pop("evaluate")
-    return PublishStep(recipe=recipe.resolved, written=portable_recipe(recipe, resolved=False), **made)
+    written = portable_recipe(recipe, resolved=False)
+    return PublishStep(recipe=recipe.resolved, written=written, **_as_inputs(made))
 
 
 def may_want_features_one(recipe: Recipe) -> bool:
@@ -163,6 +161,12 @@ def one_pass_does(recipe: Recipe) -> bool:
     one, two = recipe.resolved.stage_one, recipe.resolved.stage_two
     same_pictures = (one.fit, one.augment) == (two.fit, two.augment)
     return one.train == "head" and same_pictures and min(possible_views(one), possible_views(two)) > 0
+
+
+def _as_inputs(made: dict[str, ArtifactRef]) -> dict[str, ArtifactRef]:
+    """Name what tasks have made as the requests of the last ones do: by what it is."""
+    names = {"ingest": "dataset", "evaluate": "evaluation"}
+    return {names.get(task, task): ref for task, ref in made.items()}
 
 
 def _stage(

@@ -27,7 +27,7 @@ from thaw.tasks.training.stage_facts import StageFacts
 
 @quick_flow(name="retrain", flow_run_name="{recipe.name}-seed-{recipe.seed}", **active_runs.hooks())
 def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> RunResult:
-    """Ingest, train in two stages, evaluate, compare with the champion, and publish.
+    """Ingest, train in two stages, evaluate, compare with the champion, report, and publish.
 
     Args:
         recipe: What to do.
@@ -74,7 +74,7 @@ def _result(runner: TaskRunner, seconds: float) -> RunResult:
     store, made = runner.home.store, runner.made
     released = store.facts(made["publish"], ReleaseFacts)
     published = runner.home.registry.get(released.id)
-    tested = store.facts(made["evaluate"], EvaluationFacts).test
+    evaluated = store.facts(made["evaluate"], EvaluationFacts)
     judged = store.facts(made["verdict"], Verdict)
     run = str(runtime.flow_run.id)
     page, is_shown = run_page(run), outlives_the_run()
@@ -84,7 +84,8 @@ def _result(runner: TaskRunner, seconds: float) -> RunResult:
         seconds=round(seconds, 3),
         tasks=runner.reports,
         stages=[_stage_report(store.facts(made[name], StageFacts)) for name in ("stage_one", "stage_two")],
-        metrics={"test": tested.model_dump(mode="json", exclude_none=True)},
+        metrics={"test": evaluated.test.model_dump(mode="json", exclude_none=True)},
+        earned=evaluated.stages.sentence,
         verdict=judged.verdict,
         reason=judged.reason,
         release=ReleaseReport(id=published.id, path=published.path, champion=published.is_champion),

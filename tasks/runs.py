@@ -58,6 +58,7 @@ class RunResult(Document):
     tasks: list[TaskReport] = Field(description="in the order in which they ran")
     stages: list[StageReport]
     metrics: dict[str, dict[str, Any]] = Field(description="by split, as in metrics.json, the short ones")
+    earned: str = Field(default="", description="by stage two, in words; empty in a result of an earlier thaw")
     verdict: str
     reason: str = Field(default="", description="of the verdict, in words; empty in a result of an earlier thaw")
     release: ReleaseReport

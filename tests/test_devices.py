@@ -18,6 +18,7 @@ from thaw.tasks.publishing.predict_request import PredictWork
 
 NODES = {node.name: node for node in (*GRAPH, *EXPERIMENT)}
 OF_DATA = ("ingest", "records")
+ON_IMAGES = (*OF_DATA, "report")
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +52,13 @@ def test_every_step_that_reaches_tensorflow_first_chooses_the_devices_that_the_r
     requests_of_steps: Any,
 ) -> None:
     on_cpu, on_second = requests_of_steps("cpu"), requests_of_steps([1])
-    assert {*OF_DATA, "features_one", "stage_two", "evaluate", "stage_answers", "publish", "predict"} <= set(on_cpu)
+    assert {*OF_DATA, "features_one", "stage_two", "evaluate", "publish", "predict"} <= set(on_cpu)
     works = Works(each=[*on_cpu.values(), *on_second.values()])
     made = run_in_child(
         "tests.devices_chosen:choices", works, deadline_seconds=120, listener=lambda *_: None, shared=True
     )
     # What reads and writes images has no use for a GPU, whatever trains.
-    expected = {name: [] if name in OF_DATA else [1] for name in on_second}
+    expected = {name: [] if name in ON_IMAGES else [1] for name in on_second}
     choices = made.facts["choices"]
     assert dict(zip(on_cpu, choices[: len(on_cpu)], strict=True)) == {name: [] for name in on_cpu}
     assert dict(zip(on_second, choices[len(on_cpu) :], strict=True)) == expected

@@ -87,6 +87,8 @@ def print_result(result: RunResult) -> None:
     test = result.metrics["test"]
     low, high = test["accuracy_ci"]
     console.print(f"test accuracy: {test['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {test['examples']} images")
+    if result.earned:
+        console.print(result.earned, soft_wrap=True)
     console.print(f"verdict: {result.verdict}" + (", now in use" if result.release.champion else ", not in use"))
     console.print(result.reason, soft_wrap=True)
     for name, file in (("release", ""), ("model", "model.keras"), ("report", "report.html")):

@@ -6,11 +6,11 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from thaw.pipeline_config.errors import DatasetError
-from thaw.tasks.evaluation.predictions import top_probability
+from thaw.tasks.evaluation.intervals import wilson_interval
+from thaw.tasks.evaluation.predictions import right_answers, top_probability
 
 CALIBRATION_BINS = 15  # as in Guo et al., 2017, "On Calibration of Modern Neural Networks"
 _TOP = 5
@@ -75,8 +75,9 @@ def compute_metrics(table: pa.Table, classes: Sequence[str], confidence: float) 
     if table.num_rows == 0:
         raise DatasetError("The test split has no images, expected at least 1. Raise dataset.splits.test.fraction.")
     labels, predicted, ranks = (table[name].to_numpy() for name in ("label", "predicted", "rank"))
-    correct = int((labels == predicted).sum())
-    bins = calibration(top_probability(table), labels == predicted, confidence)
+    right = right_answers(table)
+    correct = int(right.sum())
+    bins = calibration(top_probability(table), right, confidence)
     matrix = confusion_matrix(labels, predicted, labels=range(len(classes)))
     test: SplitMetrics = {
         "examples": table.num_rows,
@@ -94,12 +95,6 @@ def compute_metrics(table: pa.Table, classes: Sequence[str], confidence: float) 
     if len(classes) > _TOP:
         test["top_5_accuracy"] = float((ranks <= _TOP).mean())
     return {"test": test}
-
-
-def wilson_interval(successes: int, trials: int, confidence: float) -> list[float]:
-    """Estimate the range, within [0, 1], in which the true share lies: Wilson's score interval. It needs a trial."""
-    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-    return [float(interval.low), float(interval.high)]
 
 
 def calibration(

@@ -89,6 +89,12 @@ def probability_matrix(table: pa.Table) -> npt.NDArray[np.float32]:
     return np.asarray(values, dtype=np.float32).reshape(table.num_rows, -1)
 
 
+def right_answers(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Say of each image whether its class is predicted: (images,)."""
+    right: npt.NDArray[np.bool_] = table["label"].to_numpy() == table["predicted"].to_numpy()
+    return right
+
+
 def top_probability(table: pa.Table) -> npt.NDArray[np.float64]:
     """Read how sure the model was of its predictions: (images,), range [0, 1]; rounding above 1 is cut off."""
     top: npt.NDArray[np.float64] = np.minimum(probability_matrix(table).max(axis=1).astype(np.float64), 1.0)

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.schema import Devices, EvaluateConfig
-from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts, Step
+from thaw.tasks.evaluation.earned import StagesTested
 from thaw.tasks.process import Work
 
 
@@ -30,9 +30,10 @@ class TestSummary(BaseModel):
 
 
 class EvaluationFacts(Facts):
-    """How the model did."""
+    """How the model did, and what its stages earned."""
 
     test: TestSummary
+    stages: StagesTested
 
 
 class JudgingStep(Step):
@@ -51,35 +52,20 @@ class JudgingStep(Step):
 
 
 class EvaluateStep(JudgingStep):
-    """Make an evaluation artifact: predictions, `metrics.json`, `history.parquet`, `pictures/` and `report.html`.
+    """Make an evaluation artifact: a predictions table for each of `ANSWERS`, `metrics.json` and `history.parquet`.
 
-    The second stage's model is judged, on the test split. The stages' settings and the recipe's name are for the
-    report, and the seed chooses the images that it shows.
+    The second stage's model is judged, on the test split; the first's weights answer for what each stage earned.
     """
 
     kind: ClassVar[str] = "evaluation"
     work: ClassVar[str] = "thaw.tasks.evaluation.work:evaluate"
     facts: ClassVar[type[Facts]] = EvaluationFacts
-    libraries: ClassVar[tuple[str, ...]] = (
-        "tensorflow",
-        "keras",
-        "numpy",
-        "scipy",
-        "scikit-learn",
-        "matplotlib",
-        "pillow",
-        "pyarrow",
-        "jinja2",
-    )
+    libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pyarrow")
 
-    recipe_name: str
     records: ArtifactRef
     stage_one: ArtifactRef
     stage_two: ArtifactRef
-    stage_one_settings: StageConfig
-    stage_two_settings: StageConfig
     evaluate: EvaluateConfig
-    seed: int
 
 
 class EvaluateWork(Work):

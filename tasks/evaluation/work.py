@@ -1,73 +1,77 @@
-"""Judges a finished model, in a child process: predictions, metrics, pictures, report."""
+"""Judges a finished model, in a child process: the answers of its stages' weights, and its metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from pathlib import Path
 
+import keras
+import pyarrow as pa
+import pyarrow.parquet as pq
 import tensorflow as tf
 
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.devices import choose_devices
 from thaw.tasks.evaluation.classify import predict
-from thaw.tasks.evaluation.gallery import Gallery
-from thaw.tasks.evaluation.history import read_histories
-from thaw.tasks.evaluation.metrics import Metrics, compute_metrics
+from thaw.tasks.evaluation.earned import ANSWERS, STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO, StagesTested
+from thaw.tasks.evaluation.metrics import compute_metrics
 from thaw.tasks.evaluation.predictions import write_table
-from thaw.tasks.evaluation.report import ReportContent, render_report
 from thaw.tasks.evaluation.step import EvaluateWork, EvaluationFacts, TestSummary
-from thaw.tasks.evaluation.training_story import summarize_stage
+from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
-from thaw.tasks.training.stage_artifact import load_classifier, read_stage
+from thaw.tasks.training.stage_artifact import WEIGHTS_NAME, load_classifier, read_stage
 from thaw.tasks.training.stage_facts import StageFacts
 
 
 def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
-    """Judge the second stage's model on the test split and write the evaluation artifact.
+    """Judge the second stage's model on the test split, and what each stage earned there.
 
     Raises:
         ArtifactError: An input fails its check.
         DatasetError: The test split has no images.
-        TrainingError: The model gives probabilities that are not finite.
+        TrainingError: A model gives probabilities that are not finite.
     """
     choose_devices(work.step.devices)
     tf.config.experimental.enable_op_determinism()
     step, store = work.step, work.home.store
-    records = store.verified(step.records)
     stages = [store.verified(step.stage_one), store.verified(step.stage_two)]
-    facts = [read_stage(folder) for folder in stages]
-    with SplitReader(records, "train") as train_split, SplitReader(records, "test") as test_split:
-        table = predict(load_classifier(stages[-1]), test_split, facts[-1], step.evaluate.batch_size, reporter)
-        metrics = compute_metrics(table, test_split.classes, step.evaluate.confidence)
-        history = read_histories({fact.name: folder for fact, folder in zip(facts, stages, strict=True)})
-        write_table(table, work.folder / "predictions.parquet")
-        write_table(history, work.folder / "history.parquet")
-        write_json(work.folder / "metrics.json", metrics)
-        pictures = work.folder / "pictures"
-        pictures.mkdir()
-        gallery = Gallery(folder=pictures, classes=test_split.classes, seed=step.seed)
-        gallery.draw_training(train_split, facts[0].fit.resolution, step.stage_one_settings.augment or [])
-        gallery.draw_history(history, [fact.kept_epoch for fact in facts])
-        gallery.draw_metrics(metrics["test"])
-        gallery.draw_test(test_split, table)
-        _write_report(work, metrics, facts, train_split.examples)
+    one, two = (read_stage(folder) for folder in stages)
+    with SplitReader(store.verified(step.records), "test") as split:
+        classes = split.classes
+        passes = 2 if one.fit == two.fit else 3
+        progress = ProgressCounter(reporter, passes * split.examples, "answers for test images")
+        tables = {
+            name: predict(model, split, images_as, step.evaluate.batch_size, progress.advance)
+            for name, model, images_as in _models(*stages)
+        }
+    tables.setdefault(STAGE_ONE_AT_STAGE_TWO, tables[STAGE_ONE])
+    metrics = compute_metrics(tables[STAGE_TWO], classes, step.evaluate.confidence)
+    resolutions = {name: (one if name == STAGE_ONE else two).fit.resolution for name in ANSWERS}
+    tested = StagesTested.of(tables, resolutions, step.evaluate.confidence)
+    for name, file in ANSWERS.items():
+        write_table(tables[name], work.folder / file)
+    write_table(_history({one.name: stages[0], two.name: stages[1]}), work.folder / "history.parquet")
+    write_json(work.folder / "metrics.json", {**metrics, "stages": tested.model_dump(mode="json")})
     test = TestSummary.model_validate(metrics["test"])
     reporter.log(f"test accuracy {test.accuracy:.4f} on {test.examples:,} images, loss {test.loss:.4f}")
-    return EvaluationFacts(test=test)
+    reporter.log(tested.sentence)
+    return EvaluationFacts(test=test, stages=tested)
 
 
-def _write_report(work: EvaluateWork, metrics: Metrics, facts: Sequence[StageFacts], training_images: int) -> None:
-    settings = [work.step.stage_one_settings, work.step.stage_two_settings]
-    content = ReportContent(
-        recipe_name=work.step.recipe_name,
-        backbone=facts[-1].backbone,
-        metrics=metrics["test"],
-        stages=[summarize_stage(fact, config) for fact, config in zip(facts, settings, strict=True)],
-        training_images=training_images,
-        digests={
-            "Records": work.step.records.digest,
-            "Stage one": work.step.stage_one.digest,
-            "Stage two": work.step.stage_two.digest,
-            "Weights of the model": facts[-1].weights_sha256,
-        },
-        augmented=any(operation.name != "center_crop" for operation in settings[0].augment or []),
-    )
-    (work.folder / "report.html").write_text(render_report(content, work.folder / "pictures"), encoding="utf-8")
+def _models(stage_one: Path, stage_two: Path) -> Iterator[tuple[str, keras.Model, StageFacts]]:
+    """Load the models that answer, one at a time, so that there is never more than one in memory."""
+    one, two = read_stage(stage_one), read_stage(stage_two)
+    yield STAGE_ONE, load_classifier(stage_one), one
+    model = load_classifier(stage_two)
+    yield STAGE_TWO, model, two
+    if one.fit != two.fit:  # else stage one has answered for these very pixels
+        model.load_weights(stage_one / WEIGHTS_NAME)  # the weights of both have one form, which no resolution changes
+        yield STAGE_ONE_AT_STAGE_TWO, model, two
+
+
+def _history(stage_folders: dict[str, Path]) -> pa.Table:
+    """Put the stages' histories below each other, with a column `stage` (string) before their own."""
+    parts = []
+    for name, folder in stage_folders.items():
+        part = pq.read_table(folder / "history.parquet")
+        parts.append(part.add_column(0, "stage", pa.array([name] * part.num_rows, pa.string())))
+    return pa.concat_tables(parts)

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from thaw.tasks.artifacts.atomic import make_folder, write_atomically
 from thaw.tasks.artifacts.manifest import digest_of
-from thaw.tasks.evaluation.pictures.style import save_picture
 from thaw.tasks.experiments.plot import draw_comparison
 from thaw.tasks.experiments.summary import Comparison
 from thaw.tasks.experiments.tables import word_tables
+from thaw.tasks.report.pictures.style import save_picture
 
 FOLDER_NAME = "comparisons"
 PICTURE_NAME = "accuracy_against_seconds.png"

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Cost
 from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.evaluation.earned import ANSWERS, STAGE_TWO
 from thaw.tasks.evaluation.paired_difference import Bools
-from thaw.tasks.evaluation.stage_answers_step import ANSWERS, STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO, table_name
+from thaw.tasks.evaluation.predictions import right_answers
+from thaw.tasks.evaluation.step import EvaluationFacts
 from thaw.tasks.training.stage_facts import StageFacts
 
 
@@ -93,34 +94,31 @@ class TrainedStage:
 
 
 def measured_run(
-    store: ArtifactStore, recipe: str, seed: int, stages: Sequence[TrainedStage], answers: ArtifactRef
+    store: ArtifactStore, recipe: str, seed: int, stages: Sequence[TrainedStage], evaluation: ArtifactRef
 ) -> MeasuredRun:
-    """Read what a run left: its two stages, and the answers of both on the test split.
+    """Read what a run left: its two stages, and the evaluation of both on the test split.
 
     Raises:
         ArtifactError: A file is missing or damaged.
     """
     facts = [store.facts(stage.ref, StageFacts) for stage in stages]
     costs = [_stage_cost(store, stage, each) for stage, each in zip(stages, facts, strict=True)]
-    folder = store.verified(answers)
-    tables = {name: pq.read_table(folder / table_name(name)).sort_by("id") for name in ANSWERS}
-    right = {
-        name: np.asarray(table["label"].to_numpy() == table["predicted"].to_numpy()) for name, table in tables.items()
-    }
-    accuracy = {name: float(values.mean()) for name, values in right.items()}
+    folder, tested = store.verified(evaluation), store.facts(evaluation, EvaluationFacts)
+    tables = {name: pq.read_table(folder / file).sort_by("id") for name, file in ANSWERS.items()}
     row = RunRow(
         recipe=recipe,
         seed=seed,
-        test_images=tables[STAGE_TWO].num_rows,
-        accuracy=accuracy[STAGE_TWO],
-        loss=float(tables[STAGE_TWO]["loss"].to_numpy().mean()),
-        stage_one_accuracy=accuracy[STAGE_ONE],
-        stage_one_at_stage_two_accuracy=accuracy[STAGE_ONE_AT_STAGE_TWO],
+        test_images=tested.test.examples,
+        accuracy=tested.test.accuracy,
+        loss=tested.test.loss,
+        stage_one_accuracy=tested.stages.stage_one.accuracy,
+        stage_one_at_stage_two_accuracy=tested.stages.stage_one_at_stage_two.accuracy,
         stage_one=costs[0],
         stage_two=costs[1],
         training_seconds=sum(cost.seconds for cost in costs),
         weights_sha256=facts[-1].weights_sha256,
     )
+    right = {name: right_answers(table) for name, table in tables.items()}
     return MeasuredRun(row, tuple(tables[STAGE_TWO]["id"].to_pylist()), right)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from thaw.tasks.evaluation.pictures.style import BLUE, GREY, INK, ORANGE, RIGHT, WRONG, percent, shorten
 from thaw.tasks.experiments.summary import Comparison
+from thaw.tasks.report.pictures.style import BLUE, GREY, INK, ORANGE, RIGHT, WRONG, percent, shorten
 
 _COLOURS = (BLUE, ORANGE, RIGHT, "#CC79A7", GREY, WRONG)  # the fourth is Okabe and Ito's, too
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # as many as are needed to tell 42 recipes apart

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from thaw.pipeline_config.errors import RequestError
+from thaw.tasks.evaluation.earned import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
 from thaw.tasks.evaluation.paired_difference import Bools, Difference, paired_difference
-from thaw.tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
 from thaw.tasks.experiments.measured_run import MeasuredRun, RunRow, StageCost
 
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, Train
+from thaw.tasks.evaluation.earned import StagesTested
 from thaw.tasks.formats.base import Format, ModelContext
 from thaw.tasks.ingest.sources.base import listed
 from thaw.tasks.publishing.model_card_template import TEMPLATE
@@ -32,14 +33,16 @@ _TRAINED = {"all": "all layers", "head": "the head", "last_batch_norm": "the las
 class CardFacts:
     """What the card is written from: the recipe is resolved.
 
-    `metrics` is the test split's part of `metrics.json`, `counts` has numbers of images by split, then by class name,
-    and `stages` the contents of both stages' `stage.json`. The formats are shown in their order here.
+    `metrics` and `tested` are the test split's part of `metrics.json` and the stages', `counts` has numbers of images
+    by split, then by class name, and `stages` the contents of both stages' `stage.json`. The formats are shown in their
+    order here.
     """
 
     release: Release
     recipe: Recipe
     verdict: Verdict
     metrics: Mapping[str, Any]
+    tested: StagesTested
     counts: Mapping[str, Mapping[str, int]]
     stages: Sequence[Mapping[str, Any]]
     formats: Sequence[Format]

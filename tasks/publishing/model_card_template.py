@@ -46,8 +46,18 @@ On {{ release.test.examples }} test images, which had no part in training:
 {{ points(row.compared.difference_ci[0]) }} to {{ points(row.compared.difference_ci[1]) }}{% else %}–{% endif %} |
 {% endfor %}
 {% endif -%}
-`report.html` shows the learning curves, the confusion matrix and the worst mistakes; `metrics.json` holds all numbers;
-`predictions.parquet` holds one row per test image.
+What each stage earned, on the same images:
+
+| weights | resolution | test accuracy | interval | points to the row above |
+|---|---|---|---|---|
+{% for name, tried, gain in tested.steps -%}
+| {{ name }} | {{ tried.resolution }} px | {{ number(tried.accuracy) }} | {{ number(tried.accuracy_ci[0]) }} to \
+{{ number(tried.accuracy_ci[1]) }} | {{ gain or "" }} |
+{% endfor %}
+{{ tested.stage_two_earned.conclusion }}
+
+`report.html` shows how it compares, image by image, the learning curves, the confusion matrix and the worst mistakes;
+`metrics.json` holds all numbers; `predictions.parquet` holds one row per test image, with the name of its file.
 
 ## Intended use
 

@@ -23,7 +23,8 @@ class ReleaseFacts(Facts):
 class PublishStep(Step):
     """Make a release artifact: all files of a release, signed off in `SHA256SUMS`.
 
-    The second stage's model is released, with the evaluation's files; the other inputs are for what the card says.
+    The second stage's model is released, with the files of its evaluation, verdict and report; the other inputs are for
+    what the card says.
     `recipe` is resolved, and `written` is what was written of it.
     """
 
@@ -40,6 +41,7 @@ class PublishStep(Step):
     stage_two: ArtifactRef
     evaluation: ArtifactRef
     verdict: ArtifactRef
+    report: ArtifactRef
 
     def took_effect(self, home: Home, ref: ArtifactRef) -> bool:
         """Say whether the release is there and whole, and became the champion if it is due to."""

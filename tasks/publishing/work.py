@@ -13,6 +13,7 @@ from thaw.tasks.artifacts.manifest import list_files, read_manifest
 from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.devices import choose_devices
+from thaw.tasks.evaluation.earned import StagesTested
 from thaw.tasks.formats.base import Format, ModelContext
 from thaw.tasks.formats.members import chosen
 from thaw.tasks.ingest.dataset import SUMMARY, training_ids
@@ -32,14 +33,21 @@ from thaw.tasks.releases.release import (
     release_id,
 )
 from thaw.tasks.releases.verdict import FLIPS_NAME, METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
+from thaw.tasks.report.finishing import with_release_id
 from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
-_EVALUATION_FILES = (METRICS_NAME, "predictions.parquet", "history.parquet", "report.html")
+_PAGE_NAME = "report.html"
+# Which input has which of the files that are copied. The tables of answers are the report's, which name files.
+_COPIED = {
+    "evaluation": (METRICS_NAME, "history.parquet"),
+    "verdict": (VERDICT_NAME,),
+    "report": (_PAGE_NAME, "predictions.parquet", FLIPS_NAME),
+}
 _LIBRARIES = ("keras", "numpy", "pillow", "prefect", "pyarrow", "scikit-learn", "tensorflow")
 
 
 def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
-    """Write a release, named after its content: the evaluation, the card, the model in every format, the signature.
+    """Write a release, named after its content: the results, the card, the model in every format, the signature.
 
     Raises ArtifactError where an input is damaged, RequestError where what a format needs is not installed.
     """
@@ -56,6 +64,8 @@ def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
     (folder / LABELS_NAME).write_text("".join(f"{name}\n" for name in facts.release.classes), encoding="utf-8")
     release = _named(facts, folder, step.key)
     (folder / CARD_NAME).write_text(write_card(replace(facts, release=release)), encoding="utf-8")
+    page = (folder / _PAGE_NAME).read_text(encoding="utf-8")
+    (folder / _PAGE_NAME).write_text(with_release_id(page, release.id), encoding="utf-8")
     write_json(folder / RELEASE_NAME, release.model_dump(mode="json"))
     report.progress(0.2, "writing the model")
     model, context = load_classifier(store.folder(step.stage_two)), ModelContext.of(release)
@@ -77,12 +87,11 @@ def _write_recipes(step: PublishStep, folder: Path) -> None:
 
 
 def _copy_results(store: ArtifactStore, step: PublishStep, folder: Path) -> None:
-    evaluation = store.verified(step.evaluation)
-    for name in _EVALUATION_FILES:
-        shutil.copyfile(evaluation / name, folder / name)
-    shutil.copytree(evaluation / "pictures", folder / "pictures", copy_function=shutil.copyfile)
-    for name in (VERDICT_NAME, FLIPS_NAME):
-        shutil.copyfile(store.verified(step.verdict) / name, folder / name)
+    for made, names in _COPIED.items():
+        source = store.verified(step.inputs()[made])
+        for name in names:
+            shutil.copyfile(source / name, folder / name)
+    shutil.copytree(store.folder(step.report) / "pictures", folder / "pictures", copy_function=shutil.copyfile)
 
 
 def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequence[Format]) -> CardFacts:
@@ -103,11 +112,13 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
         libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
         thaw=thaw_version(),
     )
+    metrics = json.loads((folder / METRICS_NAME).read_bytes())
     return CardFacts(
         release=release,
         recipe=step.recipe,
         verdict=verdict,
-        metrics=json.loads((folder / METRICS_NAME).read_bytes())["test"],
+        metrics=metrics["test"],
+        tested=StagesTested.model_validate(metrics["stages"]),
         counts={split: counts[split] for split in SPLITS},
         stages=[stage.model_dump(mode="json") for stage in stages],
         formats=formats,

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 
 from thaw.pipeline_config.errors import ArtifactError
+from thaw.tasks.evaluation.intervals import agresti_min_interval
 from thaw.tasks.releases.verdict import Comparison
-from thaw.tasks.verdict.statistics import agresti_min_interval, mid_p_mcnemar
+from thaw.tasks.verdict.statistics import mid_p_mcnemar
 
 _CONFIDENCE = 0.95  # of the interval that is shown; what is decided depends on the rule's own
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from thaw.pipeline_config.publish_schema import Floors, SliceName
-from thaw.tasks.evaluation.metrics import wilson_interval
+from thaw.tasks.evaluation.intervals import wilson_interval
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.releases.verdict import SliceResult
 from thaw.tasks.verdict.comparison import compare

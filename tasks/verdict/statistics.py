@@ -21,19 +21,6 @@ def mid_p_mcnemar(gained: int, lost: int) -> float:
     return float(binom.sf(gained, discordant, 0.5) + 0.5 * binom.pmf(gained, discordant, 0.5))
 
 
-def agresti_min_interval(gained: int, lost: int, images: int, confidence: float) -> tuple[float, float]:
-    """Estimate in which range the difference of the two accuracies lies, -1 to 1.
-
-    Agresti and Min, "Simple improved confidence intervals for comparing matched proportions", 2005: Wald's interval,
-    after half an image more in each of the four cells.
-    """
-    gained_, lost_, images_ = gained + 0.5, lost + 0.5, images + 2
-    center = (gained_ - lost_) / images_
-    error = math.sqrt(gained_ + lost_ - (gained_ - lost_) ** 2 / images_) / images_
-    half = float(norm.ppf((1 + confidence) / 2)) * error
-    return max(center - half, -1.0), min(center + half, 1.0)
-
-
 def tango_p(gained: int, lost: int, images: int, margin: float) -> float:
     """Compute the p value, 0 to 1, that the first model's accuracy is not lower by `margin`, 0 to 1, or more.
 

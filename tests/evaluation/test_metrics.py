@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.evaluation.synthetic import make_table
+from tests.report.synthetic import make_table
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.evaluation.metrics import calibration, compute_metrics, expected_calibration_error, wilson_interval
+from thaw.tasks.evaluation.intervals import wilson_interval
+from thaw.tasks.evaluation.metrics import calibration, compute_metrics, expected_calibration_error
 from thaw.tasks.evaluation.predictions import predictions_table
 
 

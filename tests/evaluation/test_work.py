@@ -9,155 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.evaluation.synthetic import PICTURES, write_history
-from tests.support import without_cost
-from thaw.pipeline_config.augment_schema import Augmentation, RandomFlip, RandomRotation
-from thaw.pipeline_config.dataset_schema import DigitsSource, RecordsConfig
+from tests.evaluation.shades import COUNTS, build_home, make_png
 from thaw.pipeline_config.errors import ArtifactError, DatasetError, TrainingError
-from thaw.pipeline_config.preprocessing import fit_of
-from thaw.pipeline_config.schema import EvaluateConfig, ModelConfig
-from thaw.pipeline_config.stage_schema import Adam, FromLayer, LastBlocks, StageConfig, StageStart
-from thaw.tasks.artifacts.manifest import ArtifactRef
-from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork
+from thaw.tasks.evaluation.step import EvaluateWork
 from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
-from thaw.tasks.records.step import RecordsFacts, RecordsStep
-from thaw.tasks.training.stage_facts import Measurement, StageFacts
-from thaw.tasks.training.step import TrainStep
-
-CLASSES = ["dark", "<b>light</b>"]
-RESOLUTION = 8
-COUNTS = {"train": 14, "validation": 4, "test": 11}
-
-
-def make_png(label, number):
-    """A noisy grey picture; the dark class is dark. Its sides differ from image to image."""
-    random = np.random.default_rng([label, number])
-    shape = (10 + number % 3, 12, 3)
-    pixels = random.integers(0, 90, shape) + (150 if label else 0)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_split(folder, split, examples):
-    import tensorflow as tf
-
-    from thaw.tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
-
-    if examples == 0:
-        np.save(folder / offsets_name(split), np.zeros((0, 3), np.int64))
-        return SplitIndex(examples=0, class_counts=[0, 0], shards=[])
-    name = shard_name(split, 0, 1)
-    lengths, counts = [], [0, 0]
-    with tf.io.TFRecordWriter(str(folder / name)) as writer:
-        for number in range(examples):
-            label = number % 2
-            encoded = make_png(label, number + 1000 * len(split))
-            features = {
-                "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
-                "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-                "id": tf.train.Feature(
-                    bytes_list=tf.train.BytesList(value=[hashlib.sha256(encoded).hexdigest().encode()])
-                ),
-            }
-            payload = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
-            writer.write(payload)
-            lengths.append(len(payload))
-            counts[label] += 1
-    np.save(folder / offsets_name(split), payload_places(0, lengths))
-    content = (folder / name).read_bytes()
-    shard = Shard(file=name, examples=examples, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-    return SplitIndex(examples=examples, class_counts=counts, shards=[shard])
-
-
-def build_records(store, counts):
-    from thaw.tasks.records.index import INDEX, RecordsIndex
-
-    def fill(folder):
-        splits = {split: write_split(folder, split, examples) for split, examples in counts.items()}
-        write_json(folder / INDEX, RecordsIndex(classes=CLASSES, splits=splits).model_dump(mode="json"))
-        return without_cost(RecordsFacts(examples=counts, shards=dict.fromkeys(counts, 1), bytes=counts))
-
-    dataset = ArtifactRef(kind="dataset", digest=str(counts))
-    step = RecordsStep(dataset=dataset, source=DigitsSource(kind="digits"), records=RecordsConfig())
-    return store.build(step, fill)
-
-
-def make_model(slope):
-    """A model whose answer follows from the mean brightness: "light" above the middle."""
-    import keras
-
-    inputs = keras.Input((RESOLUTION, RESOLUTION, 3))
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs))
-    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
-    model.set_weights([np.array([[-slope, slope]] * 3, np.float32), np.array([0.5, -0.5], np.float32)])
-    return model
-
-
-def build_stage(store, records, name, train, slope=3.0):
-    from thaw.tasks.training.stage_artifact import ARCHITECTURE_NAME, FACTS_NAME, WEIGHTS_NAME
-
-    def fill(folder):
-        history = write_history(folder / "history", 3, 0.6)
-        (history / "history.parquet").rename(folder / "history.parquet")
-        history.rmdir()
-        model = make_model(slope)
-        write_json(folder / ARCHITECTURE_NAME, json.loads(model.to_json()))
-        model.save_weights(folder / WEIGHTS_NAME)
-        facts = StageFacts(
-            name=name,
-            backbone="SmallCNN",
-            fit=fit_of(RESOLUTION, []),
-            classes=CLASSES,
-            training_images=14,
-            epochs=3,
-            kept_epoch=2,
-            before=Measurement(val_loss=0.4, val_accuracy=0.6),
-            val_loss=0.2,
-            val_accuracy=0.8,
-            weights_sha256="ab" * 32,
-            parameters=8,
-            trainable_parameters=8,
-            trainable_tensors=2,
-        )
-        write_json(folder / FACTS_NAME, facts.model_dump(mode="json"))
-        return without_cost(facts)
-
-    step = TrainStep(
-        name=name,
-        records=records,
-        model=ModelConfig(backbone="SmallCNN"),
-        stage=make_settings(train),
-        seed=int(abs(slope) * 10) if np.isfinite(slope) else 0,
-    )
-    return store.build(step, fill)
-
-
-def make_settings(train):
-    stage = StageConfig(train=train, epochs=3, optimizer=Adam(name="adam", learning_rate=0.001))
-    operations: list[Augmentation] = [
-        RandomFlip(name="random_flip"),
-        RandomRotation(name="random_rotation", factor=0.1),
-    ]
-    start = StageStart(random_backbone=True, random_head=True, head_batch_norm=False, resolution=RESOLUTION)
-    return stage.resolve(operations, start, "stage_one")
-
-
-def build_home(home, counts=COUNTS, slope=3.0):
-    store = Home.open(home).store
-    records = build_records(store, counts)
-    return EvaluateStep(
-        recipe_name="shades",
-        records=records,
-        stage_one_settings=make_settings("all"),
-        stage_two_settings=make_settings(LastBlocks(last_blocks=1)),
-        stage_one=build_stage(store, records, "stage_one", "all"),
-        stage_two=build_stage(store, records, "stage_two", LastBlocks(last_blocks=1), slope),
-        evaluate=EvaluateConfig(batch_size=4),
-        seed=5,
-    )
 
 
 def run(home, folder, step):
@@ -182,10 +38,10 @@ def test_the_artifact_holds_what_the_design_names(evaluation):
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files == {
         "predictions.parquet",
+        "stage_one.parquet",
+        "stage_one_at_stage_two.parquet",
         "metrics.json",
         "history.parquet",
-        "report.html",
-        *(f"pictures/{name}.png" for name in PICTURES),
     }
 
 
@@ -219,19 +75,21 @@ def test_the_history_of_both_stages_is_there(evaluation):
     assert history["loss"][0].as_py() is None
 
 
-def test_the_report_tells_what_was_trained_and_escapes_the_class_names(evaluation):
-    report = (evaluation[0] / "made" / "report.html").read_text()
-    assert "the whole network" in report
-    assert "the last block and the head" in report
-    assert "&lt;b&gt;light&lt;/b&gt;" in report
-    assert CLASSES[1] not in report
-
-
 def test_the_progress_ends_at_all_images_and_the_log_has_the_result(evaluation):
     progress = [line["progress"] for line in evaluation[3] if "progress" in line]
     assert [step["done"] for step in progress] == sorted(step["done"] for step in progress)
-    assert progress[-1] == {"done": 1.0, "text": "11 of 11 test images"}
-    assert next(line["log"] for line in evaluation[3] if "log" in line).startswith("test accuracy ")
+    assert progress[-1] == {"done": 1.0, "text": "22 of 22 answers for test images"}
+    accuracy, earned = [line["log"] for line in evaluation[3] if "log" in line]
+    assert accuracy.startswith("test accuracy ")
+    assert earned == evaluation[2].stages.sentence
+
+
+def test_where_both_stages_see_the_same_pixels_stage_one_answers_once(evaluation):
+    base, _, facts, _ = evaluation
+    tables = [(base / "made" / f"{name}.parquet").read_bytes() for name in ("stage_one", "stage_one_at_stage_two")]
+    assert tables[0] == tables[1]
+    assert facts.stages.stage_one == facts.stages.stage_one_at_stage_two
+    assert [name for name, _, _ in facts.stages.steps] == ["stage one", "stage two"]
 
 
 def test_another_run_in_another_folder_makes_the_same_bytes(evaluation, tmp_path):
@@ -266,31 +124,3 @@ def test_a_damaged_input_is_an_error_that_names_the_file(tmp_path):
     weights.write_bytes(content)
     with pytest.raises(ArtifactError, match=r"model\.weights\.h5"):
         run(tmp_path / "home", tmp_path / "made", step)
-
-
-@pytest.mark.parametrize(
-    ("train", "words"),
-    [
-        ("head", "the head; the backbone is frozen"),
-        ("last_batch_norm", "the last BatchNormalization and the head"),
-        (FromLayer(from_layer=100), "from layer 100 of the backbone on"),
-        (FromLayer(from_layer="block_13_expand"), "from layer block_13_expand of the backbone on"),
-        (LastBlocks(last_blocks=3), "the last 3 blocks and the head"),
-    ],
-)
-def test_what_a_stage_trains_is_said_in_words(train, words):
-    from thaw.tasks.evaluation.training_story import describe
-
-    assert describe(train) == words
-
-
-def test_nine_augmentations_are_nine_different_images_by_the_seed():
-    from thaw.tasks.evaluation.examples import augmentations
-
-    operations = [RandomRotation(name="random_rotation", factor=0.4)]
-    nine = augmentations(make_png(1, 0), 7, 16, operations)
-    assert {(image.shape, image.dtype.name) for image in nine} == {((16, 16, 3), "uint8")}
-    assert len({image.tobytes() for image in nine}) == 9
-    again = augmentations(make_png(1, 0), 7, 16, operations)
-    assert [image.tobytes() for image in again] == [image.tobytes() for image in nine]
-    assert augmentations(make_png(1, 0), 8, 16, operations)[0].tobytes() != nine[0].tobytes()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from thaw.tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
+from thaw.tasks.evaluation.earned import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
 from thaw.tasks.experiments.measured_run import MeasuredRun, RunRow, StageCost
 
 

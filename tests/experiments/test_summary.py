@@ -7,8 +7,8 @@ import pytest
 
 from tests.experiments.made import make_run, make_runs
 from thaw.pipeline_config.errors import RequestError
+from thaw.tasks.evaluation.earned import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
 from thaw.tasks.evaluation.paired_difference import Difference
-from thaw.tasks.evaluation.stage_answers_step import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
 from thaw.tasks.experiments.summary import Spread, compare_runs, verdict_of
 from thaw.tasks.experiments.tables import points, word_tables
 

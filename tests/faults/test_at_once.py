@@ -19,6 +19,7 @@ WORK = [
     "thaw.tasks.records.work:write_records",
     "thaw.tasks.training.work:train_stage",
     "thaw.tasks.evaluation.work:evaluate",
+    "thaw.tasks.report.work:write_report",
     "thaw.tasks.publishing.work:write_release",
 ]
 

@@ -52,13 +52,13 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("stage_two.epochs=3", ["stage_two", "evaluate", "publish"]),
-        ("stage_two.optimizer.learning_rate=0.5", ["stage_two", "evaluate", "publish"]),
-        ("stage_one.epochs=3", ["stage_one", "evaluate", "publish"]),
+        ("stage_two.epochs=3", ["stage_two", "report", "publish"]),
+        ("stage_two.optimizer.learning_rate=0.5", ["stage_two", "report", "publish"]),
+        ("stage_one.epochs=3", ["stage_one", "report", "publish"]),
         ("records.shard_megabytes=2", ["records", "publish"]),
         ("evaluate.confidence=0.9", ["evaluate", "publish"]),
-        ("publish.formats=[keras]", ["publish"]),
-        ("seed=4", ["ingest", "stage_one", "stage_two", "evaluate", "publish"]),
+        ("publish.formats=[keras]", ["report", "publish"]),
+        ("seed=4", ["ingest", "stage_one", "stage_two", "report", "publish"]),
         ("model.dropout=0.3", ["stage_one", "stage_two", "publish"]),
         ("deterministic=false", ["stage_one", "stage_two", "publish"]),
         ("devices=cpu", ["stage_one", "stage_two", "publish"]),
@@ -126,7 +126,7 @@ def test_a_change_of_the_images_is_a_change_of_the_dataset_and_by_itself_of_noth
 def test_with_a_task_come_all_after_it() -> None:
     assert with_all_after([]) == frozenset()
     assert with_all_after(["publish"]) == {"publish"}
-    assert with_all_after(["publish", "evaluate"]) == {"evaluate", "baseline", "verdict", "publish"}
+    assert with_all_after(["publish", "evaluate"]) == {"evaluate", "baseline", "verdict", "report", "publish"}
     assert with_all_after(["ingest"]) == {node.name for node in GRAPH}
     with pytest.raises(RequestError, match=r"There is no task 'evaluat'\. .* Nearest: evaluate\."):
         with_all_after(["evaluat"])

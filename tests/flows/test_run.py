@@ -22,7 +22,7 @@ from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from thaw.tasks.home import Home
 
-TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "baseline", "verdict", "publish"]
+TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "baseline", "verdict", "report", "publish"]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,8 @@ def test_the_result_says_what_the_stages_and_the_test_gave(first: dict[str, Any]
     assert test["accuracy_ci"][0] <= test["accuracy"] <= test["accuracy_ci"][1]
     assert first["verdict"] == "first"
     assert first["recipe"] == "small"
+    assert first["earned"].startswith("Stage two earned ")
+    assert f"thaw: {first['earned']}" in first["stderr"].splitlines()
 
 
 def test_the_release_is_complete_and_the_champion(first: dict[str, Any], place: Path) -> None:
@@ -192,7 +194,7 @@ def plan_of(thaw: Thaw, place: Path, *options: str) -> dict[str, list[str]]:
 def test_a_plan_says_why_tasks_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     assert plan_of(thaw, place) == {}
     changed = plan_of(thaw, place, "--set", "stage_two.optimizer.learning_rate=0.02")
-    assert list(changed) == ["stage_two", "evaluate", "baseline", "verdict", "publish"]
+    assert list(changed) == ["stage_two", "evaluate", "baseline", "verdict", "report", "publish"]
     assert changed["stage_two"] == ["stage_two.optimizer.learning_rate 0.01 → 0.02"]
     assert changed["evaluate"] == ["stage_two would run before it"]
 
@@ -270,9 +272,10 @@ def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new
         "evaluate",
         "baseline",
         "verdict",
+        "report",
         "publish",
     ]
-    assert [task["digest"] for task in again["tasks"][:7]] == [task["digest"] for task in first["tasks"][:7]]
+    assert [task["digest"] for task in again["tasks"][:8]] == [task["digest"] for task in first["tasks"][:8]]
     assert again["release"] == first["release"]
     assert Home.open(place / "home").registry.log() == log
     assert Home.open(place / "home").registry.list() == releases
@@ -284,7 +287,8 @@ def test_a_plan_says_what_a_refresh_would_run(first: dict[str, Any], thaw: Thaw,
         "evaluate": ["--refresh asks for it"],
         "baseline": ["evaluate would run before it"],
         "verdict": ["baseline would run before it"],
-        "publish": ["verdict would run before it"],
+        "report": ["verdict would run before it"],
+        "publish": ["report would run before it"],
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.publishing.helpers import verdict_of
+from tests.report.synthetic import make_tested
 from tests.support import without_cost
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.loading import load_recipe
@@ -23,6 +24,7 @@ from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.release import ReleaseInfo
 from thaw.tasks.releases.verdict import ReleasedModel
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
+from thaw.tasks.report.finishing import ID_PLACE
 
 if TYPE_CHECKING:
     from thaw.tasks.publishing.step import PublishStep
@@ -63,10 +65,15 @@ def write_evaluation(folder: Path) -> None:
         "loss": 0.3,
         "per_class": [{"class": name, **score} for name in CLASSES],
     }
-    write_json(folder / "metrics.json", {"test": test})
+    write_json(folder / "metrics.json", {"test": test, "stages": make_tested(CLASSES).model_dump(mode="json")})
+    (folder / "history.parquet").write_bytes(b"history.parquet")
+
+
+def write_report(folder: Path) -> None:
     (folder / "pictures").mkdir()
-    for name in ("predictions.parquet", "history.parquet", "report.html", "pictures/curves.png"):
+    for name in ("predictions.parquet", "flips.parquet", "pictures/curves.png"):
         (folder / name).write_bytes(name.encode())
+    (folder / "report.html").write_text(f"report.html of {ID_PLACE}")
 
 
 def write_tiny_dataset(folder: Path) -> None:
@@ -127,7 +134,6 @@ def tiny_step(home: Path, data: Path, *overrides: str, champion: ReleasedModel |
 
     def write_verdict(folder: Path) -> None:
         write_json(folder / "verdict.json", verdict)
-        (folder / "flips.parquet").write_bytes(b"flips.parquet")
 
     recipe = load_recipe("digits", (*RECIPE, *overrides), data=data)
     return PublishStep(
@@ -139,6 +145,7 @@ def tiny_step(home: Path, data: Path, *overrides: str, champion: ReleasedModel |
         stage_two=build(home, "stage", lambda at: write_tiny_stage(at, "stage_two"), name="two"),
         evaluation=evaluation,
         verdict=build(home, "verdict", write_verdict, name="verdict", content=str(verdict)),
+        report=build(home, "report", write_report, name="report"),
     )
 
 

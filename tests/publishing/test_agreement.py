@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.ingest.pictures import Recorder, encode, picture
+from tests.ingest.pictures import encode, picture
 from tests.pictures.made import every_kind, exif, with_exif
 from tests.publishing.conftest import CLASSES, RESOLUTION, write_tiny_stage
 from tests.records.made import Made
@@ -94,7 +94,7 @@ def test_all_that_answer_for_a_file_agree(made, stage, write_release, tmp_path, 
     facts = facts.model_copy(update={"fit": Fit(resolution=RESOLUTION, center_crop=center_crop)})
     with SplitReader(made.records(tmp_path.name, RecordsConfig(max_side=max_side)), "test") as reader:
         ids = [read_example(reader, index).id for index in range(reader.examples)]
-        _, rows = classify(model, reader, facts, 8, Recorder())
+        _, rows = classify(model, reader, facts, 8, lambda count: None)
     evaluated = dict(zip(ids, rows, strict=True))
     paths = sorted((made.data / "test").rglob("*.*"))
     assert len(evaluated) >= LEAST

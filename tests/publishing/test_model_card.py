@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.publishing.helpers import verdict_of
+from tests.report.synthetic import make_tested
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.formats.members import chosen
@@ -50,6 +51,7 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
         "recipe": recipe,
         "verdict": verdict_of(test, None, None, 0.0),
         "metrics": {"confidence": 0.95, "loss": 0.05, "per_class": [{"class": name, **score} for name in classes]},
+        "tested": make_tested(["cat", "dog"]),
         "counts": {split: dict.fromkeys(classes, 9) for split in ("train", "validation", "test")},
         "stages": [{"name": name, **stage} for name in ("stage_one", "stage_two")],
         "formats": chosen(recipe.publish.formats),
@@ -90,6 +92,18 @@ def test_the_card_states_accuracy_interval_stages_and_origins():
     assert "top-5" not in card
 
 
+def test_the_card_says_what_each_stage_earned():
+    tested = make_tested(["cat", "dog"])
+    card = write_card(facts(DIGITS))
+    low, high = (f"{end:.4f}" for end in tested.stage_two.accuracy_ci)
+    assert (
+        f"| stage two | 160 px | {tested.stage_two.accuracy:.4f} | {low} to {high} | {tested.stage_two_earned} |"
+        in card
+    )
+    assert f"| the same weights | 160 px | {tested.stage_one_at_stage_two.accuracy:.4f} |" in card
+    assert f"\n{tested.stage_two_earned.conclusion}\n" in card
+
+
 TRAINED = {
     "all": "all layers",
     "head": "the head",
@@ -123,7 +137,7 @@ def test_top_5_accuracy_is_stated_where_it_was_measured():
 def test_every_table_row_has_as_many_cells_as_its_head():
     card = write_card(facts(DIGITS, classes=("a|b", "c_d", "<b>", "`x`", "e*f", "[g](h)")))
     tables = re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE)
-    assert len(tables) == 5
+    assert len(tables) == 6
     for table in tables:
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(widths) == 1, table

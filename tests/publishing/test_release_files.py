@@ -99,16 +99,17 @@ def test_the_release_is_whole_and_says_what_it_is(release, tiny_home):
     }
     assert document["test"] == {"examples": 30, "accuracy": 0.9, "accuracy_ci": [0.74, 0.97]}
     assert set(document["made_from"]) == {
-        *("dataset", "records", "stage_one", "stage_two", "evaluation", "verdict", "source", "weights")
+        *("dataset", "records", "stage_one", "stage_two", "evaluation", "verdict", "report", "source", "weights")
     }
     assert document["made_from"]["source"] == {"kind": "directory", "digest": "c0"}
     assert document["made_from"]["weights"] == {"kind": "file", "digest": "f0"}
     assert {"python", "tensorflow", "keras", "numpy", "prefect"} <= set(document["libraries"])
 
 
-def test_the_release_holds_what_the_evaluation_made(release):
-    for name in ("predictions.parquet", "history.parquet", "report.html", "pictures/curves.png"):
+def test_the_release_holds_what_evaluation_and_report_made(release):
+    for name in ("predictions.parquet", "flips.parquet", "history.parquet", "pictures/curves.png"):
         assert (release.path / name).read_text() == name
+    assert (release.path / "report.html").read_text() == f'report.html of <span class="id">{release.id}</span>'
     assert (release.path / "labels.txt").read_text(encoding="utf-8").splitlines() == CLASSES
     assert json.loads((release.path / "verdict.json").read_text())["verdict"] == "first"
 

@@ -63,7 +63,7 @@ def test_the_same_result_in_another_home_gives_the_same_id_and_the_same_files(te
     assert read_release(folder).id == name
     assert re.fullmatch("tiny-[0-9a-f]{12}", name)
     assert contents(folder) == contents(home / "releases" / name)
-    assert name.encode() in contents(folder)["README.md"]
+    assert all(name.encode() in contents(folder)[file] for file in ("README.md", "report.html"))
 
 
 def test_no_clock_and_no_name_of_a_machine_is_in_it(home, template, monkeypatch):

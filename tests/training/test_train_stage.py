@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import build_here, build_records, silent_reporter, small_recipe, write_pictures
+from tests.support import build_here, build_records, small_recipe, write_pictures
 from thaw.flows import requests
 from thaw.pipeline_config.errors import TrainingError
 from thaw.pipeline_config.schema import Recipe
@@ -158,7 +158,7 @@ def test_the_loss_of_stored_predictions_is_val_loss_also_where_the_model_is_sure
     store, ref, _, records = train_one(place, stage_one=settings)
     facts = facts_of(store, ref)
     with SplitReader(store.verified(records), "validation") as reader:
-        table = predict(load_classifier(store.verified(ref)), reader, facts, 8, silent_reporter())
+        table = predict(load_classifier(store.verified(ref)), reader, facts, 8, lambda count: None)
     losses = table["loss"].to_numpy()
     assert losses.max() > 20, "the test needs an answer that is surely wrong"
     assert losses.mean() == pytest.approx(facts.val_loss, rel=1e-5)

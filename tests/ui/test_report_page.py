@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.evaluation.synthetic import make_report
+from tests.report.synthetic import make_changed, make_report, make_verdict
 
 WIDTHS = (400, 1400)
 HOSTILE = "<script>document.title = 'attacked'</script>"
@@ -22,7 +22,14 @@ def small(tmp_path_factory):
 def large(tmp_path_factory):
     folder = tmp_path_factory.mktemp("large")
     classes = [f"{number} {'long-name-without-a-space' * 3}" for number in range(120)]
-    report = make_report(folder / "made", classes, 600, noise=1.5, with_pictures=True, recipe_name="r" * 60)
+    verdict = make_verdict(190, 13, 600, 31, champion=f"{'r' * 60}-5304beb14c59", verdict="better", promote=True)
+    changes = {
+        "better": make_changed(classes, (40, 9, 8, 7, 4, 2), better=True, more=120),
+        "worse": make_changed(classes, (4, 3, 2, 1, 1, 1), better=False, more=1),
+    }
+    report = make_report(
+        folder / "made", classes, 600, 1.5, with_pictures=True, recipe_name="r" * 60, verdict=verdict, **changes
+    )
     (folder / "report.html").write_text(report, encoding="utf-8")
     return folder / "report.html"
 
@@ -73,14 +80,16 @@ def test_text_stands_out_from_its_ground_in_both_colour_schemes(open_page, small
             const color = getComputedStyle(element).backgroundColor;
             return color === 'rgba(0, 0, 0, 0)' && element.parentElement ? ground(element.parentElement) : color;
           };
-          return ['h1', '.score', '.soft', 'a', 'td', 'td small', 'caption', 'dd span', 'summary'].map(selector => {
+          const selectors = ['h1', '.score', '.soft', 'a', 'td', 'td small', 'caption', 'dd span', 'summary', 'code',
+            '.right strong', '.wrong strong', 'figcaption small'];
+          return selectors.map(selector => {
             const element = document.querySelector(selector);
             const pair = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => b - a);
             return [selector, (pair[0] + 0.05) / (pair[1] + 0.05)];
           });
         }"""
     )
-    assert len(contrasts) == 9
+    assert len(contrasts) == 13
     assert [pair for pair in contrasts if pair[1] < 4.5] == []  # WCAG 2.2, level AA
 
 
@@ -110,10 +119,11 @@ def test_every_picture_is_shown_whole_and_has_words(open_page, small):
         """() => [...document.images].map(image => ({
           loaded: image.complete && image.naturalWidth > 0,
           words: image.alt.length,
-          stretched: Math.abs(image.width / image.height - image.naturalWidth / image.naturalHeight) > 0.02,
+          stretched: getComputedStyle(image).objectFit !== 'contain'
+            && Math.abs(image.width / image.height - image.naturalWidth / image.naturalHeight) > 0.02,
         }))"""
     )
-    assert len(pictures) == 7
+    assert len(pictures) == 5 + (4 + 1) + (3 + 1) + 9 + 9  # drawn, better, worse, mistakes, at random
     assert all(picture["loaded"] and picture["words"] > 20 and not picture["stretched"] for picture in pictures)
 
 
@@ -121,6 +131,21 @@ def test_a_class_named_like_a_script_is_read_and_not_run(open_page, small):
     page = open_page(small)
     assert page.title().startswith("cats_dogs: ")
     assert page.get_by_role("rowheader", name=HOSTILE).count() == 1
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_interval_is_a_bar_around_its_point_and_crosses_no_difference(open_page, small, width):
+    page = open_page(small, viewport={"width": width, "height": 900})
+    box = {
+        name: page.locator(f"#compared .interval .{name}").bounding_box() for name in ("axis", "range", "point", "zero")
+    }
+    low, high = box["range"]["x"], box["range"]["x"] + box["range"]["width"]
+    point, zero = (box[name]["x"] + box[name]["width"] / 2 for name in ("point", "zero"))
+    assert box["axis"]["x"] <= low < zero < point < high <= box["axis"]["x"] + box["axis"]["width"]
+    words = page.locator("#compared .interval").get_attribute("aria-label")
+    assert words.replace("\N{NO-BREAK SPACE}", " ").startswith(
+        "The difference is +1.4 points; its 95 % interval is from"
+    )
 
 
 def test_it_reads_the_same_without_javascript(open_page, small):
@@ -133,7 +158,7 @@ def test_it_reads_the_same_without_javascript(open_page, small):
 def test_the_links_at_the_top_lead_to_sections(open_page, small):
     page = open_page(small)
     targets = page.eval_on_selector_all("nav a", "links => links.map(link => link.getAttribute('href'))")
-    assert len(targets) == 7
+    assert len(targets) == 13
     for target in targets:
         page.click(f"nav a[href='{target}']")
         assert page.locator(f"{target} h2").first.is_visible()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.verdict.tables import candidate, other
 from thaw.pipeline_config.publish_schema import Floors
-from thaw.tasks.evaluation.metrics import wilson_interval
+from thaw.tasks.evaluation.intervals import wilson_interval
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.verdict.guards import too_large
 from thaw.tasks.verdict.slices import below_slice_floors, listed_slices, slices_by, values_of

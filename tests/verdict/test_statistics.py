@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom, norm
 
-from thaw.tasks.verdict.statistics import agresti_min_interval, images_needed, mid_p_mcnemar, tango_p
+from thaw.tasks.evaluation.intervals import agresti_min_interval
+from thaw.tasks.verdict.statistics import images_needed, mid_p_mcnemar, tango_p
 
 counts = st.integers(0, 60)
 

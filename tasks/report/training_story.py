@@ -1,7 +1,7 @@
 """What the report says of the training: each stage's settings and facts in words."""
 
 from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, StageConfig, Train
-from thaw.tasks.evaluation.report import StageSummary
+from thaw.tasks.report.content import StageSummary
 from thaw.tasks.training.stage_facts import StageFacts
 
 _WORDS = {

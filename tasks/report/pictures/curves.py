@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from thaw.tasks.evaluation.history import Curve
-from thaw.tasks.evaluation.pictures.style import BLUE, INK, ORANGE, percent
+from thaw.tasks.report.history import Curve
+from thaw.tasks.report.pictures.style import BLUE, INK, ORANGE, percent
 
 _LINES: dict[str, dict[str, Any]] = {
     "training": {"color": ORANGE, "linestyle": (0, (4, 2)), "marker": "s", "markersize": 3.5},

@@ -1,14 +1,19 @@
-"""The report: one HTML file that needs nothing else, from the metrics, the stages' facts and the pictures."""
+"""The page: one HTML file that needs nothing else, from the verdict, the metrics, the stages and the pictures."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 from PIL import Image
 
-from thaw.tasks.evaluation.metrics import ClassScore, SplitMetrics
+from thaw.tasks.evaluation.intervals import wilson_interval
+from thaw.tasks.evaluation.metrics import ClassScore
+from thaw.tasks.releases.verdict import Comparison, Verdict
+from thaw.tasks.report.content import ReportContent
+from thaw.tasks.report.finishing import ID_PLACE
 
 LONG_TABLE = 20  # classes; a longer table is folded, and the worst classes stand before it
 _WORST = 10
@@ -17,41 +22,17 @@ _SPACE = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
-class StageSummary:
-    """What the report says of one stage.
-
-    `trained` says in words what learned. Accuracy, 0 to 1, and loss are those of the validation split: before the first
-    step, and of the kept weights.
-    """
+class Side:
+    """One of the two models that were compared, on the images that count for both."""
 
     name: str
-    resolution: int
-    trained: str
-    trainable_parameters: int
-    parameters: int
-    epochs: int
-    kept_epoch: int
-    accuracy_before: float
-    accuracy_after: float
-    loss_before: float
-    loss_after: float
-
-
-@dataclass(frozen=True)
-class ReportContent:
-    """All that the report shows; `digests` are SHA-256 by a name for the reader."""
-
-    recipe_name: str
-    backbone: str
-    metrics: SplitMetrics
-    stages: Sequence[StageSummary]
-    training_images: int
-    digests: Mapping[str, str]
-    augmented: bool
+    accuracy: float
+    accuracy_ci: Sequence[float]
+    alone: int
 
 
 def render_report(content: ReportContent, pictures: Path) -> str:
-    """Write the report as HTML, with the PNG files of a folder in it.
+    """Write the report as HTML, with the PNG files of a folder in it, and `ID_PLACE` where the release's id goes.
 
     The page asks for nothing from outside, and whatever comes from the data is escaped.
     """
@@ -66,13 +47,31 @@ def render_report(content: ReportContent, pictures: Path) -> str:
     environment.filters.update(percent=percent, points=points, number="{:,}".format)
     metrics = content.metrics
     return environment.get_template("report.html.j2").render(
-        content=content,
-        metrics=metrics,
+        vars(content),
+        id=Markup(ID_PLACE),  # noqa: S704 (a constant)
+        sides=sides(content.verdict, metrics["confidence"]),
         wrong=metrics["examples"] - metrics["correct"],
         largest_class=max(metrics["per_class"], key=lambda score: score["examples"]),
         worst=worst_classes(metrics["per_class"], _WORST) if len(metrics["per_class"]) > LONG_TABLE else [],
         pictures={path.stem: _embed(path) for path in sorted(pictures.glob("*.png"))},
     )
+
+
+def sides(verdict: Verdict, confidence: float) -> list[Side]:
+    """Set the new model beside what it was compared with; nothing where no image could be compared."""
+    compared = verdict.compared
+    if compared is None or compared.images == 0:
+        return []
+    other = verdict.champion.release if verdict.champion else "Always the largest class"
+    return [
+        _side("The new model", compared.accuracy, compared.gained, compared, confidence),
+        _side(other, compared.other_accuracy, compared.lost, compared, confidence),
+    ]
+
+
+def _side(name: str, accuracy: float, alone: int, compared: Comparison, confidence: float) -> Side:
+    correct = round(accuracy * compared.images)
+    return Side(name, accuracy, wilson_interval(correct, compared.images, confidence), alone)
 
 
 def worst_classes(scores: Sequence[ClassScore], wanted: int) -> list[ClassScore]:

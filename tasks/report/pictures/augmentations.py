@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from thaw.tasks.evaluation.pictures.style import GREY, show_pixels
+from thaw.tasks.report.pictures.style import GREY, show_pixels
 
 
 def draw_augmentations(original: npt.NDArray[np.uint8], augmented: Sequence[npt.NDArray[np.uint8]]) -> Figure:

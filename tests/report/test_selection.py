@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.evaluation.synthetic import make_table
-from thaw.tasks.evaluation.selection import most_confident_mistakes, samples_per_class, shown_classes, some_images
+from tests.report.synthetic import make_table
+from thaw.tasks.report.selection import most_confident_mistakes, samples_per_class, shown_classes, some_images
 
 
 def test_images_are_drawn_by_the_seed_alone():

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from thaw.tasks.evaluation.pictures.style import INK, percent, shorten, text_width
+from thaw.tasks.report.pictures.style import INK, percent, shorten, text_width
 
 MOST_WITH_NUMBERS = 20  # classes; above, numbers in the cells would be too small to read
 _MOST_LABELS = 30

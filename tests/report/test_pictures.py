@@ -7,20 +7,18 @@ import matplotlib.style
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from tests.evaluation.synthetic import make_photo
-from thaw.tasks.evaluation.history import Curve
+from tests.report.synthetic import make_photo
 from thaw.tasks.evaluation.metrics import calibration
-from thaw.tasks.evaluation.pictures.answers import Answer, draw_answers
-from thaw.tasks.evaluation.pictures.augmentations import draw_augmentations
-from thaw.tasks.evaluation.pictures.confusion import draw_confusion_matrix
-from thaw.tasks.evaluation.pictures.curves import draw_learning_curves
-from thaw.tasks.evaluation.pictures.reliability import draw_reliability
-from thaw.tasks.evaluation.pictures.samples import draw_samples
-from thaw.tasks.evaluation.pictures.style import RIGHT, WRONG, save_picture, shorten, text_width
+from thaw.tasks.report.history import Curve
+from thaw.tasks.report.pictures.augmentations import draw_augmentations
+from thaw.tasks.report.pictures.confusion import draw_confusion_matrix
+from thaw.tasks.report.pictures.curves import draw_learning_curves
+from thaw.tasks.report.pictures.reliability import draw_reliability
+from thaw.tasks.report.pictures.samples import draw_samples
+from thaw.tasks.report.pictures.style import save_picture, shorten, text_width
 
 LONG = "Nova Scotia duck tolling retriever $5 and $6 of the north"
 PHOTO = make_photo(0)
@@ -153,31 +151,6 @@ def test_short_names_of_few_classes_stand_level_and_apart():
 def test_a_class_without_images_leaves_its_row_empty():
     figure = draw_confusion_matrix([[3, 1], [0, 0]], ["a", "b"])
     np.testing.assert_allclose(np.asarray(figure.axes[0].images[0].get_array()), np.array([[0.75, 0.25], [0, 0]]))
-
-
-def test_answers_say_predicted_and_true_and_show_by_colour_and_sign_which_are_right():
-    figure = draw_answers([Answer(PHOTO, "cat", "cat", 0.97), Answer(PHOTO, "cat", "dog", 0.5)], if_none="")
-    titles = [axes.title for axes in figure.axes]
-    assert [title.get_text() for title in titles] == ["✓ cat (cat), 97 %", "✗ cat (dog), 50 %"]
-    assert [to_hex(title.get_color()).upper() for title in titles] == [RIGHT, WRONG]
-    frames = [to_hex(axes.spines["left"].get_edgecolor()).upper() for axes in figure.axes]
-    assert frames == [RIGHT, WRONG]
-
-
-@pytest.mark.parametrize("answers", [1, 2, 4, 9])
-def test_long_titles_touch_neither_each_other_nor_an_image(answers):
-    wide = "W" * 40
-    with matplotlib.style.context("default"):
-        figure = draw_answers([Answer(PHOTO, LONG, wide.lower(), 1.0)] * answers, if_none="")
-        titles = boxes_of(figure, [axes.title for axes in figure.axes])
-    images = [axes.get_window_extent() for axes in figure.axes]
-    assert_apart([*titles, *images])
-    assert max(box.y1 for box in titles) <= figure.bbox.y1
-
-
-def test_no_mistakes_are_a_sentence():
-    figure = draw_answers([], if_none="No mistakes: all 7 test images are right.")
-    assert [text.get_text() for text in figure.texts] == ["No mistakes: all 7 test images are right."]
 
 
 def test_reliability_has_a_point_for_each_bin_that_has_images():

@@ -1,11 +1,15 @@
 """Which images the report shows: a function of the seed and of the predictions. No TensorFlow."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from thaw.tasks.evaluation.predictions import top_probability
+
+Flipped = Literal["better", "worse"]
 
 _MOST_DRAWS = 5000  # a draw reads an image's record; this bounds the work on large or very unbalanced data
 
@@ -42,6 +46,19 @@ def most_confident_mistakes(table: pa.Table, wanted: int) -> list[int]:
     top = top_probability(table)
     wrong = np.flatnonzero(table["label"].to_numpy() != table["predicted"].to_numpy())
     return [int(row) for row in wrong[np.argsort(-top[wrong], kind="stable")][:wanted]]
+
+
+def by_class(flips: pa.Table, how: Flipped) -> list[tuple[str, list[int]]]:
+    """Sort the images that got better or worse by their classes: rows of the table, by the name of the class.
+
+    The class with the most images is first, and of each the image of whose answer the new model is most sure.
+    """
+    found: dict[str, list[int]] = defaultdict(list)
+    names, answers = flips["class_name"].to_pylist(), flips["predicted_class"].to_pylist()
+    for row in np.argsort(-flips["probability"].to_numpy(), kind="stable"):
+        if (names[row] == answers[row]) == (how == "better"):
+            found[names[row]].append(int(row))
+    return sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
 def shown_classes(classes: int, wanted: int) -> list[int]:

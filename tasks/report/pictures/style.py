@@ -30,7 +30,7 @@ _PHOTO_DPI = 110  # photos fill their area with colours that do not compress
 
 _POINTS_PER_INCH = 72
 _LONGEST_NAME = 200  # characters that are looked at; far more than fit
-_TINY = 64  # pixels; below, an image is shown as squares rather than blurred
+TINY = 64  # pixels; below, an image is shown as squares rather than blurred
 
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -110,18 +110,15 @@ def text_width(text: str, size: float) -> float:
     return float(width) / _POINTS_PER_INCH
 
 
-def show_pixels(axes: Axes, pixels: npt.NDArray[np.uint8], *, frame: str | None = None) -> None:
-    """Show an image (height, width, 3) whole, in the middle of a light square; a tiny one with its pixels visible.
-
-    `frame` is the colour of a frame around the square.
-    """
+def show_pixels(axes: Axes, pixels: npt.NDArray[np.uint8]) -> None:
+    """Show an image (height, width, 3) whole, in the middle of a light square; a tiny one with its pixels visible."""
     height, width = pixels.shape[:2]
     side = max(height, width)
-    axes.imshow(pixels, interpolation="nearest" if side < _TINY else "antialiased")
+    axes.imshow(pixels, interpolation="nearest" if side < TINY else "antialiased")
     axes.set_xlim((width - side) / 2 - 0.5, (width + side) / 2 - 0.5)
     axes.set_ylim((height + side) / 2 - 0.5, (height - side) / 2 - 0.5)
     axes.set(facecolor="#F1F3F5", xticks=[], yticks=[])
-    axes.spines[:].set(visible=frame is not None, color=frame, linewidth=3)
+    axes.spines[:].set_visible(False)
 
 
 def percent(share: float) -> str:

@@ -1,19 +1,13 @@
-"""What both stages' weights answer, on small pictures, with TensorFlow."""
+"""What both stages' weights answer in an evaluation, on small pictures, with TensorFlow."""
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support import WalkHere, silent_reporter, small_recipe, write_pictures
+from tests.support import WalkHere, small_recipe, write_pictures
 from thaw.flows.graph import EXPERIMENT, PREPARATION
-from thaw.tasks.evaluation.predictions import probability_matrix
-from thaw.tasks.evaluation.stage_answers_step import (
-    ANSWERS,
-    STAGE_ONE,
-    STAGE_ONE_AT_STAGE_TWO,
-    STAGE_TWO,
-    StageAnswersFacts,
-    table_name,
-)
+from thaw.tasks.evaluation.earned import ANSWERS, STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
+from thaw.tasks.evaluation.predictions import probability_matrix, right_answers
+from thaw.tasks.evaluation.step import EvaluationFacts
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +22,8 @@ def made(tmp_path_factory):
 
 
 def tables_of(made):
-    folder = made.home.store.verified(made.made["stage_answers"])
-    return {name: pq.read_table(folder / table_name(name)) for name in ANSWERS}
+    folder = made.home.store.verified(made.made["evaluate"])
+    return {name: pq.read_table(folder / file) for name, file in ANSWERS.items()}
 
 
 def test_the_weights_alone_tell_stage_two_from_stage_one_at_its_resolution(made):
@@ -39,7 +33,7 @@ def test_the_weights_alone_tell_stage_two_from_stage_one_at_its_resolution(made)
     assert abs(before - small).max() > 1e-3  # but sees larger images
 
 
-def test_each_weights_answer_as_in_the_evaluation(made):
+def test_each_stages_weights_answer_as_its_own_model_does(made):
     from thaw.tasks.evaluation.classify import classify
     from thaw.tasks.records.read import SplitReader
     from thaw.tasks.training.stage_artifact import load_classifier, read_stage
@@ -49,14 +43,17 @@ def test_each_weights_answer_as_in_the_evaluation(made):
         stage = store.verified(made.made[name])
         with SplitReader(store.verified(made.made["records"]), "test") as reader:
             size = made.recipe.evaluate.batch_size
-            _, expected = classify(load_classifier(stage), reader, read_stage(stage), size, silent_reporter())
+            _, expected = classify(load_classifier(stage), reader, read_stage(stage), size, lambda count: None)
         assert probability_matrix(tables[name]) == pytest.approx(expected, abs=1e-6)
 
 
 def test_all_tables_are_of_the_same_images_and_the_facts_sum_them_up(made):
-    tables, facts = tables_of(made), made.home.store.facts(made.made["stage_answers"], StageAnswersFacts)
+    tables, tested = tables_of(made), made.home.store.facts(made.made["evaluate"], EvaluationFacts).stages
     assert len({tuple(table["id"].to_pylist()) for table in tables.values()}) == 1
     for name, table in tables.items():
-        right = [label == predicted for label, predicted in zip(table["label"], table["predicted"], strict=True)]
-        assert facts.answers[name].accuracy == pytest.approx(sum(right) / len(right))
-        assert facts.answers[name].examples == table.num_rows
+        assert getattr(tested, name).correct == right_answers(table).sum()
+        assert tested.examples == table.num_rows
+    assert (tested.stage_one.resolution, tested.stage_one_at_stage_two.resolution) == (16, 32)
+    assert (tested.stage_two_earned.gained, tested.stage_two_earned.lost) == (0, 0)  # it learned nothing
+    assert "at 16 px" in tested.sentence
+    assert "by its weights at 32 px" in tested.sentence

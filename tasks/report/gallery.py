@@ -1,4 +1,4 @@
-"""Draws all of a report's pictures into a folder."""
+"""Draws a report's pictures into a folder: of the training, and of the metrics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,19 @@ from pathlib import Path
 import pyarrow as pa
 
 from thaw.pipeline_config.augment_schema import Augmentation
-from thaw.tasks.evaluation.examples import augmentations, read_example, thumbnail
-from thaw.tasks.evaluation.history import learning_curves
+from thaw.tasks.evaluation.examples import read_example
 from thaw.tasks.evaluation.metrics import SplitMetrics
-from thaw.tasks.evaluation.pictures.answers import Answer, draw_answers
-from thaw.tasks.evaluation.pictures.augmentations import draw_augmentations
-from thaw.tasks.evaluation.pictures.confusion import draw_confusion_matrix
-from thaw.tasks.evaluation.pictures.curves import draw_learning_curves
-from thaw.tasks.evaluation.pictures.reliability import draw_reliability
-from thaw.tasks.evaluation.pictures.samples import draw_samples
-from thaw.tasks.evaluation.pictures.style import save_picture
-from thaw.tasks.evaluation.predictions import top_probability
-from thaw.tasks.evaluation.selection import most_confident_mistakes, samples_per_class, shown_classes, some_images
 from thaw.tasks.records.read import SplitReader
+from thaw.tasks.report.history import learning_curves
+from thaw.tasks.report.images import augmentations, thumbnail
+from thaw.tasks.report.pictures.augmentations import draw_augmentations
+from thaw.tasks.report.pictures.confusion import draw_confusion_matrix
+from thaw.tasks.report.pictures.curves import draw_learning_curves
+from thaw.tasks.report.pictures.reliability import draw_reliability
+from thaw.tasks.report.pictures.samples import draw_samples
+from thaw.tasks.report.pictures.style import save_picture
+from thaw.tasks.report.selection import samples_per_class, shown_classes, some_images
 
-_ANSWERS = 9
 _MOST_CLASSES = 10
 _SAMPLES = 6  # images a class; one less where there are many classes, for a smaller file
 
@@ -65,26 +63,3 @@ class Gallery:
         save_picture(
             self.folder / "reliability.png", lambda: draw_reliability(metrics["calibration"], metrics["confidence"])
         )
-
-    def draw_test(self, reader: SplitReader, table: pa.Table) -> None:
-        """Draw some test images with the model's answers, and the mistakes of which it was most sure.
-
-        The predictions are in the order of the records.
-        """
-        some = self._answers(reader, table, some_images(table.num_rows, _ANSWERS, self.seed))
-        mistakes = self._answers(reader, table, most_confident_mistakes(table, _ANSWERS))
-        sentence = f"No mistakes: all {table.num_rows:,} test images are right."
-        save_picture(self.folder / "test_images.png", lambda: draw_answers(some, if_none=sentence), photos=True)
-        save_picture(self.folder / "mistakes.png", lambda: draw_answers(mistakes, if_none=sentence), photos=True)
-
-    def _answers(self, reader: SplitReader, table: pa.Table, rows: Sequence[int]) -> list[Answer]:
-        top = top_probability(table)
-        return [
-            Answer(
-                pixels=thumbnail(read_example(reader, row).encoded),
-                predicted=table["predicted_class"][row].as_py(),
-                true=table["class_name"][row].as_py(),
-                probability=float(top[row]),
-            )
-            for row in rows
-        ]

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from thaw.tasks.evaluation.metrics import CalibrationBin
-from thaw.tasks.evaluation.pictures.style import BLUE, GREY, percent
+from thaw.tasks.report.pictures.style import BLUE, GREY, percent
 
 
 def draw_reliability(bins: Sequence[CalibrationBin], confidence: float) -> Figure:

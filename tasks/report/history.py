@@ -1,16 +1,13 @@
-"""Both stages' histories as one table, and as the points of the learning curves. No TensorFlow.
+"""The points of the learning curves, from the table of both stages' histories. No TensorFlow.
 
 Within a stage, epoch 0 is the state before the first step: there the training columns are null.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 Quantity = Literal["accuracy", "loss"]
 
@@ -26,18 +23,6 @@ class Curve:
     start: int
     training: list[tuple[int, float]]
     validation: list[tuple[int, float]]
-
-
-def read_histories(stage_folders: Mapping[str, Path]) -> pa.Table:
-    """Put the stages' histories below each other, with a column `stage` (string) before their own.
-
-    The folders are those of stage artifacts, in the order of training.
-    """
-    parts = []
-    for name, folder in stage_folders.items():
-        part = pq.read_table(folder / "history.parquet")
-        parts.append(part.add_column(0, "stage", pa.array([name] * part.num_rows, pa.string())))
-    return pa.concat_tables(parts)
 
 
 def learning_curves(history: pa.Table, quantity: Quantity) -> list[Curve]:

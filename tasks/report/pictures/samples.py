@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from thaw.tasks.evaluation.pictures.style import shorten, show_pixels, text_width
+from thaw.tasks.report.pictures.style import shorten, show_pixels, text_width
 
 _CELL = 1.05  # inches
 _WIDEST = 1.7  # inches, of a name
