@@ -117,7 +117,6 @@ def verdict(
         publish=recipe.publish,
         kept=content_digest(DirectorySource(kind="directory", path=kept), home) if isinstance(kept, str) else None,
         slices=sorted({*recipe.evaluate.slices, *recipe.publish.floors.slices}),
-        confidence=recipe.evaluate.confidence,
         devices=recipe.devices,
     )
 

@@ -72,8 +72,7 @@ matters.
 - The interval covers the chance in the choice of test images, not a difference between them and the images to come.
 - Releases of one recipe are compared on the test images, so the accuracy of the best of many is a little too high.
 {%- if verdict.looks %} These images have judged {{ verdict.looks.before + 1 }} of its models so far
-{%- if verdict.champion %}: this one was chosen among {{ verdict.looks.among }}, compared with the same champion
-{%- endif %}.{% endif %}
+{%- if verdict.champion %}, {{ verdict.looks.among }} of them beside the same champion{% endif %}.{% endif %}
 - A probability is not the share of right answers unless the calibration in `report.html` shows it.
 {% for format in formats -%}
 {{ format.limits(context) | safe }}

@@ -89,7 +89,6 @@ class VerdictStep(JudgingStep):
     publish: PublishConfig
     kept: str | None
     slices: list[SliceName]
-    confidence: float
 
     def depends_on(self) -> dict[str, Any]:
         """All fields but the devices; of `publish`, not the formats, where a folder is, or who is asked."""

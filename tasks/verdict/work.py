@@ -59,7 +59,7 @@ def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
     other = pq.read_table(baseline / table_name(LARGEST_CLASS if step.champion is None else CHAMPION))
     anchor = None if step.anchor is None else pq.read_table(baseline / table_name(ANCHOR))
     metrics: SplitMetrics = json.loads((evaluation / METRICS_NAME).read_bytes())["test"]
-    slices = _slices(work, candidate, None if step.champion is None else other)
+    slices = _slices(work, candidate, None if step.champion is None else other, metrics["confidence"])
     found = find(step, metrics, candidate, other, anchor)
     vetoes = [
         *found.vetoes,
@@ -108,7 +108,7 @@ def _broken(work: VerdictWork, candidate: pa.Table) -> list[Broken]:
     return broken_in(kept or [], candidate)
 
 
-def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None) -> list[SliceResult]:
+def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None, confidence: float) -> list[SliceResult]:
     step, store = work.step, work.home.store
     if not step.slices:
         return []
@@ -117,7 +117,7 @@ def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None) -
     found = []
     for name in step.slices:
         values = values_of(name, images, store.verified(step.records))
-        found += slices_by(name, values, candidate, champion, step.confidence)
+        found += slices_by(name, values, candidate, champion, confidence)
     return found
 
 

@@ -57,6 +57,8 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
         ("stage_one.epochs=3", ["stage_one", "report", "publish"]),
         ("records.shard_megabytes=2", ["records", "publish"]),
         ("evaluate.confidence=0.9", ["evaluate", "publish"]),
+        ("evaluate.slices=[size]", ["verdict", "publish"]),
+        ("publish.floors.megabytes=1", ["verdict", "publish"]),
         ("publish.formats=[keras]", ["report", "publish"]),
         ("seed=4", ["ingest", "stage_one", "stage_two", "report", "publish"]),
         ("model.dropout=0.3", ["stage_one", "stage_two", "publish"]),

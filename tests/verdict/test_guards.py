@@ -75,7 +75,6 @@ def verdict_with(new: str, old: str, *, marks: str = "", among: int = 1, **publi
         input=how,
         kept=None,
         slices=[],
-        confidence=0.95,
         **refs,
     )
     metrics = compute_metrics(predictions(new), CLASSES, 0.95)["test"]

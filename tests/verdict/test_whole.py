@@ -115,6 +115,8 @@ def test_its_score_on_a_test_split_is_computed_once_and_each_look_at_it_is_count
     counted = [run.verdict.looks for run in (first, second, third)]
     assert [(looks.before, looks.among) for looks in counted if looks] == [(0, 1), (1, 1), (2, 2)]
     assert len({looks.test_split for looks in counted if looks}) == 1
+    again = Run(recipe_of(place / "data", seed=4), place / "home")
+    assert (again.ran, again.release.id) == ([], second.release.id)  # counts as it did the first time
 
 
 def test_the_verdict_counts_what_the_tables_hold(first: Run, second: Run):
@@ -142,6 +144,7 @@ def test_parts_of_the_test_images_are_judged_by_themselves_and_stand_in_the_card
     gained = [each.compared.gained for each in parts["folder"] if each.compared]
     assert (len(gained), sum(gained)) == (2, second.verdict.compared.gained)
     assert all(each.compared is None for each in first.verdict.slices)
+    assert "These images have judged 2 of its models so far, 1 of them beside the same champion." in card
     assert f"| size: tiny | {images} | {second.verdict.candidate.accuracy:.4f} |" in card
 
 
