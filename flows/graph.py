@@ -76,8 +76,10 @@ TRAINING = (
 GRAPH = (
     *PREPARATION,
     *TRAINING,
+    # Find on the validation split how far its probabilities can be trusted.
+    Node("calibrate", "calibration:calibrate", requests.calibrate, ("records", "stage_two")),
     # Judge the model on the test split, let the champion answer for the same images, and compare.
-    Node("evaluate", "evaluation:evaluate", requests.evaluate, _TRAINED),
+    Node("evaluate", "evaluation:evaluate", requests.evaluate, (*_TRAINED, "calibrate")),
     Node(
         "baseline",
         "verdict:score_baseline",
@@ -88,7 +90,12 @@ GRAPH = (
     ),
     Node("verdict", "verdict:give_verdict", requests.verdict, ("evaluate", "baseline")),
     # Write the release, and make it the champion if the verdict says so.
-    Node("publish", "publishing:publish_release", requests.publish, ("ingest", *_TRAINED, "evaluate", "verdict")),
+    Node(
+        "publish",
+        "publishing:publish_release",
+        requests.publish,
+        ("ingest", *_TRAINED, "calibrate", "evaluate", "verdict"),
+    ),
 )
 # What `thaw compare` runs for each recipe and seed, besides the preparation: nothing is published.
 EXPERIMENT = (*TRAINING, Node("stage_answers", "evaluation:answer_for_stages", requests.stage_answers, _TRAINED))

@@ -8,6 +8,7 @@ from typing import Any
 
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.calibration.step import CalibrateStep, CalibrationFacts
 from thaw.tasks.evaluation.stage_answers_step import StageAnswersStep
 from thaw.tasks.evaluation.step import EvaluateStep
 from thaw.tasks.home import Home
@@ -70,8 +71,25 @@ def stage_two(
     return _stage("stage_two", recipe, records, features_two, start=stage_one)
 
 
+def calibrate(recipe: Recipe, home: Home, records: ArtifactRef, stage_two: ArtifactRef) -> CalibrateStep:
+    """Ask how far the second stage's probabilities can be trusted, by the validation split."""
+    return CalibrateStep(
+        records=records,
+        stage_two=stage_two,
+        calibrate=recipe.evaluate.calibrate,
+        abstain=recipe.evaluate.abstain,
+        batch_size=recipe.evaluate.batch_size,
+        devices=recipe.devices,
+    )
+
+
 def evaluate(
-    recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
+    recipe: Recipe,
+    home: Home,
+    records: ArtifactRef,
+    stage_one: ArtifactRef,
+    stage_two: ArtifactRef,
+    calibrate: ArtifactRef,
 ) -> EvaluateStep:
     """Ask for the judgement of the second stage's model on the test split."""
     return EvaluateStep(
@@ -79,6 +97,7 @@ def evaluate(
         records=records,
         stage_one=stage_one,
         stage_two=stage_two,
+        temperature=home.store.facts(calibrate, CalibrationFacts).temperature,
         stage_one_settings=recipe.resolved.stage_one,
         stage_two_settings=recipe.resolved.stage_two,
         evaluate=recipe.evaluate,
@@ -125,7 +144,8 @@ def verdict(recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: Artifac
 
 def publish(recipe: Recipe, home: Home, **made: ArtifactRef) -> PublishStep:
     """Ask for the release."""
-    made["dataset"], made["evaluation"] = made.pop("ingest"), made.pop("evaluate")
+    for field, node in (("dataset", "ingest"), ("calibration", "calibrate"), ("evaluation", "evaluate")):
+        made[field] = made.pop(node)
     return PublishStep(recipe=recipe.resolved, written=portable_recipe(recipe, resolved=False), **made)
 
 

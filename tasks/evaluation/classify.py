@@ -42,5 +42,5 @@ def classify(
         labels[rows] = batch_labels.numpy()
         probabilities[rows] = answer(images).numpy()
         done += len(rows)
-        reporter.progress(done / reader.examples, f"{done:,} of {reader.examples:,} test images")
+        reporter.progress(done / reader.examples, f"{done:,} of {reader.examples:,} images")
     return labels, probabilities

@@ -53,8 +53,8 @@ class JudgingStep(Step):
 class EvaluateStep(JudgingStep):
     """Make an evaluation artifact: predictions, `metrics.json`, `history.parquet`, `pictures/` and `report.html`.
 
-    The second stage's model is judged, on the test split. The stages' settings and the recipe's name are for the
-    report, and the seed chooses the images that it shows.
+    The second stage's model is judged with its temperature, on the test split. The stages' settings and the recipe's
+    name are for the report, and the seed chooses the images that it shows.
     """
 
     kind: ClassVar[str] = "evaluation"
@@ -78,8 +78,15 @@ class EvaluateStep(JudgingStep):
     stage_two: ArtifactRef
     stage_one_settings: StageConfig
     stage_two_settings: StageConfig
+    temperature: float
     evaluate: EvaluateConfig
     seed: int
+
+    def depends_on(self) -> dict[str, Any]:
+        """All fields; of `evaluate`, not what the temperature was found by, nor what no metric depends on."""
+        document = super().depends_on()
+        del document["evaluate"]["calibrate"], document["evaluate"]["abstain"]
+        return document
 
 
 class EvaluateWork(Work):

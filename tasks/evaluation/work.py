@@ -16,6 +16,7 @@ from thaw.tasks.evaluation.step import EvaluateWork, EvaluationFacts, TestSummar
 from thaw.tasks.evaluation.training_story import summarize_stage
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.logits import divide_logits
 from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 from thaw.tasks.training.stage_facts import StageFacts
 
@@ -35,8 +36,10 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
     stages = [store.verified(step.stage_one), store.verified(step.stage_two)]
     facts = [read_stage(folder) for folder in stages]
     with SplitReader(records, "train") as train_split, SplitReader(records, "test") as test_split:
-        table = predict(load_classifier(stages[-1]), test_split, facts[-1], step.evaluate.batch_size, reporter)
-        metrics = compute_metrics(table, test_split.classes, step.evaluate.confidence)
+        model = load_classifier(stages[-1])
+        divide_logits(model, step.temperature)
+        table = predict(model, test_split, facts[-1], step.evaluate.batch_size, reporter)
+        metrics = compute_metrics(table, test_split.classes, step.evaluate.confidence, step.temperature)
         history = read_histories({fact.name: folder for fact, folder in zip(facts, stages, strict=True)})
         write_table(table, work.folder / "predictions.parquet")
         write_table(history, work.folder / "history.parquet")

@@ -38,6 +38,7 @@ class PublishStep(Step):
     records: ArtifactRef
     stage_one: ArtifactRef
     stage_two: ArtifactRef
+    calibration: ArtifactRef
     evaluation: ArtifactRef
     verdict: ArtifactRef
 

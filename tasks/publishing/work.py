@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.tasks.artifacts.document import thaw_version
 from thaw.tasks.artifacts.manifest import list_files, read_manifest
 from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.calibration.step import CALIBRATION_NAME, CalibrationFacts
 from thaw.tasks.devices import choose_devices
+from thaw.tasks.evaluation.predictions import top_probability
 from thaw.tasks.formats.base import Format, ModelContext
 from thaw.tasks.formats.members import chosen
 from thaw.tasks.ingest.dataset import SUMMARY, training_ids
@@ -20,6 +24,7 @@ from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.model_card import CardFacts, write_card
 from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from thaw.tasks.publishing.step import PublishStep, PublishWork, ReleaseFacts
+from thaw.tasks.releases.abstention import Abstention, Answered
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.learned_from import write_learned_from
 from thaw.tasks.releases.release import (
@@ -32,9 +37,11 @@ from thaw.tasks.releases.release import (
     release_id,
 )
 from thaw.tasks.releases.verdict import FLIPS_NAME, METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
+from thaw.tasks.training.logits import divide_logits
 from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
-_EVALUATION_FILES = (METRICS_NAME, "predictions.parquet", "history.parquet", "report.html")
+_PREDICTIONS_NAME = "predictions.parquet"
+_EVALUATION_FILES = (METRICS_NAME, _PREDICTIONS_NAME, "history.parquet", "report.html")
 _LIBRARIES = ("keras", "numpy", "pillow", "prefect", "pyarrow", "scikit-learn", "tensorflow")
 
 
@@ -59,6 +66,7 @@ def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
     write_json(folder / RELEASE_NAME, release.model_dump(mode="json"))
     report.progress(0.2, "writing the model")
     model, context = load_classifier(store.folder(step.stage_two)), ModelContext.of(release)
+    divide_logits(model, _read_calibration(folder).temperature)
     for member in formats:
         member.export(model, folder, context)
     write_checksums(folder)
@@ -83,12 +91,14 @@ def _copy_results(store: ArtifactStore, step: PublishStep, folder: Path) -> None
     shutil.copytree(evaluation / "pictures", folder / "pictures", copy_function=shutil.copyfile)
     for name in (VERDICT_NAME, FLIPS_NAME):
         shutil.copyfile(store.verified(step.verdict) / name, folder / name)
+    shutil.copyfile(store.verified(step.calibration) / CALIBRATION_NAME, folder / CALIBRATION_NAME)
 
 
 def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequence[Format]) -> CardFacts:
     """Read what the card and `release.json` say; the release's id is yet to be found."""
     stages = [read_stage(store.verified(ref)) for ref in (step.stage_one, step.stage_two)]
     counts = json.loads((store.verified(step.dataset) / SUMMARY).read_bytes())["counts"]
+    calibration = _read_calibration(folder)
     verdict = Verdict.from_json((folder / VERDICT_NAME).read_bytes(), VERDICT_NAME)
     release = Release(
         id=release_id(step.recipe.name, None),
@@ -102,6 +112,8 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
         made_from=_made_from(step, store),
         libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
         thaw=thaw_version(),
+        temperature=calibration.temperature,
+        abstain=None if calibration.abstain is None else _tested(calibration.abstain, folder),
     )
     return CardFacts(
         release=release,
@@ -112,6 +124,16 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
         stages=[stage.model_dump(mode="json") for stage in stages],
         formats=formats,
     )
+
+
+def _read_calibration(folder: Path) -> CalibrationFacts:
+    return CalibrationFacts.from_json((folder / CALIBRATION_NAME).read_bytes(), CALIBRATION_NAME)
+
+
+def _tested(found: Abstention, folder: Path) -> Abstention:
+    table = pq.read_table(folder / _PREDICTIONS_NAME)
+    right = table["label"].to_numpy() == table["predicted"].to_numpy()
+    return found.model_copy(update={"test": Answered.above(found.threshold, top_probability(table), right)})
 
 
 def _named(facts: CardFacts, folder: Path, key: str) -> Release:

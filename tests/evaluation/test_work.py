@@ -155,6 +155,7 @@ def build_home(home, counts=COUNTS, slope=3.0):
         stage_two_settings=make_settings(LastBlocks(last_blocks=1)),
         stage_one=build_stage(store, records, "stage_one", "all"),
         stage_two=build_stage(store, records, "stage_two", LastBlocks(last_blocks=1), slope),
+        temperature=1.0,
         evaluate=EvaluateConfig(batch_size=4),
         seed=5,
     )
@@ -230,7 +231,7 @@ def test_the_report_tells_what_was_trained_and_escapes_the_class_names(evaluatio
 def test_the_progress_ends_at_all_images_and_the_log_has_the_result(evaluation):
     progress = [line["progress"] for line in evaluation[3] if "progress" in line]
     assert [step["done"] for step in progress] == sorted(step["done"] for step in progress)
-    assert progress[-1] == {"done": 1.0, "text": "11 of 11 test images"}
+    assert progress[-1] == {"done": 1.0, "text": "11 of 11 images"}
     assert next(line["log"] for line in evaluation[3] if "log" in line).startswith("test accuracy ")
 
 

@@ -21,7 +21,7 @@ from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remem
 from thaw.tasks.training.step import TrainStep
 
 OLD_TAG, NEW_TAG = "old", "new"
-_PACKAGES = ("ingest", "records", "training.features", "training", "evaluation", "verdict", "publishing")
+_PACKAGES = ("ingest", "records", "training.features", "training", "calibration", "evaluation", "verdict", "publishing")
 
 StepFunction = Callable[[Path, dict[str, Any]], None]
 

@@ -11,7 +11,8 @@ from tests.faults.conftest import Finished
 from thaw.flows.plan import plan
 from thaw.tasks.home import Home
 
-ALL = ["ingest", "records", "stage_one", "features_two", "stage_two", "evaluate", "baseline", "verdict", "publish"]
+ALL = ["ingest", "records", "stage_one", "features_two", "stage_two", "calibrate"]
+ALL += ["evaluate", "baseline", "verdict", "publish"]
 
 
 @pytest.fixture

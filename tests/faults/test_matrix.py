@@ -78,7 +78,7 @@ def test_every_point_of_publishing(try_points):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("step", ["stage_one", "features_two", "stage_two", "evaluate", "publish"])
+@pytest.mark.parametrize("step", ["stage_one", "features_two", "stage_two", "calibrate", "evaluate", "publish"])
 def test_every_point_of_a_step_that_takes_seconds(try_points, step):
     """Each operation fails once and is killed once; the other ways to fail, which take as long, at every tenth."""
     assert try_points("whole", [step], ["ENOSPC", "kill"]).points > 50

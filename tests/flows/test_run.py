@@ -22,7 +22,7 @@ from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from thaw.tasks.home import Home
 
-TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "baseline", "verdict", "publish"]
+TASKS = ["ingest", "records", "stage_one", "stage_two", "calibrate", "evaluate", "baseline", "verdict", "publish"]
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +178,9 @@ def plan_of(thaw: Thaw, place: Path, *options: str) -> dict[str, list[str]]:
 def test_a_plan_says_why_tasks_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     assert plan_of(thaw, place) == {}
     changed = plan_of(thaw, place, "--set", "stage_two.optimizer.learning_rate=0.02")
-    assert list(changed) == ["stage_two", "evaluate", "baseline", "verdict", "publish"]
+    assert list(changed) == ["stage_two", "calibrate", "evaluate", "baseline", "verdict", "publish"]
     assert changed["stage_two"] == ["stage_two.optimizer.learning_rate 0.01 → 0.02"]
-    assert changed["evaluate"] == ["stage_two would run before it"]
+    assert changed["calibrate"] == ["stage_two would run before it"]
 
 
 def test_a_plan_names_a_damaged_file_and_changes_nothing(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new
         "verdict",
         "publish",
     ]
-    assert [task["digest"] for task in again["tasks"][:7]] == [task["digest"] for task in first["tasks"][:7]]
+    assert [task["digest"] for task in again["tasks"][:8]] == [task["digest"] for task in first["tasks"][:8]]
     assert again["release"] == first["release"]
     assert Home.open(place / "home").registry.log() == log
     assert Home.open(place / "home").registry.list() == releases

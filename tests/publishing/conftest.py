@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pytest
 
+from tests.evaluation.synthetic import make_table
 from tests.publishing.helpers import verdict_of
 from tests.support import without_cost
 from thaw.pipeline_config.dataset_schema import SPLITS
@@ -16,6 +17,7 @@ from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import Dataset, DatasetImage, write_dataset
 from thaw.tasks.process import Reporter
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 CLASSES = ["Katze", "Hund 🐕", "cow"]
 RESOLUTION = 24
 CENTER_CROP = 0.875
+TEMPERATURE = 1.7
+THRESHOLD = 0.9
 MAX_PIXELS = 1_000_000
 RECIPE = (
     "name=tiny",
@@ -61,12 +65,24 @@ def write_evaluation(folder: Path) -> None:
         "accuracy_ci": [0.74, 0.97],
         "confidence": 0.95,
         "loss": 0.3,
+        "expected_calibration_error": 0.02,
+        "temperature": TEMPERATURE,
+        "uncalibrated": {"loss": 0.35, "expected_calibration_error": 0.05},
         "per_class": [{"class": name, **score} for name in CLASSES],
     }
     write_json(folder / "metrics.json", {"test": test})
     (folder / "pictures").mkdir()
-    for name in ("predictions.parquet", "history.parquet", "report.html", "pictures/curves.png"):
+    write_table(make_table(CLASSES, 30), folder / "predictions.parquet")
+    for name in ("history.parquet", "report.html", "pictures/curves.png"):
         (folder / name).write_bytes(name.encode())
+
+
+def write_calibration(folder: Path) -> None:
+    before, after = ({"loss": loss, "expected_calibration_error": loss / 10} for loss in (0.4, 0.3))
+    answered = {"images": 30, "answered": 21, "correct": 21}
+    abstain = {"right": 0.8, "confidence": 0.95, "threshold": THRESHOLD, "validation": answered}
+    facts = {"images": 30, "right": 27, "temperature": TEMPERATURE, "before": before, "after": after}
+    write_json(folder / "calibration.json", {**facts, "abstain": abstain, "schema_version": 1})
 
 
 def write_tiny_dataset(folder: Path) -> None:
@@ -95,7 +111,7 @@ def write_tiny_stage(folder: Path, name: str) -> None:
             layers.Conv2D(8, 3, strides=2, activation="relu"),
             layers.BatchNormalization(),
             layers.GlobalMaxPooling2D(),
-            layers.Dense(len(CLASSES), kernel_initializer=keras.initializers.RandomNormal(stddev=3.0)),
+            layers.Dense(len(CLASSES), name="logits", kernel_initializer=keras.initializers.RandomNormal(stddev=3.0)),
             layers.Softmax(),
         ]
     )
@@ -137,6 +153,7 @@ def tiny_step(home: Path, data: Path, *overrides: str, champion: ReleasedModel |
         records=build(home, "records", lambda at: write_json(at / "index.json", {}), name="records"),
         stage_one=build(home, "stage", lambda at: write_tiny_stage(at, "stage_one"), name="one", weights_sha256="f0"),
         stage_two=build(home, "stage", lambda at: write_tiny_stage(at, "stage_two"), name="two"),
+        calibration=build(home, "calibration", write_calibration, name="calibration"),
         evaluation=evaluation,
         verdict=build(home, "verdict", write_verdict, name="verdict", content=str(verdict)),
     )

@@ -13,6 +13,7 @@ from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.formats.members import chosen
 from thaw.tasks.publishing.model_card import CardFacts, write_card
+from thaw.tasks.releases.abstention import Abstention, Answered
 from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 
@@ -49,7 +50,14 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
         "release": release,
         "recipe": recipe,
         "verdict": verdict_of(test, None, None, 0.0),
-        "metrics": {"confidence": 0.95, "loss": 0.05, "per_class": [{"class": name, **score} for name in classes]},
+        "metrics": {
+            "confidence": 0.95,
+            "loss": 0.05,
+            "expected_calibration_error": 0.0123,
+            "temperature": 1.37,
+            "uncalibrated": {"loss": 0.07, "expected_calibration_error": 0.0456},
+            "per_class": [{"class": name, **score} for name in classes],
+        },
         "counts": {split: dict.fromkeys(classes, 9) for split in ("train", "validation", "test")},
         "stages": [{"name": name, **stage} for name in ("stage_one", "stage_two")],
         "formats": chosen(recipe.publish.formats),
@@ -88,6 +96,28 @@ def test_the_card_states_accuracy_interval_stages_and_origins():
     assert "python 3.11.7, keras 3.15.1." in card
     assert "EXIF" in card
     assert "top-5" not in card
+
+
+def test_the_card_states_how_far_probabilities_can_be_trusted_before_and_after():
+    card = write_card(facts(DIGITS))
+    assert "| expected calibration error | 0.0123 |" in card
+    assert "| loss and calibration error with temperature 1 instead of 1.37 | 0.0700 and 0.0456 |" in card
+    assert "unsure" not in card
+
+
+@pytest.mark.parametrize(
+    ("threshold", "answered", "words"),
+    [
+        (0.87, 150, "above 0.87: validation images show, at 95.0 % confidence, that 99.0 % of such answers are right."),
+        (0.87, 150, "Of the 200 test images it answers 150 so, 149 of them rightly. All other answers are unsure"),
+        (1.0, 0, "Every answer is unsure: of no probability do validation images show, at 95.0 % confidence, that 99"),
+    ],
+)
+def test_the_card_states_which_answers_count(threshold, answered, words):
+    counted = Answered(images=200, answered=answered, correct=max(answered - 1, 0))
+    found = Abstention(right=0.99, confidence=0.95, threshold=threshold, validation=counted, test=counted)
+    release = facts(DIGITS).release.model_copy(update={"abstain": found})
+    assert words in write_card(facts(DIGITS, release=release))
 
 
 TRAINED = {
