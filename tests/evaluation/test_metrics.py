@@ -48,9 +48,11 @@ def test_what_the_model_was_without_its_temperature_follows_from_its_probabiliti
     table = predictions_table(plain["id"].to_pylist(), labels, softer / softer.sum(axis=1, keepdims=True), classes)
     before = compute_metrics(plain, classes, 0.95)["test"]
     after = compute_metrics(table, classes, 0.95, temperature=2.0)["test"]
-    for name, value in after["uncalibrated"].items():
-        assert value == pytest.approx(before[name], abs=1e-6)
-        assert value != pytest.approx(after[name], abs=1e-3)
+    found = after["uncalibrated"]
+    assert found["loss"] == pytest.approx(before["loss"], abs=1e-6)
+    assert found["loss"] != pytest.approx(after["loss"], abs=1e-3)
+    assert found["expected_calibration_error"] == pytest.approx(before["expected_calibration_error"], abs=1e-6)
+    assert found["expected_calibration_error"] != pytest.approx(after["expected_calibration_error"], abs=1e-3)
 
 
 def test_wilson_interval_of_a_known_case():
