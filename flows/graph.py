@@ -74,11 +74,14 @@ TRAINING = (
     ),
     Node("stage_two", "training:train_stage_two", requests.stage_two, ("records", "stage_one", "features_two")),
 )
+# Find on the validation split how far its probabilities can be trusted.
+CALIBRATION = Node("calibrate", "calibration:calibrate", requests.calibrate, ("records", "stage_two"))
 # Judge the model on the test split, and what each stage earned there.
-EVALUATION = Node("evaluate", "evaluation:evaluate", requests.evaluate, _TRAINED)
+EVALUATION = Node("evaluate", "evaluation:evaluate", requests.evaluate, (*_TRAINED, "calibrate"))
 GRAPH = (
     *PREPARATION,
     *TRAINING,
+    CALIBRATION,
     EVALUATION,
     # Let the champion answer for the same images, and compare.
     Node(
@@ -99,10 +102,10 @@ GRAPH = (
     # Show all of it on a page.
     Node("report", "report:write_report", requests.report, _JUDGED),
     # Write the release, and make it the champion if the verdict says so.
-    Node("publish", "publishing:publish_release", requests.publish, (*_JUDGED, "report")),
+    Node("publish", "publishing:publish_release", requests.publish, (*_JUDGED, "calibrate", "report")),
 )
 # What `thaw compare` runs for each recipe and seed, besides the preparation: nothing is published.
-EXPERIMENT = (*TRAINING, EVALUATION)
+EXPERIMENT = (*TRAINING, CALIBRATION, EVALUATION)
 
 _NODES = {node.name: node for node in GRAPH}
 

@@ -20,7 +20,8 @@ from thaw.tasks.releases.release import RESOLVED_RECIPE_FILE_NAME, ReleaseInfo
 def predict(home: Home, paths: list[Path], release_id: str | None, recipe: str | None = None) -> list[dict[str, Any]]:
     """Classify images with a release, else with a recipe's champion, else with the only champion there is.
 
-    For each path the answer has the path, class, probability, and the probabilities of all classes by name.
+    For each path the answer has the path, class, probability, and the probabilities of all classes by name; `unsure`
+    says whether the answer does not count, None where the release has no threshold.
 
     Raises:
         RequestError: There is no such release or champion, or it is not clear which is meant.

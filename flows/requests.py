@@ -9,6 +9,7 @@ from typing import Any
 from thaw.pipeline_config.dataset_schema import DirectorySource
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.calibration.step import CalibrateStep, CalibrationFacts
 from thaw.tasks.evaluation.step import EvaluateStep
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import content_digest
@@ -76,14 +77,32 @@ def stage_two(
     return _stage("stage_two", recipe, records, features_two, start=stage_one)
 
 
+def calibrate(recipe: Recipe, home: Home, records: ArtifactRef, stage_two: ArtifactRef) -> CalibrateStep:
+    """Ask how far the second stage's probabilities can be trusted, by the validation split."""
+    return CalibrateStep(
+        records=records,
+        stage_two=stage_two,
+        calibrate=recipe.evaluate.calibrate,
+        abstain=recipe.evaluate.abstain,
+        batch_size=recipe.evaluate.batch_size,
+        devices=recipe.devices,
+    )
+
+
 def evaluate(
-    recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
+    recipe: Recipe,
+    home: Home,
+    records: ArtifactRef,
+    stage_one: ArtifactRef,
+    stage_two: ArtifactRef,
+    calibrate: ArtifactRef,
 ) -> EvaluateStep:
     """Ask for the judgement of the second stage's model on the test split, and of what each stage earned."""
     return EvaluateStep(
         records=records,
         stage_one=stage_one,
         stage_two=stage_two,
+        temperature=home.store.facts(calibrate, CalibrationFacts).temperature,
         evaluate=recipe.evaluate.model_copy(update={"slices": []}),  # which are the verdict's
         devices=recipe.devices,
     )
@@ -164,7 +183,7 @@ def one_pass_does(recipe: Recipe) -> bool:
 
 def _as_inputs(made: dict[str, ArtifactRef]) -> dict[str, ArtifactRef]:
     """Name what tasks have made as the requests of the last ones do: by what it is."""
-    names = {"ingest": "dataset", "evaluate": "evaluation"}
+    names = {"ingest": "dataset", "calibrate": "calibration", "evaluate": "evaluation"}
     return {names.get(task, task): ref for task, ref in made.items()}
 
 

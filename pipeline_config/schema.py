@@ -77,9 +77,18 @@ Devices = Annotated[
 ]
 
 
-class EvaluateConfig(Strict):
-    """How the finished model is judged on the test split."""
+class AbstainConfig(Strict):
+    """From which probability on an answer counts: so that answers above it are right as often as this says."""
 
+    right: float = Field(gt=0, lt=1, description="share of these answers that is to be right")
+    confidence: float = Field(default=0.95, ge=0.5, lt=1, description="with which the validation split has to show it")
+
+
+class EvaluateConfig(Strict):
+    """How the finished model is calibrated on the validation split, and judged on the test split."""
+
+    calibrate: bool = Field(default=True, description="divide the logits by a temperature, fitted on validation")
+    abstain: AbstainConfig | None = Field(default=None, description="which answers are unsure; null: none is")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the accuracy's Wilson interval")
     batch_size: int = Field(
         default=64,

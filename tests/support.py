@@ -14,9 +14,10 @@ from pydantic_core import to_jsonable_python
 from thaw.flows.graph import PREPARATION, Node, Walk
 from thaw.pipeline_config.loading import parse_recipe
 from thaw.pipeline_config.schema import Recipe
-from thaw.tasks.artifacts.manifest import ArtifactRef
+from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
 from thaw.tasks.artifacts.step import Cost, Made, Step
-from thaw.tasks.artifacts.store import ArtifactStore
+from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.calibration.step import CALIBRATION_NAME, CalibrateStep, CalibrationFacts, Reliability
 from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter, Work
 from thaw.tasks.verdict.step import BaselineFacts, BaselineStep
@@ -137,6 +138,20 @@ def build_records(home: Path, recipe: Recipe) -> ArtifactRef:
     walk.go(PREPARATION)
     ref: ArtifactRef = walk.made["records"]
     return ref
+
+
+def calibration_of(home: Path, temperature: float = 1.0) -> ArtifactRef:
+    """The calibration artifact of a model that needs this temperature: enough to ask for an evaluation."""
+    made_from = ArtifactRef(kind="none", digest=digest_of(temperature))
+    step = CalibrateStep(records=made_from, stage_two=made_from, calibrate=True, abstain=None, batch_size=1)
+    same = Reliability(loss=0.1, expected_calibration_error=0.1)
+    facts = CalibrationFacts(images=1, right=1, temperature=temperature, before=same, after=same, abstain=None)
+
+    def work(folder: Path) -> Made:
+        write_json(folder / CALIBRATION_NAME, facts.model_dump(mode="json"))  # by which an artifact has its name
+        return without_cost(facts)
+
+    return store_of(home).build(step, work)
 
 
 def baseline_without_champion(home: Path) -> ArtifactRef:

@@ -7,7 +7,14 @@ import pytest
 import tensorflow as tf
 
 from tests.devices_chosen import GPUS, Works
-from tests.support import WalkHere, baseline_without_champion, build_records, small_recipe, write_pictures
+from tests.support import (
+    WalkHere,
+    baseline_without_champion,
+    build_records,
+    calibration_of,
+    small_recipe,
+    write_pictures,
+)
 from thaw.flows.graph import EXPERIMENT, GRAPH
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.schema import Devices
@@ -36,6 +43,7 @@ def requests_of_steps(tmp_path_factory: pytest.TempPathFactory) -> Any:
         walk.made = {name: ArtifactRef(kind=name, digest="0" * 64) for name in NODES}
         walk.made["records"] = build_records(folder / "home", walk.recipe)
         walk.made |= {"features_one": None, "features_two": None}
+        walk.made["calibrate"] = calibration_of(folder / "home")
         walk.made["baseline"] = baseline_without_champion(folder / "home")
         asked = {}
         for name, node in NODES.items():
@@ -52,7 +60,7 @@ def test_every_step_that_reaches_tensorflow_first_chooses_the_devices_that_the_r
     requests_of_steps: Any,
 ) -> None:
     on_cpu, on_second = requests_of_steps("cpu"), requests_of_steps([1])
-    assert {*OF_DATA, "features_one", "stage_two", "evaluate", "publish", "predict"} <= set(on_cpu)
+    assert {*OF_DATA, "features_one", "stage_two", "calibrate", "evaluate", "publish", "predict"} <= set(on_cpu)
     works = Works(each=[*on_cpu.values(), *on_second.values()])
     made = run_in_child(
         "tests.devices_chosen:choices", works, deadline_seconds=120, listener=lambda *_: None, shared=True

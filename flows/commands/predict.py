@@ -18,4 +18,5 @@ def predict_images(
         typer.echo(json.dumps(predictions, indent=1))
         return
     for item in predictions:
-        typer.echo(f"{item['path']}\t{item['class']}\t{item['probability']:.4f}")
+        unsure = "\tunsure" if item["unsure"] else ""
+        typer.echo(f"{item['path']}\t{item['class']}\t{item['probability']:.4f}{unsure}")

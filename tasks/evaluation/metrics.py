@@ -6,11 +6,13 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from scipy.special import log_softmax
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.evaluation.intervals import wilson_interval
-from thaw.tasks.evaluation.predictions import right_answers, top_probability
+from thaw.tasks.evaluation.predictions import probability_matrix, right_answers, top_probability
+from thaw.tasks.training.stage_facts import LARGEST_LOSS, SMALLEST_PROBABILITY
 
 CALIBRATION_BINS = 15  # as in Guo et al., 2017, "On Calibration of Modern Neural Networks"
 _TOP = 5
@@ -40,8 +42,19 @@ class CalibrationBin(TypedDict):
     accuracy_ci: list[float] | None
 
 
+class Reliability(TypedDict):
+    """How well probabilities fit what is right."""
+
+    loss: float
+    expected_calibration_error: float
+
+
 class SplitMetrics(TypedDict):
-    """Everything that is measured on one split."""
+    """Everything that is measured on one split, of the model with its temperature.
+
+    `uncalibrated` is of the same model with temperature 1, as it was trained: its loss is what `val_loss` is on the
+    validation split.
+    """
 
     examples: int
     correct: int
@@ -52,6 +65,8 @@ class SplitMetrics(TypedDict):
     top_5_accuracy: NotRequired[float]
     macro_f1: float
     expected_calibration_error: float
+    temperature: float
+    uncalibrated: Reliability
     per_class: list[ClassScore]
     confusion_matrix: ConfusionMatrix
     calibration: list[CalibrationBin]
@@ -63,8 +78,10 @@ class Metrics(TypedDict):
     test: SplitMetrics
 
 
-def compute_metrics(table: pa.Table, classes: Sequence[str], confidence: float) -> Metrics:
+def compute_metrics(table: pa.Table, classes: Sequence[str], confidence: float, temperature: float = 1.0) -> Metrics:
     """Compute all metrics of the test split from its predictions; `confidence` is the level of the intervals, 0 to 1.
+
+    `temperature` is what the logits of the model were divided by.
 
     Top-5 accuracy is there only where there are more than five classes. The macro F1 is the mean over the classes that
     occur among the labels or the predictions.
@@ -88,6 +105,8 @@ def compute_metrics(table: pa.Table, classes: Sequence[str], confidence: float) 
         "loss": float(table["loss"].to_numpy().mean()),
         "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
         "expected_calibration_error": expected_calibration_error(bins),
+        "temperature": temperature,
+        "uncalibrated": _without_temperature(probability_matrix(table), labels, temperature),
         "per_class": _class_scores(labels, predicted, classes),
         "confusion_matrix": {"classes": list(classes), "matrix": matrix.tolist()},
         "calibration": bins,
@@ -135,6 +154,18 @@ def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
         if one["accuracy"] is not None and one["confidence"] is not None
     )
     return sum(gaps) / total
+
+
+def _without_temperature(
+    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], temperature: float
+) -> Reliability:
+    # The logarithms of probabilities are logits, but for a number that all classes of an image have in common.
+    logits = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST_PROBABILITY)) * temperature
+    logs = log_softmax(logits, axis=1)
+    top, right = np.exp(logs.max(axis=1)), probabilities.argmax(axis=1) == labels
+    losses = np.minimum(-logs[np.arange(len(labels)), labels], LARGEST_LOSS)
+    error = expected_calibration_error(calibration(top, right, confidence=0.95))  # of the bins' intervals, not shown
+    return {"loss": float(losses.mean()), "expected_calibration_error": error}
 
 
 def _class_scores(

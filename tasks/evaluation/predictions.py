@@ -2,7 +2,7 @@
 
 Columns: id (string), label (int32), class_name (string), predicted (int32), predicted_class (string), probabilities
 (list of float32, one per class), rank (int32, 1 is first), loss (float64, cross-entropy in nats). The mean of the loss
-over the validation split is the `val_loss` of training, up to rounding.
+over the validation split would be the `val_loss` of training, up to rounding, for a model with temperature 1.
 """
 
 from collections.abc import Sequence

@@ -54,7 +54,8 @@ class JudgingStep(Step):
 class EvaluateStep(JudgingStep):
     """Make an evaluation artifact: a predictions table for each of `ANSWERS`, `metrics.json` and `history.parquet`.
 
-    The second stage's model is judged, on the test split; the first's weights answer for what each stage earned.
+    The second stage's model is judged with its temperature, on the test split; the first's weights answer for what each
+    stage earned.
     """
 
     kind: ClassVar[str] = "evaluation"
@@ -65,7 +66,14 @@ class EvaluateStep(JudgingStep):
     records: ArtifactRef
     stage_one: ArtifactRef
     stage_two: ArtifactRef
+    temperature: float
     evaluate: EvaluateConfig
+
+    def depends_on(self) -> dict[str, Any]:
+        """All fields; of `evaluate`, not what the temperature was found by, nor what no metric depends on."""
+        document = super().depends_on()
+        del document["evaluate"]["calibrate"], document["evaluate"]["abstain"]
+        return document
 
 
 class EvaluateWork(Work):

@@ -18,6 +18,7 @@ from thaw.tasks.evaluation.step import EvaluateWork, EvaluationFacts, TestSummar
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.logits import divide_logits
 from thaw.tasks.training.stage_artifact import WEIGHTS_NAME, load_classifier, read_stage
 from thaw.tasks.training.stage_facts import StageFacts
 
@@ -41,10 +42,10 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
         progress = ProgressCounter(reporter, passes * split.examples, "answers for test images")
         tables = {
             name: predict(model, split, images_as, step.evaluate.batch_size, progress.advance)
-            for name, model, images_as in _models(*stages)
+            for name, model, images_as in _models(stages[0], stages[1], step.temperature)
         }
     tables.setdefault(STAGE_ONE_AT_STAGE_TWO, tables[STAGE_ONE])
-    metrics = compute_metrics(tables[STAGE_TWO], classes, step.evaluate.confidence)
+    metrics = compute_metrics(tables[STAGE_TWO], classes, step.evaluate.confidence, step.temperature)
     resolutions = {name: (one if name == STAGE_ONE else two).fit.resolution for name in ANSWERS}
     tested = StagesTested.of(tables, resolutions, step.evaluate.confidence)
     for name, file in ANSWERS.items():
@@ -57,11 +58,15 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
     return EvaluationFacts(test=test, stages=tested)
 
 
-def _models(stage_one: Path, stage_two: Path) -> Iterator[tuple[str, keras.Model, StageFacts]]:
-    """Load the models that answer, one at a time, so that there is never more than one in memory."""
+def _models(stage_one: Path, stage_two: Path, temperature: float) -> Iterator[tuple[str, keras.Model, StageFacts]]:
+    """Load the models that answer, one at a time, so that there is never more than one in memory.
+
+    The temperature is for what is released.
+    """
     one, two = read_stage(stage_one), read_stage(stage_two)
     yield STAGE_ONE, load_classifier(stage_one), one
     model = load_classifier(stage_two)
+    divide_logits(model, temperature)
     yield STAGE_TWO, model, two
     if one.fit != two.fit:  # else stage one has answered for these very pixels
         model.load_weights(stage_one / WEIGHTS_NAME)  # the weights of both have one form, which no resolution changes

@@ -27,6 +27,9 @@ On {{ release.test.examples }} test images, which had no part in training:
 | top-5 accuracy | {{ number(metrics.top_5_accuracy) }} |
 {% endif -%}
 | loss (cross-entropy) | {{ number(metrics.loss) }} |
+| expected calibration error | {{ number(metrics.expected_calibration_error) }} |
+| loss and calibration error with temperature 1 instead of {{ short(metrics.temperature) }} | \
+{{ number(metrics.uncalibrated.loss) }} and {{ number(metrics.uncalibrated.expected_calibration_error) }} |
 
 {{ verdict.reason | md }}
 
@@ -64,7 +67,18 @@ What each stage earned, on the same images:
 To sort images that are like those it was trained on into the classes above. Every image gets one of them, also an image
 that shows none of them, so a low probability, or a check of what comes in, has to stand between it and a decision that
 matters.
-
+{% if release.abstain is not none %}
+{% set abstain = release.abstain -%}
+{% if abstain.validation.answered -%}
+An answer counts if its probability is above {{ short(abstain.threshold) }}: validation images show, at \
+{{ percent(abstain.confidence) }} confidence, that {{ percent(abstain.right) }} of such answers are right. Of the \
+{{ abstain.test.images }} test images it answers {{ abstain.test.answered }} so, {{ abstain.test.correct }} of them \
+rightly. All other answers are unsure, as `thaw predict` says.
+{% else -%}
+Every answer is unsure: of no probability do validation images show, at {{ percent(abstain.confidence) }} confidence, \
+that {{ percent(abstain.right) }} of the answers above it are right.
+{% endif -%}
+{% endif %}
 ## Limits
 
 - Accuracy is known for images from the same source as the training images. On others, such as another camera or

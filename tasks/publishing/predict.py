@@ -28,7 +28,7 @@ def predict(work: PredictWork, report: Reporter) -> dict[str, Any]:
     """Classify image files.
 
     Under "predictions", it gives for each path in the order of the request: "path", "class", its "probability", and
-    the "probabilities" of all classes by name.
+    the "probabilities" of all classes by name; "unsure" says whether it does not count, None where all count.
 
     Raises:
         PublishError: The release is damaged. It is not loaded then, because loading a model may run code.
@@ -50,6 +50,7 @@ def predict(work: PredictWork, report: Reporter) -> dict[str, Any]:
                     "path": str(path),
                     "class": release.classes[best],
                     "probability": row[best],
+                    "unsure": None if release.abstain is None else release.abstain.is_unsure(row[best]),
                     "probabilities": dict(zip(release.classes, row, strict=True)),
                 }
             )

@@ -39,6 +39,7 @@ class PublishStep(Step):
     records: ArtifactRef
     stage_one: ArtifactRef
     stage_two: ArtifactRef
+    calibration: ArtifactRef
     evaluation: ArtifactRef
     verdict: ArtifactRef
     report: ArtifactRef

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.tasks.artifacts.document import thaw_version
 from thaw.tasks.artifacts.manifest import list_files, read_manifest
 from thaw.tasks.artifacts.step import library_version
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.calibration.step import CALIBRATION_NAME, CalibrationFacts
 from thaw.tasks.devices import choose_devices
 from thaw.tasks.evaluation.earned import StagesTested
+from thaw.tasks.evaluation.predictions import top_probability
 from thaw.tasks.formats.base import Format, ModelContext
 from thaw.tasks.formats.members import chosen
 from thaw.tasks.ingest.dataset import SUMMARY, training_ids
@@ -21,6 +25,7 @@ from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.model_card import CardFacts, write_card
 from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from thaw.tasks.publishing.step import PublishStep, PublishWork, ReleaseFacts
+from thaw.tasks.releases.abstention import Abstention, Answered
 from thaw.tasks.releases.checksums import write_checksums
 from thaw.tasks.releases.learned_from import write_learned_from
 from thaw.tasks.releases.release import (
@@ -34,14 +39,17 @@ from thaw.tasks.releases.release import (
 )
 from thaw.tasks.releases.verdict import FLIPS_NAME, METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
 from thaw.tasks.report.finishing import with_release_id
+from thaw.tasks.training.logits import divide_logits
 from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
 _PAGE_NAME = "report.html"
+_PREDICTIONS_NAME = "predictions.parquet"
 # Which input has which of the files that are copied. The tables of answers are the report's, which name files.
 _COPIED = {
+    "calibration": (CALIBRATION_NAME,),
     "evaluation": (METRICS_NAME, "history.parquet"),
     "verdict": (VERDICT_NAME,),
-    "report": (_PAGE_NAME, "predictions.parquet", FLIPS_NAME),
+    "report": (_PAGE_NAME, _PREDICTIONS_NAME, FLIPS_NAME),
 }
 _LIBRARIES = ("keras", "numpy", "pillow", "prefect", "pyarrow", "scikit-learn", "tensorflow")
 
@@ -69,6 +77,7 @@ def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
     write_json(folder / RELEASE_NAME, release.model_dump(mode="json"))
     report.progress(0.2, "writing the model")
     model, context = load_classifier(store.folder(step.stage_two)), ModelContext.of(release)
+    divide_logits(model, _read_calibration(folder).temperature)
     for member in formats:
         member.export(model, folder, context)
     write_checksums(folder)
@@ -98,6 +107,7 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
     """Read what the card and `release.json` say; the release's id is yet to be found."""
     stages = [read_stage(store.verified(ref)) for ref in (step.stage_one, step.stage_two)]
     counts = json.loads((store.verified(step.dataset) / SUMMARY).read_bytes())["counts"]
+    calibration = _read_calibration(folder)
     verdict = Verdict.from_json((folder / VERDICT_NAME).read_bytes(), VERDICT_NAME)
     release = Release(
         id=release_id(step.recipe.name, None),
@@ -111,6 +121,8 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
         made_from=_made_from(step, store),
         libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
         thaw=thaw_version(),
+        temperature=calibration.temperature,
+        abstain=None if calibration.abstain is None else _tested(calibration.abstain, folder),
     )
     metrics = json.loads((folder / METRICS_NAME).read_bytes())
     return CardFacts(
@@ -123,6 +135,16 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
         stages=[stage.model_dump(mode="json") for stage in stages],
         formats=formats,
     )
+
+
+def _read_calibration(folder: Path) -> CalibrationFacts:
+    return CalibrationFacts.from_json((folder / CALIBRATION_NAME).read_bytes(), CALIBRATION_NAME)
+
+
+def _tested(found: Abstention, folder: Path) -> Abstention:
+    table = pq.read_table(folder / _PREDICTIONS_NAME)
+    right = table["label"].to_numpy() == table["predicted"].to_numpy()
+    return found.model_copy(update={"test": Answered.above(found.threshold, top_probability(table), right)})
 
 
 def _named(facts: CardFacts, folder: Path, key: str) -> Release:

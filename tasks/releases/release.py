@@ -13,6 +13,7 @@ from thaw.pipeline_config.schema import RECIPE_NAME
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.manifest import digest_of
 from thaw.tasks.artifacts.refusals import reading
+from thaw.tasks.releases.abstention import Abstention
 from thaw.tasks.releases.checksums import CHECKSUMS_NAME, read_checksums, verify_file
 from thaw.tasks.releases.verdict import VERDICT_NAME, Outcome, ReleasedModel, TestMetrics, Verdict, upgraded_outcome
 
@@ -64,6 +65,8 @@ class Release(Document):
         made_from: Kind and digest of each artifact and source, by name.
         libraries: Versions of Python and of the libraries.
         thaw: Version of thaw.
+        temperature: What the model's logits are divided by, in its weights; None in an older release, as 1.
+        abstain: Which of its answers count; None where all do.
     """
 
     id: ReleaseId
@@ -77,6 +80,8 @@ class Release(Document):
     made_from: dict[str, dict[str, str]]
     libraries: dict[str, str]
     thaw: str
+    temperature: float | None = None
+    abstain: Abstention | None = None
 
     FORM: ClassVar[int] = 2
 

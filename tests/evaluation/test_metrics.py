@@ -12,7 +12,7 @@ from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.intervals import wilson_interval
 from thaw.tasks.evaluation.metrics import calibration, compute_metrics, expected_calibration_error
-from thaw.tasks.evaluation.predictions import predictions_table
+from thaw.tasks.evaluation.predictions import predictions_table, probability_matrix
 
 
 def table_of(labels, probabilities):
@@ -39,6 +39,21 @@ def test_a_small_case_worked_by_hand():
     assert test["loss"] == pytest.approx(-np.log([0.9, 0.2, 0.6, 0.7]).mean(), rel=1e-6)
     # Each answer is alone in its bin: the gaps are 0.1 (right at 0.9), 0.8 (wrong at 0.8), 0.4 and 0.3.
     assert test["expected_calibration_error"] == pytest.approx((0.1 + 0.8 + 0.4 + 0.3) / 4, abs=1e-6)
+
+
+def test_what_the_model_was_without_its_temperature_follows_from_its_probabilities():
+    classes = ["a", "b", "c"]
+    plain = make_table(classes)
+    softer = probability_matrix(plain) ** 0.5
+    labels = plain["label"].to_numpy()
+    table = predictions_table(plain["id"].to_pylist(), labels, softer / softer.sum(axis=1, keepdims=True), classes)
+    before = compute_metrics(plain, classes, 0.95)["test"]
+    after = compute_metrics(table, classes, 0.95, temperature=2.0)["test"]
+    found = after["uncalibrated"]
+    assert found["loss"] == pytest.approx(before["loss"], abs=1e-6)
+    assert found["loss"] != pytest.approx(after["loss"], abs=1e-3)
+    assert found["expected_calibration_error"] == pytest.approx(before["expected_calibration_error"], abs=1e-6)
+    assert found["expected_calibration_error"] != pytest.approx(after["expected_calibration_error"], abs=1e-3)
 
 
 def test_wilson_interval_of_a_known_case():

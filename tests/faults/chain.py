@@ -21,7 +21,8 @@ from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remem
 from thaw.tasks.training.step import TrainStep
 
 OLD_TAG, NEW_TAG = "old", "new"
-_PACKAGES = ("ingest", "records", "training.features", "training", "evaluation", "verdict", "report", "publishing")
+_UNTIL_TRAINED = ("ingest", "records", "training.features", "training")
+_PACKAGES = (*_UNTIL_TRAINED, "calibration", "evaluation", "verdict", "report", "publishing")
 
 StepFunction = Callable[[Path, dict[str, Any]], None]
 

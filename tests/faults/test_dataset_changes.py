@@ -12,7 +12,7 @@ from thaw.flows.plan import plan
 from thaw.tasks.home import Home
 
 TRAINING = ["ingest", "records", "stage_one", "features_two", "stage_two"]
-ALL = [*TRAINING, "evaluate", "baseline", "verdict", "report", "publish"]
+ALL = [*TRAINING, "calibrate", "evaluate", "baseline", "verdict", "report", "publish"]
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import baseline_without_champion, small_recipe, write_pictures
+from tests.support import baseline_without_champion, calibration_of, small_recipe, write_pictures
 from thaw.flows.graph import GRAPH, with_all_after
+from thaw.flows.requests import evaluate
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
@@ -30,7 +31,7 @@ def place(tmp_path: Path) -> Path:
 def keys(recipe: Recipe, home: Path) -> dict[str, str]:
     """The key of each task, if the tasks before it had made always the same."""
     made = {node.name: ArtifactRef(kind=node.name, digest="0" * 64) for node in GRAPH}
-    made["baseline"] = baseline_without_champion(home)
+    made["calibrate"], made["baseline"] = calibration_of(home), baseline_without_champion(home)
     found = {}
     for node in GRAPH:
         if node.serves is None:  # features: tests/flows/test_features.py
@@ -52,6 +53,8 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
+        ("evaluate.abstain={right: 0.9}", ["calibrate", "publish"]),
+        ("evaluate.calibrate=false", ["calibrate", "publish"]),
         ("stage_two.epochs=3", ["stage_two", "report", "publish"]),
         ("stage_two.optimizer.learning_rate=0.5", ["stage_two", "report", "publish"]),
         ("stage_one.epochs=3", ["stage_one", "report", "publish"]),
@@ -74,6 +77,16 @@ def test_a_setting_changes_the_keys_of_the_tasks_that_it_concerns_and_no_other(
     place: Path, setting: str, expected: list[str]
 ) -> None:
     assert changed(keys_of(place), keys_of(place, setting)) == expected
+
+
+def test_the_evaluation_follows_the_temperature_alone(place: Path) -> None:
+    recipe, home = small_recipe(place / "data"), Home.open(place / "home")
+    records = ArtifactRef(kind="records", digest="0" * 64)
+    one, same, other = (
+        evaluate(recipe, home, records, records, records, calibration_of(home.path, temperature)).key
+        for temperature in (1.5, 1.5, 1.6)
+    )
+    assert one == same != other
 
 
 def backwards(document: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from tests.publishing.helpers import id_of, run
 from tests.support import small_recipe, without_cost
 from thaw.flows import predict as module
+from thaw.flows.commands import predict as command
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.step import Made
@@ -76,6 +77,16 @@ def test_the_release_answers_on_the_devices_of_its_recipe(home, monkeypatch, dev
     for recipe_name in ("cats", "digits"):  # the second one's release is of a time before that file
         module.predict(Home.open(home), [], None, recipe_name)
     assert seen == [devices, "auto"]
+
+
+def test_a_line_says_that_an_answer_is_unsure(tmp_path, monkeypatch, capsys):
+    answers = [
+        {"path": f"{unsure}.jpg", "class": "cat", "probability": 0.5, "unsure": unsure}
+        for unsure in (True, False, None)
+    ]
+    monkeypatch.setattr(command, "predict", lambda *request: answers)
+    command.predict_images([], release_id=None, recipe=None, home=tmp_path, as_json=False)
+    assert capsys.readouterr().out == "True.jpg\tcat\t0.5000\tunsure\nFalse.jpg\tcat\t0.5000\nNone.jpg\tcat\t0.5000\n"
 
 
 def test_where_one_recipe_has_a_champion_none_need_be_named(tmp_path, monkeypatch):

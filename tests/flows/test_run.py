@@ -22,7 +22,8 @@ from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from thaw.tasks.home import Home
 
-TASKS = ["ingest", "records", "stage_one", "stage_two", "evaluate", "baseline", "verdict", "report", "publish"]
+TASKS = ["ingest", "records", "stage_one", "stage_two", "calibrate", "evaluate", "baseline", "verdict"]
+TASKS += ["report", "publish"]
 
 
 @pytest.fixture(scope="module")
@@ -194,9 +195,9 @@ def plan_of(thaw: Thaw, place: Path, *options: str) -> dict[str, list[str]]:
 def test_a_plan_says_why_tasks_would_run(first: dict[str, Any], thaw: Thaw, place: Path) -> None:
     assert plan_of(thaw, place) == {}
     changed = plan_of(thaw, place, "--set", "stage_two.optimizer.learning_rate=0.02")
-    assert list(changed) == ["stage_two", "evaluate", "baseline", "verdict", "report", "publish"]
+    assert list(changed) == ["stage_two", "calibrate", "evaluate", "baseline", "verdict", "report", "publish"]
     assert changed["stage_two"] == ["stage_two.optimizer.learning_rate 0.01 → 0.02"]
-    assert changed["evaluate"] == ["stage_two would run before it"]
+    assert changed["calibrate"] == ["stage_two would run before it"]
 
 
 def test_a_plan_names_a_damaged_file_and_changes_nothing(first: dict[str, Any], thaw: Thaw, place: Path) -> None:

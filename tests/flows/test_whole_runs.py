@@ -41,7 +41,7 @@ def test_digits_with_one_seed_in_two_homes_are_the_same_to_the_last_bit(thaw: Th
     assert first["stages"] == second["stages"]
     assert first["release"]["id"] == second["release"]["id"]
     digests = [{task["name"]: task["digest"] for task in result["tasks"]} for result in (first, second)]
-    for name in ("ingest", "records", "stage_one", "stage_two", "evaluate", "verdict", "report"):
+    for name in ("ingest", "records", "stage_one", "stage_two", "calibrate", "evaluate", "verdict", "report"):
         assert digests[0][name] == digests[1][name], name
 
 

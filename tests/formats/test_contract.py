@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from tests.publishing.conftest import CENTER_CROP, CLASSES, RESOLUTION, write_tiny_stage
+from tests.publishing.conftest import CENTER_CROP, CLASSES, RESOLUTION, TEMPERATURE, write_tiny_stage
 from thaw.pipeline_config.errors import PublishError, RequestError
 from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.publish_schema import FormatName
@@ -38,13 +38,21 @@ print(json.dumps([rows.dtype.name, rows.tolist()]))
 """
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def load_stage(folder):
     from thaw.tasks.training.stage_artifact import load_classifier
 
-    folder = tmp_path_factory.mktemp("stage")
     write_tiny_stage(folder, "stage_two")
     return load_classifier(folder)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The tested model, with its temperature."""
+    from thaw.tasks.training.logits import divide_logits
+
+    model = load_stage(tmp_path_factory.mktemp("stage"))
+    divide_logits(model, TEMPERATURE)
+    return model
 
 
 @pytest.fixture(scope="module", params=INPUTS)
@@ -93,6 +101,17 @@ def test_it_answers_in_a_fresh_process_as_the_model_does(member, folder, model, 
     np.testing.assert_allclose(rows, expected, rtol=0, atol=TOLERANCE)
     assert dtype == "float32"
     assert np.ptp(expected, axis=0).max() > 0.05  # the model tells the images apart, so that equal is not by accident
+
+
+def test_its_probabilities_have_the_temperature(member, folder, context, photos, tmp_path):
+    paths = list(photos.values())
+    without = answers(load_stage(tmp_path), context, paths)
+    expected = without ** (1 / TEMPERATURE)
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert np.abs(expected - without).max() > 0.02
+    scores = member.load(folder, context)([path.read_bytes() for path in paths])
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=TOLERANCE)
+    assert (scores.argmax(axis=1) == without.argmax(axis=1)).all()
 
 
 def test_it_writes_its_file_and_nothing_else(member, folder):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.publishing.helpers import verdict_of
-from tests.report.synthetic import make_tested
+from tests.report.synthetic import make_table, make_tested
 from tests.support import without_cost
 from thaw.pipeline_config.dataset_schema import SPLITS
 from thaw.pipeline_config.loading import load_recipe
@@ -17,6 +17,7 @@ from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import Dataset, DatasetImage, write_dataset
 from thaw.tasks.process import Reporter
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 CLASSES = ["Katze", "Hund 🐕", "cow"]
 RESOLUTION = 24
 CENTER_CROP = 0.875
+TEMPERATURE = 1.7
+THRESHOLD = 0.9
 MAX_PIXELS = 1_000_000
 RECIPE = (
     "name=tiny",
@@ -63,6 +66,9 @@ def write_evaluation(folder: Path) -> None:
         "accuracy_ci": [0.74, 0.97],
         "confidence": 0.95,
         "loss": 0.3,
+        "expected_calibration_error": 0.02,
+        "temperature": TEMPERATURE,
+        "uncalibrated": {"loss": 0.35, "expected_calibration_error": 0.05},
         "per_class": [{"class": name, **score} for name in CLASSES],
     }
     write_json(folder / "metrics.json", {"test": test, "stages": make_tested(CLASSES).model_dump(mode="json")})
@@ -71,9 +77,18 @@ def write_evaluation(folder: Path) -> None:
 
 def write_report(folder: Path) -> None:
     (folder / "pictures").mkdir()
-    for name in ("predictions.parquet", "flips.parquet", "pictures/curves.png"):
+    write_table(make_table(CLASSES, 30), folder / "predictions.parquet")
+    for name in ("flips.parquet", "pictures/curves.png"):
         (folder / name).write_bytes(name.encode())
     (folder / "report.html").write_text(f"report.html of {ID_PLACE}")
+
+
+def write_calibration(folder: Path) -> None:
+    before, after = ({"loss": loss, "expected_calibration_error": loss / 10} for loss in (0.4, 0.3))
+    answered = {"images": 30, "answered": 21, "correct": 21}
+    abstain = {"right": 0.8, "confidence": 0.95, "threshold": THRESHOLD, "validation": answered}
+    facts = {"images": 30, "right": 27, "temperature": TEMPERATURE, "before": before, "after": after}
+    write_json(folder / "calibration.json", {**facts, "abstain": abstain, "schema_version": 1})
 
 
 def write_tiny_dataset(folder: Path) -> None:
@@ -102,7 +117,7 @@ def write_tiny_stage(folder: Path, name: str) -> None:
             layers.Conv2D(8, 3, strides=2, activation="relu"),
             layers.BatchNormalization(),
             layers.GlobalMaxPooling2D(),
-            layers.Dense(len(CLASSES), kernel_initializer=keras.initializers.RandomNormal(stddev=3.0)),
+            layers.Dense(len(CLASSES), name="logits", kernel_initializer=keras.initializers.RandomNormal(stddev=3.0)),
             layers.Softmax(),
         ]
     )
@@ -143,6 +158,7 @@ def tiny_step(home: Path, data: Path, *overrides: str, champion: ReleasedModel |
         records=build(home, "records", lambda at: write_json(at / "index.json", {}), name="records"),
         stage_one=build(home, "stage", lambda at: write_tiny_stage(at, "stage_one"), name="one", weights_sha256="f0"),
         stage_two=build(home, "stage", lambda at: write_tiny_stage(at, "stage_two"), name="two"),
+        calibration=build(home, "calibration", write_calibration, name="calibration"),
         evaluation=evaluation,
         verdict=build(home, "verdict", write_verdict, name="verdict", content=str(verdict)),
         report=build(home, "report", write_report, name="report"),

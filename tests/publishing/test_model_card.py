@@ -14,6 +14,7 @@ from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.formats.members import chosen
 from thaw.tasks.publishing.model_card import CardFacts, write_card
+from thaw.tasks.releases.abstention import Abstention, Answered
 from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 
@@ -50,7 +51,14 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
         "release": release,
         "recipe": recipe,
         "verdict": verdict_of(test, None, None, 0.0),
-        "metrics": {"confidence": 0.95, "loss": 0.05, "per_class": [{"class": name, **score} for name in classes]},
+        "metrics": {
+            "confidence": 0.95,
+            "loss": 0.05,
+            "expected_calibration_error": 0.0123,
+            "temperature": 1.37,
+            "uncalibrated": {"loss": 0.07, "expected_calibration_error": 0.0456},
+            "per_class": [{"class": name, **score} for name in classes],
+        },
         "tested": make_tested(["cat", "dog"]),
         "counts": {split: dict.fromkeys(classes, 9) for split in ("train", "validation", "test")},
         "stages": [{"name": name, **stage} for name in ("stage_one", "stage_two")],
@@ -102,6 +110,28 @@ def test_the_card_says_what_each_stage_earned():
     )
     assert f"| the same weights | 160 px | {tested.stage_one_at_stage_two.accuracy:.4f} |" in card
     assert f"\n{tested.stage_two_earned.conclusion}\n" in card
+
+
+def test_the_card_states_how_far_probabilities_can_be_trusted_before_and_after():
+    card = write_card(facts(DIGITS))
+    assert "| expected calibration error | 0.0123 |" in card
+    assert "| loss and calibration error with temperature 1 instead of 1.37 | 0.0700 and 0.0456 |" in card
+    assert "unsure" not in card
+
+
+@pytest.mark.parametrize(
+    ("threshold", "answered", "words"),
+    [
+        (0.87, 150, "above 0.87: validation images show, at 95.0 % confidence, that 99.0 % of such answers are right."),
+        (0.87, 150, "Of the 200 test images it answers 150 so, 149 of them rightly. All other answers are unsure"),
+        (1.0, 0, "Every answer is unsure: of no probability do validation images show, at 95.0 % confidence, that 99"),
+    ],
+)
+def test_the_card_states_which_answers_count(threshold, answered, words):
+    counted = Answered(images=200, answered=answered, correct=max(answered - 1, 0))
+    found = Abstention(right=0.99, confidence=0.95, threshold=threshold, validation=counted, test=counted)
+    release = facts(DIGITS).release.model_copy(update={"abstain": found})
+    assert words in write_card(facts(DIGITS, release=release))
 
 
 TRAINED = {

@@ -1,12 +1,13 @@
 """Predictions with a release, from files of any kind."""
 
 import io
+import json
 import shutil
 
 import pytest
 from PIL import Image
 
-from tests.publishing.conftest import CLASSES
+from tests.publishing.conftest import CLASSES, THRESHOLD
 from tests.publishing.helpers import damage
 from thaw.pipeline_config.errors import DatasetError, PublishError
 from thaw.tasks.process import Reporter
@@ -47,6 +48,25 @@ def test_more_files_than_a_batch_come_back_in_order(release, photos):
     assert [answer["probability"] for answer in answers[:3]] == pytest.approx(
         [answer["probability"] for answer in answers[-3:]], abs=1e-5
     )
+
+
+def test_an_answer_that_is_not_above_the_threshold_is_unsure(copy, photos):
+    document = json.loads((copy / "release.json").read_text())
+    assert (document["abstain"]["threshold"], document["abstain"]["test"]["images"]) == (THRESHOLD, 30)
+    paths = list(photos.values())
+    document["abstain"]["threshold"] = sorted(answer["probability"] for answer in predict(copy, paths))[1]
+    rewrite(copy, document)
+    answers = predict(copy, paths)
+    assert sum(answer["unsure"] for answer in answers) == 2
+    assert max(answer["probability"] for answer in answers if answer["unsure"]) == document["abstain"]["threshold"]
+    del document["abstain"], document["temperature"]  # as an earlier thaw wrote it
+    rewrite(copy, document)
+    assert [answer["unsure"] for answer in predict(copy, paths)] == [None] * len(paths)
+
+
+def rewrite(folder, document):
+    (folder / "release.json").write_text(json.dumps(document))
+    write_checksums(folder)
 
 
 def test_no_files_give_no_predictions(release):

@@ -8,7 +8,7 @@ from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from thaw.tasks.publishing.step import PublishStep, PublishWork
 
-NAMES = ("dataset", "records", "stage_one", "stage_two", "evaluation", "verdict", "report")
+NAMES = ("dataset", "records", "stage_one", "stage_two", "calibration", "evaluation", "verdict", "report")
 
 
 def step(recipe, **changes):

@@ -116,4 +116,5 @@ def test_predict(tmp_path):
     Image.new("RGB", (20, 30), "red").save(tmp_path / "red.png")
     (prediction,) = predict(Home.open(tmp_path / "home"), [tmp_path / "red.png"], None)
     assert prediction["class"] in ("cat", "dog")
+    assert prediction["unsure"] is None
     assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from thaw.tasks.evaluation.earned import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAG
 from thaw.tasks.evaluation.intervals import agresti_min_interval
 from thaw.tasks.evaluation.metrics import SplitMetrics, compute_metrics
 from thaw.tasks.evaluation.predictions import predictions_table
-from thaw.tasks.releases.verdict import Comparison, ReleasedModel, Verdict
+from thaw.tasks.releases.verdict import Comparison, ReleasedModel, SliceResult, Verdict
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
 from thaw.tasks.report.content import Answer, Changed, ChangedClass, ReportContent, StageSummary
 from thaw.tasks.report.history import learning_curves
@@ -147,6 +148,15 @@ def make_verdict(gained=6, lost=4, images=141, left_out=0, champion="flowers-530
         "compared_with_anchor": None,
     }
     return Verdict(**{**values, **changes})
+
+
+def make_parts(values: Sequence[str], name: str = "folder") -> list[SliceResult]:
+    """Parts of the test images, each compared with the champion."""
+    compared = make_verdict(3, 1, 40).compared
+    return [
+        SliceResult(name=name, value=value, images=40, accuracy=0.95, accuracy_ci=(0.83, 0.99), compared=compared)
+        for value in values
+    ]
 
 
 def make_tested(classes, examples=60, noise=2.0, resolutions=(128, 160)) -> StagesTested:

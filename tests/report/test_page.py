@@ -12,12 +12,14 @@ from tests.report.synthetic import (
     PICTURES,
     make_answer,
     make_changed,
+    make_parts,
     make_report,
     make_table,
     make_tested,
     make_verdict,
 )
 from thaw.tasks.evaluation.metrics import ClassScore, compute_metrics
+from thaw.tasks.releases.verdict import Looks
 from thaw.tasks.report.content import Changed
 from thaw.tasks.report.finishing import ID_PLACE, with_release_id
 from thaw.tasks.report.page import percent, points, sides, worst_classes
@@ -102,6 +104,22 @@ def test_what_changed_names_the_files_and_counts_what_is_not_shown():
     assert "dogs: 1 image " in text
     assert "3 of other classes are in flips.parquet" in text
     assert "Nothing: there is no image that the champion alone has right." in text
+
+
+def test_parts_of_the_test_images_stand_beside_the_champion_and_their_names_are_text():
+    page = report_of(verdict=make_verdict(slices=make_parts(["photos/phone", HOSTILE])))
+    assert HOSTILE not in page
+    assert "folder: photos/phone 40 95.0 % 83.0 – 99.0 % +5.0 points" in text_of(page)
+    assert "Parts of the test images" not in text_of(report_of(verdict=make_verdict()))
+
+
+def test_it_says_how_often_the_test_images_have_judged_and_what_is_free_of_luck():
+    looks = Looks(test_split="a" * 64, before=11, among=3)
+    new = make_verdict(2, 1, 50).compared
+    text = text_of(report_of(verdict=make_verdict(looks=looks, compared_on_new=new)))
+    assert "have judged 12 models of this recipe so far, 3 of them beside this champion" in text
+    assert "the 50 images that had no part in choosing the champion are free of it" in text
+    assert "free of it" not in text_of(report_of(verdict=make_verdict(looks=looks)))
 
 
 def test_mistakes_name_their_files():

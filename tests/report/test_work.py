@@ -76,7 +76,6 @@ def build_verdict(home: Path, asked: EvaluateStep, evaluation: ArtifactRef, data
         publish=PublishConfig(),
         kept=None,
         slices=[],
-        confidence=0.95,
     )
     return Home.open(home).store.build(step, fill)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report.synthetic import make_changed, make_report, make_verdict
+from tests.report.synthetic import make_changed, make_parts, make_report, make_verdict
 
 WIDTHS = (400, 1400)
 HOSTILE = "<script>document.title = 'attacked'</script>"
@@ -22,7 +22,9 @@ def small(tmp_path_factory):
 def large(tmp_path_factory):
     folder = tmp_path_factory.mktemp("large")
     classes = [f"{number} {'long-name-without-a-space' * 3}" for number in range(120)]
-    verdict = make_verdict(190, 13, 600, 31, champion=f"{'r' * 60}-5304beb14c59", verdict="better", promote=True)
+    parts = make_parts(["a-long-folder-name/" * 8, "phone"])
+    champion = f"{'r' * 60}-5304beb14c59"
+    verdict = make_verdict(190, 13, 600, 31, champion=champion, verdict="better", promote=True, slices=parts)
     changes = {
         "better": make_changed(classes, (40, 9, 8, 7, 4, 2), better=True, more=120),
         "worse": make_changed(classes, (4, 3, 2, 1, 1, 1), better=False, more=1),
