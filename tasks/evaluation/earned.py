@@ -53,10 +53,15 @@ class Gain(BaseModel):
             return "The interval holds 0: no gain is shown."
         return "A gain is shown." if low > 0 else "A loss is shown."
 
+    @property
+    def points(self) -> str:
+        """The difference in points, such as "+1.4"."""
+        return f"{100 * self.difference:+.1f}"
+
     def __str__(self) -> str:
-        """Write it in points, such as "+1.4 points (-0.4 to +3.3)"."""
+        """Write it with its interval, such as "+1.4 points (-0.4 to +3.3)"."""
         low, high = (f"{100 * end:+.1f}" for end in self.difference_ci)
-        return f"{100 * self.difference:+.1f} points ({low} to {high})"
+        return f"{self.points} points ({low} to {high})"
 
 
 class StagesTested(BaseModel):
@@ -69,8 +74,9 @@ class StagesTested(BaseModel):
     stage_one: Answered
     stage_one_at_stage_two: Answered
     stage_two: Answered
+    earned: Gain = Field(description="by stage two over stage one, each at its own resolution")
     resolution_earned: Gain = Field(description="by stage one's weights, from its own resolution to stage two's")
-    stage_two_earned: Gain = Field(description="by stage two's training, at its resolution")
+    training_earned: Gain = Field(description="by stage two's training, at its resolution")
 
     @classmethod
     def of(cls, tables: Mapping[str, pa.Table], resolutions: Mapping[str, int], confidence: float) -> Self:
@@ -95,8 +101,9 @@ class StagesTested(BaseModel):
             stage_one=answered(STAGE_ONE),
             stage_one_at_stage_two=answered(STAGE_ONE_AT_STAGE_TWO),
             stage_two=answered(STAGE_TWO),
+            earned=gain(STAGE_TWO, STAGE_ONE),
             resolution_earned=gain(STAGE_ONE_AT_STAGE_TWO, STAGE_ONE),
-            stage_two_earned=gain(STAGE_TWO, STAGE_ONE_AT_STAGE_TWO),
+            training_earned=gain(STAGE_TWO, STAGE_ONE_AT_STAGE_TWO),
         )
 
     @property
@@ -110,14 +117,19 @@ class StagesTested(BaseModel):
             if self.stage_one_at_stage_two == self.stage_one
             else [("the same weights", self.stage_one_at_stage_two, self.resolution_earned)]
         )
-        return [("stage one", self.stage_one, None), *between, ("stage two", self.stage_two, self.stage_two_earned)]
+        return [("stage one", self.stage_one, None), *between, ("stage two", self.stage_two, self.training_earned)]
 
     @property
     def sentence(self) -> str:
         """What stage two earned, on one line."""
         one, same, two = self.stage_one, self.stage_one_at_stage_two, self.stage_two
-        between = "" if same == one else f", {same.accuracy:.4f} by its weights at {two.resolution} px"
+        parts = between = ""
+        if same != one:
+            parts = (
+                f", {self.resolution_earned.points} by its resolution and {self.training_earned.points} by its training"
+            )
+            between = f", {same.accuracy:.4f} by its weights at {two.resolution} px"
         return (
-            f"Stage two earned {self.stage_two_earned}: test accuracy {one.accuracy:.4f} by stage one at "
-            f"{one.resolution} px{between}, {two.accuracy:.4f} by stage two. {self.stage_two_earned.conclusion}"
+            f"Stage two earned {self.earned}{parts}: test accuracy {one.accuracy:.4f} by stage one at "
+            f"{one.resolution} px{between}, {two.accuracy:.4f} by stage two. {self.earned.conclusion}"
         )

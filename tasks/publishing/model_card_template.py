@@ -57,7 +57,7 @@ What each stage earned, on the same images:
 | {{ name }} | {{ tried.resolution }} px | {{ number(tried.accuracy) }} | {{ number(tried.accuracy_ci[0]) }} to \
 {{ number(tried.accuracy_ci[1]) }} | {{ gain or "" }} |
 {% endfor %}
-{{ tested.stage_two_earned.conclusion }}
+Stage two over stage one, each at its own resolution: {{ tested.earned }}. {{ tested.earned.conclusion }}
 
 `report.html` shows how it compares, image by image, the learning curves, the confusion matrix and the worst mistakes;
 `metrics.json` holds all numbers; `predictions.parquet` holds one row per test image, with the name of its file.

@@ -26,11 +26,12 @@ def stages_of(one, between, two, resolutions=(128, 160)):
 def test_resolution_and_training_are_told_apart_in_a_sentence():
     found = stages_of([True] * 6 + [False] * 4, [True] * 7 + [False] * 3, [False] + [True] * 9)
     assert (found.resolution_earned.gained, found.resolution_earned.lost) == (1, 0)
-    assert (found.stage_two_earned.gained, found.stage_two_earned.lost) == (3, 1)
-    assert found.stage_two_earned.difference == pytest.approx(0.2)
+    assert (found.training_earned.gained, found.training_earned.lost) == (3, 1)
+    assert found.training_earned.difference == pytest.approx(0.2)
     assert found.sentence == (
-        "Stage two earned +20.0 points (-18.6 to +52.0): test accuracy 0.6000 by stage one at 128 px, "
-        "0.7000 by its weights at 160 px, 0.9000 by stage two. The interval holds 0: no gain is shown."
+        "Stage two earned +30.0 points (-12.4 to +62.4), +10.0 by its resolution and +20.0 by its training: test "
+        "accuracy 0.6000 by stage one at 128 px, 0.7000 by its weights at 160 px, 0.9000 by stage two. "
+        "The interval holds 0: no gain is shown."
     )
 
 
@@ -55,11 +56,12 @@ def test_the_gains_add_up_to_the_whole_difference_and_lie_in_their_intervals(row
     one, between, two = (list(column) for column in zip(*rows, strict=True))
     found = stages_of(one, between, two)
     assert found.stage_two.accuracy - found.stage_one.accuracy == pytest.approx(
-        found.resolution_earned.difference + found.stage_two_earned.difference
+        found.resolution_earned.difference + found.training_earned.difference
     )
     for name, right in ((STAGE_ONE, one), (STAGE_ONE_AT_STAGE_TWO, between), (STAGE_TWO, two)):
         assert getattr(found, name).correct == sum(right)
-    for gain in (found.resolution_earned, found.stage_two_earned):
+    assert found.earned.difference == pytest.approx(found.stage_two.accuracy - found.stage_one.accuracy)
+    for gain in (found.earned, found.resolution_earned, found.training_earned):
         low, high = gain.difference_ci
         assert -1 <= low < high <= 1
 
@@ -68,6 +70,6 @@ def test_the_gains_add_up_to_the_whole_difference_and_lie_in_their_intervals(row
 def test_the_same_answers_earn_nothing(rows):
     right = [row[0] for row in rows]
     found = stages_of(right, right, right)
-    assert (found.stage_two_earned.gained, found.stage_two_earned.lost) == (0, 0)
-    low, high = found.stage_two_earned.difference_ci
+    assert (found.training_earned.gained, found.training_earned.lost) == (0, 0)
+    low, high = found.training_earned.difference_ci
     assert low == pytest.approx(-high)

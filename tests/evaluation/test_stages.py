@@ -56,6 +56,6 @@ def test_all_tables_are_of_the_same_images_and_the_facts_sum_them_up(made):
         assert getattr(tested, name).correct == right_answers(table).sum()
         assert tested.examples == table.num_rows
     assert (tested.stage_one.resolution, tested.stage_one_at_stage_two.resolution) == (16, 32)
-    assert (tested.stage_two_earned.gained, tested.stage_two_earned.lost) == (0, 0)  # it learned nothing
+    assert (tested.training_earned.gained, tested.training_earned.lost) == (0, 0)  # it learned nothing
     assert "at 16 px" in tested.sentence
     assert "by its weights at 32 px" in tested.sentence

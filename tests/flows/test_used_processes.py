@@ -92,7 +92,7 @@ def used(recipes: list[Recipe], tmp_path_factory: pytest.TempPathFactory) -> Bui
     return builds
 
 
-@pytest.mark.parametrize("name", ["records", "stage_one", "stage_two", "calibrate", "evaluate"])
+@pytest.mark.parametrize("name", ["records", "stage_one", "stage_two", "calibrate", "evaluate", "report"])
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_used_process_makes_the_same_bytes(
     new: Builds, used: Builds, recipes: list[Recipe], number: int, name: str

@@ -105,11 +105,10 @@ def test_the_card_says_what_each_stage_earned():
     card = write_card(facts(DIGITS))
     low, high = (f"{end:.4f}" for end in tested.stage_two.accuracy_ci)
     assert (
-        f"| stage two | 160 px | {tested.stage_two.accuracy:.4f} | {low} to {high} | {tested.stage_two_earned} |"
-        in card
+        f"| stage two | 160 px | {tested.stage_two.accuracy:.4f} | {low} to {high} | {tested.training_earned} |" in card
     )
     assert f"| the same weights | 160 px | {tested.stage_one_at_stage_two.accuracy:.4f} |" in card
-    assert f"\n{tested.stage_two_earned.conclusion}\n" in card
+    assert f"each at its own resolution: {tested.earned}. {tested.earned.conclusion}\n" in card
 
 
 def test_the_card_states_how_far_probabilities_can_be_trusted_before_and_after():

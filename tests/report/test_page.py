@@ -139,7 +139,7 @@ def test_the_numbers_say_the_accuracy_in_a_sentence(report):
 
 def test_what_stage_two_earned_stands_with_its_interval_and_apart_from_the_resolution(report):
     text, tested = text_of(report), make_tested(["cats", "dogs"], 207)
-    gain = tested.stage_two_earned
+    gain = tested.earned
     assert f"{gain.gained} right that were wrong before, {gain.lost} wrong that were right. {gain.conclusion}" in text
     assert f"The same weights 160 px {100 * tested.stage_one_at_stage_two.accuracy:.1f} %" in text
     alike = make_tested(["cats", "dogs"], 207, resolutions=(160, 160))
