@@ -79,7 +79,7 @@ class Floors(Strict):
     worst_class_recall: Share | None = Field(default=None, description="of the class that has the lowest")
     recall: dict[str, Share] = Field(default={}, max_length=MOST_CLASSES, description="class name to the lowest recall")
     calibration_error: Share | None = Field(default=None, description="the highest expected calibration error")
-    slices: dict[SliceName, dict[str, Share]] = Field(
+    slices: dict[SliceName, Annotated[dict[str, Share], Field(max_length=MOST_CLASSES)]] = Field(
         default={}, max_length=3, description="slice to the lowest accuracy on each of its parts, by their names"
     )
     megabytes: float | None = Field(
