@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.publishing.conftest import CENTER_CROP, CLASSES, MAX_PIXELS, RESOLUTION
+from tests.publishing.conftest import CENTER_CROP, CLASSES, MAX_PIXELS, RESOLUTION, TEMPERATURE
 from thaw.pipeline_config.loading import load_recipe
 from thaw.tasks.home import Home
 
@@ -99,15 +100,19 @@ def test_the_release_is_whole_and_says_what_it_is(release, tiny_home):
     }
     assert document["test"] == {"examples": 30, "accuracy": 0.9, "accuracy_ci": [0.74, 0.97]}
     assert set(document["made_from"]) == {
-        *("dataset", "records", "stage_one", "stage_two", "evaluation", "verdict", "report", "source", "weights")
+        *("dataset", "records", "stage_one", "stage_two", "calibration", "evaluation"),
+        *("verdict", "report", "source", "weights"),
     }
+    assert document["temperature"] == TEMPERATURE
     assert document["made_from"]["source"] == {"kind": "directory", "digest": "c0"}
     assert document["made_from"]["weights"] == {"kind": "file", "digest": "f0"}
     assert {"python", "tensorflow", "keras", "numpy", "prefect"} <= set(document["libraries"])
 
 
-def test_the_release_holds_what_evaluation_and_report_made(release):
-    for name in ("predictions.parquet", "flips.parquet", "history.parquet", "pictures/curves.png"):
+def test_the_release_holds_what_calibration_evaluation_and_report_made(release):
+    assert pq.read_table(release.path / "predictions.parquet").num_rows == 30
+    assert json.loads((release.path / "calibration.json").read_text())["temperature"] == TEMPERATURE
+    for name in ("flips.parquet", "history.parquet", "pictures/curves.png"):
         assert (release.path / name).read_text() == name
     assert (release.path / "report.html").read_text() == f'report.html of <span class="id">{release.id}</span>'
     assert (release.path / "labels.txt").read_text(encoding="utf-8").splitlines() == CLASSES
