@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from thaw.pipeline_config.errors import DatasetError
-from thaw.tasks.devices import choose_devices
 from thaw.tasks.formats.members import as_input
 from thaw.tasks.pictures.decoding import prepare
 from thaw.tasks.pictures.files import BadImageError
@@ -21,7 +20,6 @@ def broken_in_folder(work: VerdictWork, kept: str) -> list[Broken]:
         ArtifactError: The stage is damaged.
         DatasetError: The folder has changed since the run began, or a file in it is no image; the message names it.
     """
-    choose_devices(work.step.devices)
     stage = work.home.store.verified(work.step.stage_two)
     model, classes = load_classifier(stage), read_stage(stage).classes
     folder, broken = folder_of(kept, work.home), []

@@ -11,6 +11,7 @@ from thaw.pipeline_config.publish_schema import Floors, SliceName
 from thaw.tasks.evaluation.intervals import wilson_interval
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.releases.verdict import SliceResult
+from thaw.tasks.verdict.brightness import brightness_of
 from thaw.tasks.verdict.comparison import compare
 
 _MOST_VALUES = 50  # of one column: those with the most images are listed
@@ -28,8 +29,6 @@ def values_of(name: SliceName, images: Sequence[DatasetImage], records: Path) ->
         case "folder":
             return [str(PurePosixPath(image.origin).parent) for image in images]
         case "brightness":
-            from thaw.tasks.verdict.brightness import brightness_of  # imports TensorFlow, which else is not needed
-
             return [_band(value, _BRIGHTNESS) for value in brightness_of(records)]
 
 

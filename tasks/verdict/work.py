@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.tasks.devices import choose_devices
 from thaw.tasks.evaluation.metrics import SplitMetrics
 from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.ingest.dataset import read_dataset
@@ -23,11 +24,13 @@ from thaw.tasks.releases.verdict import (
     Verdict,
     read_test_metrics,
 )
+from thaw.tasks.training.stage_artifact import WEIGHTS_NAME
 from thaw.tasks.verdict.answers import answers_of_evaluation
 from thaw.tasks.verdict.comparison import compare, flips, sentence
 from thaw.tasks.verdict.gates.base import Decision, Rival
 from thaw.tasks.verdict.gates.members import gate_of
 from thaw.tasks.verdict.guards import below_floors, too_large, too_many_lost, worse_classes
+from thaw.tasks.verdict.kept_folder import broken_in_folder
 from thaw.tasks.verdict.must_not_break import broken_in, in_words
 from thaw.tasks.verdict.slices import below_slice_floors, listed_slices, slices_by, values_of
 from thaw.tasks.verdict.step import ANCHOR, CHAMPION, LARGEST_CLASS, VerdictStep, VerdictWork, table_name
@@ -53,6 +56,7 @@ def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
     Raises:
         ArtifactError: The evaluation or the baseline is damaged, or they are about different images.
     """
+    choose_devices(work.step.devices)  # for slices and images that must stay right
     step, store = work.step, work.home.store
     evaluation, baseline = store.verified(step.evaluation), store.verified(step.baseline)
     candidate = answers_of_evaluation(pq.read_table(evaluation / "predictions.parquet"))
@@ -102,8 +106,6 @@ def find(
 def _broken(work: VerdictWork, candidate: pa.Table) -> list[Broken]:
     kept = work.step.publish.must_not_break
     if isinstance(kept, str):
-        from thaw.tasks.verdict.kept_folder import broken_in_folder  # imports TensorFlow, which else is not needed
-
         return broken_in_folder(work, kept)
     return broken_in(kept or [], candidate)
 
@@ -124,8 +126,6 @@ def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None, c
 def _too_large(step: VerdictStep, store: ArtifactStore) -> list[str]:
     if step.publish.floors.megabytes is None:
         return []
-    from thaw.tasks.training.stage_artifact import WEIGHTS_NAME  # imports Keras, which else is not needed
-
     return too_large(step.publish.floors.megabytes, (store.verified(step.stage_two) / WEIGHTS_NAME).stat().st_size)
 
 
