@@ -85,7 +85,7 @@ def run(
     verify: VerifyOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a recipe: ingest, train in two stages, evaluate, publish, and use what has a higher test accuracy."""
+    """Run a recipe: ingest, train in two stages, compare with the release in use, and publish."""
     from thaw.flows.commands.run import run_recipe
     from thaw.flows.graph import with_all_after
     from thaw.pipeline_config.loading import load_recipe
