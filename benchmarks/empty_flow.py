@@ -3,7 +3,7 @@
 from prefect import flow, task
 from prefect.tasks import Task
 
-TASKS = 8
+TASKS = 10
 
 
 def empty(value: int) -> int:

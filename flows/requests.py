@@ -124,9 +124,10 @@ def verdict(
 ) -> VerdictStep:
     """Ask whether the new model is to take the champion's place."""
     answered, kept = home.store.facts(baseline, BaselineFacts), recipe.publish.must_not_break
-    made["dataset"] = made.pop("ingest")
+    dataset, slices = made.pop("ingest"), sorted({*recipe.evaluate.slices, *recipe.publish.floors.slices})
     return VerdictStep(
         **made,
+        dataset=dataset if slices else None,
         input=recipe.preprocessing,
         evaluation=evaluate,
         baseline=baseline,
@@ -135,7 +136,7 @@ def verdict(
         looks=looks_of(home.registry, recipe.name, evaluate, answered.champion, answered.test_split),
         publish=recipe.publish,
         kept=content_digest(DirectorySource(kind="directory", path=kept), home) if isinstance(kept, str) else None,
-        slices=sorted({*recipe.evaluate.slices, *recipe.publish.floors.slices}),
+        slices=slices,
         devices=recipe.devices,
     )
 

@@ -77,7 +77,7 @@ class VerdictStep(JudgingStep):
     facts: ClassVar[type[Facts]] = Verdict
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow", "scipy")
 
-    dataset: ArtifactRef
+    dataset: ArtifactRef | None = Field(description="for slices; null where there are none, because it has file names")
     records: ArtifactRef
     stage_two: ArtifactRef
     input: Preprocessing

@@ -112,7 +112,7 @@ def _broken(work: VerdictWork, candidate: pa.Table) -> list[Broken]:
 
 def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None, confidence: float) -> list[SliceResult]:
     step, store = work.step, work.home.store
-    if not step.slices:
+    if step.dataset is None:
         return []
     by_id = {image.id: image for image in read_dataset(store.verified(step.dataset)).images}
     images = [by_id[image] for image in candidate["id"].to_pylist()]

@@ -56,11 +56,6 @@ def test_a_handful_of_points_of_a_stage(try_points):
     assert try_points("whole", ["stage_one"], ["kill"], every=24, to_the_end=0).points >= 3
 
 
-@pytest.mark.timeout(600)
-def test_a_handful_of_points_while_features_are_written(try_points):
-    assert try_points("whole", ["features_two"], ["ENOSPC", "kill"], every=25, to_the_end=2).points >= 4
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_point_of_a_run_without_training(try_points):

@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,21 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.flows.waiting import wait_for
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.home import Home
 
 ACTIVE = ["SCHEDULED", "PENDING", "RUNNING"]
-
-
-def wait_for(what: Any, seconds: float) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.5)
-    return pytest.fail("it did not happen in time")
 
 
 def last_state(thaw: Thaw, run: str) -> str:

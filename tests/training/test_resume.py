@@ -107,7 +107,7 @@ def undisturbed(place: Path) -> Callable[[str], ArtifactRef]:
         pytest.param("adam", 9, stop_at_once, 5, marks=pytest.mark.slow),  # the stage's last step
         pytest.param("adamw", 5, ask_to_leave, None, marks=pytest.mark.slow),
         ("rmsprop", 7, stop_at_once, 2),
-        ("sgd", 2, ask_to_leave, 1000),
+        pytest.param("sgd", 2, ask_to_leave, 1000, marks=pytest.mark.slow),
     ],
 )
 def test_stopped_anywhere_it_ends_in_the_same_bytes(

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.ui
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
-    report = make_report(folder / "made", ["cats", HOSTILE], 207, with_pictures=True)
+    verdict = make_verdict(slices=make_parts(["a-long-folder-name/" * 8, "phone"]))
+    report = make_report(folder / "made", ["cats", HOSTILE], 207, with_pictures=True, verdict=verdict)
     (folder / "report.html").write_text(report, encoding="utf-8")
     return folder / "report.html"
 
@@ -22,9 +23,7 @@ def small(tmp_path_factory):
 def large(tmp_path_factory):
     folder = tmp_path_factory.mktemp("large")
     classes = [f"{number} {'long-name-without-a-space' * 3}" for number in range(120)]
-    parts = make_parts(["a-long-folder-name/" * 8, "phone"])
-    champion = f"{'r' * 60}-5304beb14c59"
-    verdict = make_verdict(190, 13, 600, 31, champion=champion, verdict="better", promote=True, slices=parts)
+    verdict = make_verdict(190, 13, 600, 31, champion=f"{'r' * 60}-5304beb14c59", verdict="better", promote=True)
     changes = {
         "better": make_changed(classes, (40, 9, 8, 7, 4, 2), better=True, more=120),
         "worse": make_changed(classes, (4, 3, 2, 1, 1, 1), better=False, more=1),
@@ -160,7 +159,7 @@ def test_it_reads_the_same_without_javascript(open_page, small):
 def test_the_links_at_the_top_lead_to_sections(open_page, small):
     page = open_page(small)
     targets = page.eval_on_selector_all("nav a", "links => links.map(link => link.getAttribute('href'))")
-    assert len(targets) == 13
+    assert len(targets) == 14
     for target in targets:
         page.click(f"nav a[href='{target}']")
         assert page.locator(f"{target} h2").first.is_visible()
