@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.faults.test_killed_run import gone, read_until
-from tests.flows.test_serve import wait_for
+from tests.flows.waiting import wait_for
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.test_serve import last_state, wait_for
+from tests.flows.test_serve import last_state
+from tests.flows.waiting import wait_for
 from tests.ingest.archives import pack
 from tests.ingest.file_server import FileServer
 from tests.prefect_server import Thaw

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.test_serve import last_state, wait_for
+from tests.flows.test_serve import last_state
+from tests.flows.waiting import wait_for
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
