@@ -21,7 +21,8 @@ def state_of(verdict: Verdict, *, is_champion: bool) -> str:
     """Name the last state of a run after what became of its model."""
     if is_champion:
         return "Promoted"
-    return verdict.verdict.capitalize() if verdict.verdict in _OWN_STATES else "Kept"
+    stayed_out = verdict.verdict in _OWN_STATES and not verdict.promote  # else a person declined it
+    return verdict.verdict.capitalize() if stayed_out else "Kept"
 
 
 def rename_run(recipe: str, verdict: Verdict, state: str) -> None:

@@ -53,6 +53,7 @@ def test_every_recipe_runs_with_every_seed_on_the_same_images(first: dict[str, A
     assert len({run["weights_sha256"] for run in first["runs"]}) == 4
     done = [task["name"] for task in first["tasks"] if not task["cached"]]
     assert {name: done.count(name) for name in sorted(set(done))} == {
+        "calibrate": 4,
         "evaluate": 4,
         "ingest": 1,
         "records": 1,
@@ -134,6 +135,7 @@ def test_a_run_of_one_seed_finds_what_the_comparison_made(first: dict[str, Any],
         "records",
         "stage_one",
         "stage_two",
+        "calibrate",
         "evaluate",
     ]
 
