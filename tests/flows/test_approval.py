@@ -1,12 +1,13 @@
 """A person decides, in Prefect's form, whether a new model takes the champion's place."""
 
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.flows.waiting import wait_for
+from tests.flows.waiting import payload_of, wait_for
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
@@ -71,10 +72,8 @@ def test_a_run_waits_until_someone_has_decided_and_the_log_says_who_and_why(thaw
     assert ended["state"]["message"] in out
     assert ended["name"].startswith("asked: ")
     assert ended["name"].endswith(", promoted")
-    events = {"filter": {"event": {"name": ["thaw.release.promoted"]}}}
-    (event,) = wait_for(lambda: thaw.api("events/filter", events)["events"], 30)
-    assert event["resource"]["prefect.resource.id"] == "thaw.recipe.asked"
-    assert event["payload"]["release"] == entry.release
+    told = wait_for(partial(payload_of, thaw, "thaw.release.promoted", entry.release), 30)
+    assert told["reason"] == ended["state"]["message"]
 
     # The same run again finds nothing to do, and asks nobody.
     again = thaw("run", recipe, "--home", recipe.parent / "home", "--always")

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.prefect_server import Thaw
+
 
 def wait_for(what: Any, seconds: float) -> Any:
     deadline = time.monotonic() + seconds
@@ -13,3 +15,9 @@ def wait_for(what: Any, seconds: float) -> Any:
             return found
         time.sleep(0.5)
     return pytest.fail("it did not happen in time")
+
+
+def payload_of(thaw: Thaw, event: str, release: str) -> dict[str, Any]:
+    """Find what an event tells of a release; nothing where the server has not got it yet."""
+    found = thaw.api("events/filter", {"filter": {"event": {"name": [event]}}})["events"]
+    return next((one["payload"] for one in found if one["payload"]["release"] == release), {})
