@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.waiting import payload_of, wait_for
+from tests.flows.waiting import event_about, wait_for
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
@@ -72,8 +72,9 @@ def test_a_run_waits_until_someone_has_decided_and_the_log_says_who_and_why(thaw
     assert ended["state"]["message"] in out
     assert ended["name"].startswith("asked: ")
     assert ended["name"].endswith(", promoted")
-    told = wait_for(partial(payload_of, thaw, "thaw.release.promoted", entry.release), 30)
-    assert told["reason"] == ended["state"]["message"]
+    told = wait_for(partial(event_about, thaw, "thaw.release.promoted", entry.release), 30)
+    assert told["payload"]["reason"] == ended["state"]["message"]
+    assert told["resource"]["prefect.resource.id"] == "thaw.recipe.asked"
 
     # The same run again finds nothing to do, and asks nobody.
     again = thaw("run", recipe, "--home", recipe.parent / "home", "--always")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.faults.processes import wait_until
-from tests.flows.waiting import payload_of, wait_for
+from tests.flows.waiting import event_about, wait_for
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.pipeline_config.yaml_dialect import write_yaml
@@ -119,8 +119,8 @@ def test_prefect_says_how_a_run_came_out_in_its_name_its_state_and_an_event(
         run = thaw.api(f"flow_runs/{result['run']}", {}, "GET")
         assert (run["state_type"], run["state_name"], run["state"]["message"]) == ("COMPLETED", state, result["reason"])
         assert re.fullmatch(rf"small: {result['metrics']['test']['accuracy']:.3f}.*, {state.lower()}", run["name"])
-        told = partial(payload_of, thaw, f"thaw.release.{event}", result["release"]["id"])
-        assert wait_for(told, 60)["reason"] == result["reason"]
+        told = partial(event_about, thaw, f"thaw.release.{event}", result["release"]["id"])
+        assert wait_for(told, 60)["payload"]["reason"] == result["reason"]
 
 
 def test_prefect_has_progress_metrics_and_model_card(first: dict[str, Any], thaw: Thaw) -> None:

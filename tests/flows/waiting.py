@@ -17,7 +17,7 @@ def wait_for(what: Any, seconds: float) -> Any:
     return pytest.fail("it did not happen in time")
 
 
-def payload_of(thaw: Thaw, event: str, release: str) -> dict[str, Any]:
-    """Find what an event tells of a release; nothing where the server has not got it yet."""
+def event_about(thaw: Thaw, event: str, release: str) -> dict[str, Any]:
+    """Find the event that tells of a release; nothing where the server has not got it yet."""
     found = thaw.api("events/filter", {"filter": {"event": {"name": [event]}}})["events"]
-    return next((one["payload"] for one in found if one["payload"]["release"] == release), {})
+    return next((one for one in found if one["payload"]["release"] == release), {})
