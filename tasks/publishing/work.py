@@ -37,19 +37,19 @@ from thaw.tasks.releases.release import (
     Release,
     release_id,
 )
+from thaw.tasks.releases.test_split import PREDICTIONS_NAME
 from thaw.tasks.releases.verdict import FLIPS_NAME, METRICS_NAME, VERDICT_NAME, Verdict, read_test_metrics
 from thaw.tasks.report.finishing import with_release_id
 from thaw.tasks.training.logits import divide_logits
 from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
 _PAGE_NAME = "report.html"
-_PREDICTIONS_NAME = "predictions.parquet"
 # Which input has which of the files that are copied. The tables of answers are the report's, which name files.
 _COPIED = {
     "calibration": (CALIBRATION_NAME,),
     "evaluation": (METRICS_NAME, "history.parquet"),
     "verdict": (VERDICT_NAME,),
-    "report": (_PAGE_NAME, _PREDICTIONS_NAME, FLIPS_NAME),
+    "report": (_PAGE_NAME, PREDICTIONS_NAME, FLIPS_NAME),
 }
 _LIBRARIES = ("keras", "numpy", "pillow", "prefect", "pyarrow", "scikit-learn", "tensorflow")
 
@@ -142,7 +142,7 @@ def _read_calibration(folder: Path) -> CalibrationFacts:
 
 
 def _tested(found: Abstention, folder: Path) -> Abstention:
-    table = pq.read_table(folder / _PREDICTIONS_NAME)
+    table = pq.read_table(folder / PREDICTIONS_NAME)
     right = table["label"].to_numpy() == table["predicted"].to_numpy()
     return found.model_copy(update={"test": Answered.above(found.threshold, top_probability(table), right)})
 

@@ -74,6 +74,13 @@ def test_better_asks_for_more_than_chance(gained, lost):
     assert ("would take about" in decision.why) == (decision.outcome == "not shown")
 
 
+def test_where_there_are_images_enough_for_a_gain_of_a_point_no_more_are_asked_for():
+    assert "would take about 450 images" in decide(Better(rule="better"), comparison(0, 0, 400)).why
+    assert decide(Better(rule="better"), comparison(0, 0, 756)).why == (
+        "A gain of 1.0 points would most likely have been shown on so many images."
+    )
+
+
 def test_small_steps_down_end_at_the_anchor():
     rule, step = NotWorse(rule="not_worse", margin=0.01), comparison(8, 10, 2000)
     assert decide(rule, step).outcome == "not worse"

@@ -62,6 +62,8 @@ class Gate(ABC, Generic[SomeRule]):
         discordance = (compared.gained + compared.lost) / compared.images
         gain = compared.difference if compared.difference > 0 else _ONE_POINT
         count = images_needed(gain, discordance, self.rule.confidence)
+        if compared.difference <= 0 and count <= compared.images:
+            return f"A gain of {gain * 100:.1f} points would most likely have been shown on so many images."
         return f"To show a gain of {gain * 100:.1f} points would take about {_rounded(count):,} images."
 
     @property
