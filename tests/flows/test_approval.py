@@ -15,15 +15,15 @@ from thaw.tasks.home import Home
 from thaw.tasks.releases.registry import Registry
 
 
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe whose model is the champion already, and which always promotes the next, if someone agrees."""
-    folder = tmp_path_factory.mktemp("approval")
-    write_pictures(folder / "data", each=20)
-    document = small_recipe(folder / "data", name="asked").model_dump(mode="json", by_alias=True)
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """A recipe that promotes every model that someone agrees to. Its name is its own: a failed test's run stays paused."""
+    write_pictures(tmp_path / "data", each=20)
+    document = small_recipe(tmp_path / "data", name=tmp_path.name).model_dump(mode="json", by_alias=True)
     document["publish"] |= {"require": "always", "approval": True}
-    (folder / "asked.yaml").write_text(write_yaml(document))
-    return folder / "asked.yaml"
+    path = tmp_path / f"{tmp_path.name}.yaml"
+    path.write_text(write_yaml(document))
+    return path
 
 
 def registry_of(recipe: Path) -> Registry:
@@ -35,9 +35,9 @@ def begin(thaw: Thaw, recipe: Path, *settings: str) -> subprocess.Popen[str]:
     return thaw.start("run", recipe, "--home", recipe.parent / "home", *options)
 
 
-def waiting_run(thaw: Thaw) -> dict[str, Any]:
+def waiting_run(thaw: Thaw, recipe: Path) -> dict[str, Any]:
     """Wait until a run has asked, and find it."""
-    paused = {"flow_runs": {"state": {"type": {"any_": ["PAUSED"]}}}}
+    paused = {"flow_runs": {"name": {"like_": f"{recipe.stem}:"}, "state": {"type": {"any_": ["PAUSED"]}}}}
     found = wait_for(lambda: thaw.api("flow_runs/filter", paused), 240)
     assert len(found) == 1
     run: dict[str, Any] = found[0]
@@ -53,9 +53,9 @@ def answer(thaw: Thaw, run: str, **form: Any) -> dict[str, Any]:
 def test_a_run_waits_until_someone_has_decided_and_the_log_says_who_and_why(thaw: Thaw, recipe: Path) -> None:
     process = begin(thaw, recipe)
     try:
-        run = waiting_run(thaw)
+        run = waiting_run(thaw, recipe)
         assert "waiting for approval" in run["name"]
-        assert registry_of(recipe).champion("asked") is None
+        assert registry_of(recipe).champion(recipe.stem) is None
         assert len(registry_of(recipe).list()) == 1, "there is something to look at"
         nameless = answer(thaw, run["id"], promote=True, by="", reason="")
         assert nameless["status"] == "REJECT"
@@ -70,11 +70,11 @@ def test_a_run_waits_until_someone_has_decided_and_the_log_says_who_and_why(thaw
     ended = thaw.api(f"flow_runs/{run['id']}", {}, "GET")
     assert (ended["state_name"], ended["state_type"]) == ("Promoted", "COMPLETED")
     assert ended["state"]["message"] in out
-    assert ended["name"].startswith("asked: ")
+    assert ended["name"].startswith(f"{recipe.stem}: ")
     assert ended["name"].endswith(", promoted")
     told = wait_for(partial(event_about, thaw, "thaw.release.promoted", entry.release), 30)
     assert told["payload"]["reason"] == ended["state"]["message"]
-    assert told["resource"]["prefect.resource.id"] == "thaw.recipe.asked"
+    assert told["resource"]["prefect.resource.id"] == f"thaw.recipe.{recipe.stem}"
 
     # The same run again finds nothing to do, and asks nobody.
     again = thaw("run", recipe, "--home", recipe.parent / "home", "--always")
@@ -86,10 +86,9 @@ def test_a_run_waits_until_someone_has_decided_and_the_log_says_who_and_why(thaw
 def test_what_is_declined_or_not_decided_in_time_stays_out_and_is_not_asked_about_again(
     thaw: Thaw, recipe: Path
 ) -> None:
-    champion, before = registry_of(recipe).champion("asked"), len(registry_of(recipe).log())
     process = begin(thaw, recipe, "seed=11")
     try:
-        run = waiting_run(thaw)
+        run = waiting_run(thaw, recipe)
         answer(thaw, run["id"], promote=False, by="Ada", reason="worse on red")
         assert process.wait(timeout=60) == 0
     finally:
@@ -101,13 +100,13 @@ def test_what_is_declined_or_not_decided_in_time_stays_out_and_is_not_asked_abou
     )
     assert done.returncode == 0, done.stderr
     assert "Nobody decided" in done.stderr
-    declined = registry_of(recipe).log()[before:]
+    declined = registry_of(recipe).log()
     assert [(entry.action, entry.by) for entry in declined] == [("decline", "Ada"), ("decline", "thaw")]
-    assert registry_of(recipe).champion("asked") == champion
+    assert registry_of(recipe).champion(recipe.stem) is None
     for seed in (11, 12):
         again = thaw("run", recipe, "--home", recipe.parent / "home", "--set", f"seed={seed}", timeout=60)
         assert again.returncode == 0
-    assert len(registry_of(recipe).log()) == before + 2
+    assert registry_of(recipe).log() == declined
 
 
 @pytest.mark.slow
@@ -116,5 +115,5 @@ def test_a_run_on_a_temporary_server_asks_nobody_and_says_how_to_decide(thaw: Th
     alone = Thaw(environment, thaw.folder)
     done = alone("run", recipe, "--home", recipe.parent / "home", "--set", "seed=13")
     assert done.returncode == 0, done.stderr
-    assert "thaw releases promote asked-" in done.stderr
+    assert f"thaw releases promote {recipe.stem}-" in done.stderr
     assert "not in use" in done.stdout
