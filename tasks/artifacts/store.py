@@ -9,6 +9,7 @@ quarantine/                  artifacts and key records that failed their check
 """
 
 import contextlib
+import itertools
 import json
 import logging
 import shutil
@@ -18,11 +19,11 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from thaw.pipeline_config.errors import ArtifactError, UnreadableError
+from thaw.pipeline_config.errors import ArtifactError, NewerVersionError, UnreadableError
 from thaw.tasks.artifacts.age import mark_used
 from thaw.tasks.artifacts.atomic import make_folder, move_into_place, set_aside, write_atomically
 from thaw.tasks.artifacts.document import Document
-from thaw.tasks.artifacts.entries import DIGEST
+from thaw.tasks.artifacts.entries import DIGEST, entries
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.artifacts.manifest import (
     MANIFEST_NAME,
@@ -39,6 +40,8 @@ from thaw.tasks.artifacts.step import Cost, Facts, Made, Step
 from thaw.tasks.progress import Shown
 
 _LOGGER = logging.getLogger(__name__)
+
+_MOST_RELATIVES = 4  # the last one has nearly all that was there before; each is checked and held open
 
 SomeFacts = TypeVar("SomeFacts", bound=Facts)
 Work = Callable[[Sequence[tuple[Step, Path]]], Sequence[Made]]
@@ -163,6 +166,23 @@ class ArtifactStore:
                 documents.append(self._read_record(path.stem).document)
         return [document for document in documents if document.get("kind") == kind]
 
+    def relatives(self, step: Step) -> Iterator[Path]:
+        """Find artifacts that differ from a step's in the input alone whose images they have rows of, the newest first.
+
+        Their rows may be taken in place of making the same ones again. That makes no difference to the result, so they
+        are no inputs, and what cannot be used is passed over: whatever fails its check is set aside, with a warning.
+        A run holds the home folder, so that none of them is removed while it reads.
+        """
+        folders = entries(self.home / "artifacts" / step.kind, "*")
+        newest_first = sorted(folders, key=_time_of_making, reverse=True)
+        relatives = (folder for folder in newest_first if _is_relative(folder, step))
+        for folder in itertools.islice(relatives, _MOST_RELATIVES):
+            try:
+                if self._is_whole(ArtifactRef(kind=step.kind, digest=folder.name)):
+                    yield folder
+            except UnreadableError as error:
+                self._warn(f"{error} What it holds is made again.")
+
     def mark_used(self, key: str) -> None:
         """Note that what a key leads to is used now, so that it is not removed as something that nobody uses."""
         mark_used(self._key_path(key))
@@ -253,16 +273,21 @@ class ArtifactStore:
             # It leads nowhere; the artifact itself, if there is one, is built anew.
             self._set_aside(path, str(error))
             return None
+        return ref if self._is_whole(ref, path) else None
+
+    def _is_whole(self, ref: ArtifactRef, record: Path | None = None) -> bool:
+        """Check an artifact. If it is damaged, set it aside, and remove the record that leads to it."""
         if self._damage(ref) is None:
-            return ref
+            return True
         with self._artifact_lock(ref):
             damage = self._damage(ref)  # another process may have built it anew in between
             if damage is None:
-                return ref
+                return True
             self._set_aside(self.folder(ref), damage)
-            with writing(path):
-                path.unlink(missing_ok=True)
-        return None
+            if record is not None:
+                with writing(record):
+                    record.unlink(missing_ok=True)
+        return False
 
     def _read_record(self, key: str) -> KeyRecord:
         path = self._key_path(key)
@@ -302,6 +327,24 @@ class ArtifactStore:
 
     def _key_path(self, key: str) -> Path:
         return self.home / "keys" / f"{key}.json"
+
+
+def _time_of_making(folder: Path) -> int:
+    with contextlib.suppress(OSError):  # it has just been set aside, or will be found unreadable
+        return folder.stat().st_mtime_ns
+    return 0
+
+
+def _is_relative(folder: Path, step: Step) -> bool:
+    def but_for_rows(document: dict[str, Any]) -> dict[str, Any]:
+        depends_on = document.get("depends_on", {})
+        return document | {"depends_on": {name: depends_on[name] for name in depends_on if name != step.rows_of}}
+
+    try:
+        made_from = read_manifest(folder).made_from
+    except (ArtifactError, NewerVersionError, UnreadableError):  # told when its own key is looked up
+        return False
+    return but_for_rows(made_from) == but_for_rows(step.key_document)
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -1,8 +1,9 @@
-"""What a records artifact holds: `index.json`, and an array per split that says where each record is."""
+"""What a records artifact holds: `index.json`, and a table per split that says what each record is, and where."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ INDEX = "index.json"
 # A TFRecord is the payload's length (8 bytes), a checksum of it (4), the payload, and a checksum of that (4).
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
+
+IDS = np.dtype("S32")  # of images, as bytes; compared from the first byte on, as the hexadecimal form is
+# A row of a split's table: what a record is, which shard it is in, counted from 0, and where its payload is there.
+ROW = np.dtype([("id", IDS), ("label", "<i4"), ("shard", "<i4"), ("offset", "<i8"), ("length", "<i8")])
 
 
 class _Index(BaseModel):
@@ -46,9 +51,9 @@ class RecordsIndex(_Index):
     splits: dict[SplitName, SplitIndex]
 
 
-def offsets_name(split: SplitName) -> str:
-    """Name the file with the places of a split's records: see `read_offsets`."""
-    return f"offsets-{split}.npy"
+def table_name(split: SplitName) -> str:
+    """Name the file with the table of a split's records: see `read_table`."""
+    return f"records-{split}.npy"
 
 
 def shard_name(split: SplitName, number: int, of: int) -> str:
@@ -56,15 +61,12 @@ def shard_name(split: SplitName, number: int, of: int) -> str:
     return f"{split}-{number:05d}-of-{of:05d}.tfrecord"
 
 
-def payload_places(shard: int, lengths: list[int]) -> NDArray[np.int64]:
-    """Work out where the records of one shard are, from the bytes of each one's payload.
-
-    Returns:
-        int64 (records, 3): shard, offset of the payload, length of the payload.
-    """
-    length = np.array(lengths, dtype=np.int64)
-    end = np.cumsum(HEADER_BYTES + length + FOOTER_BYTES)
-    return np.stack([np.full_like(length, shard), end - FOOTER_BYTES - length, length], axis=1)
+def table_of_shard(shard: int, ids: NDArray[np.bytes_], labels: Sequence[int], lengths: Sequence[int]) -> NDArray[Any]:
+    """Make the table of one shard's records, `ROW` (records,), from what each is and the bytes of its payload."""
+    table = np.zeros(len(lengths), ROW)
+    table["id"], table["label"], table["shard"], table["length"] = ids, labels, shard, lengths
+    table["offset"] = np.cumsum(HEADER_BYTES + table["length"] + FOOTER_BYTES) - FOOTER_BYTES - table["length"]
+    return table
 
 
 @contextlib.contextmanager
@@ -90,26 +92,20 @@ def read_index(folder: Path) -> RecordsIndex:
         raise ArtifactError(f"{path} is damaged: it is not an index of records. Run again to rebuild it.") from error
 
 
-def read_offsets(folder: Path, split: SplitName) -> NDArray[np.int64]:
-    """Read where a split's records are.
-
-    Returns:
-        int64 (examples, 3): shard, offset of the payload in it, length of the payload.
+def read_table(folder: Path, split: SplitName) -> NDArray[Any]:
+    """Read the table of a split's records, `ROW` (examples,), in ascending order of their ids.
 
     Raises:
         ArtifactError: The file is missing or damaged.
     """
-    path = folder / offsets_name(split)
+    path = folder / table_name(split)
     try:
-        places = np.load(path, allow_pickle=False)
+        table: NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}. Run again to rebuild it.") from error
-    if places.dtype != np.int64 or places.ndim != 2 or places.shape[1] != 3:
-        raise ArtifactError(
-            f"{path} is damaged: expected int64 (examples, 3), received {places.dtype} {places.shape}. "
-            "Run again to rebuild it."
-        )
-    return np.asarray(places, dtype=np.int64)
+    if table.dtype != ROW or table.ndim != 1:
+        raise ArtifactError(f"{path} is damaged: it is not a table of records. Run again to rebuild it.")
+    return table
 
 
 def check_counts(folder: Path, index: RecordsIndex) -> None:
@@ -121,19 +117,19 @@ def check_counts(folder: Path, index: RecordsIndex) -> None:
     for split, of_split in index.splits.items():
         _check_sum(folder / INDEX, f"examples of {split}", sum(of_split.class_counts), of_split.examples)
         _check_sum(folder / INDEX, f"classes of {split}", len(of_split.class_counts), len(index.classes))
-        places = read_offsets(folder, split)
-        _check_sum(folder / offsets_name(split), "examples", len(places), of_split.examples)
+        table = read_table(folder, split)
+        _check_sum(folder / table_name(split), "examples", len(table), of_split.examples)
         for number, shard in enumerate(of_split.shards):
-            _check_shard(folder / shard.file, shard, places[places[:, 0] == number])
+            _check_shard(folder / shard.file, shard, table["length"][table["shard"] == number])
         _check_sum(folder / INDEX, f"examples of {split}", sum(s.examples for s in of_split.shards), of_split.examples)
 
 
-def _check_shard(path: Path, shard: Shard, places: NDArray[np.int64]) -> None:
+def _check_shard(path: Path, shard: Shard, lengths: NDArray[np.int64]) -> None:
     with reading(path):
         size = path.stat().st_size
     _check_sum(path, "bytes", size, shard.bytes)
-    _check_sum(path, "examples", len(places), shard.examples)
-    expected = int(places[:, 2].sum()) + len(places) * (HEADER_BYTES + FOOTER_BYTES)
+    _check_sum(path, "examples", len(lengths), shard.examples)
+    expected = int(lengths.sum()) + len(lengths) * (HEADER_BYTES + FOOTER_BYTES)
     _check_sum(path, "bytes", size, expected)
 
 

@@ -6,11 +6,14 @@ import weakref
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.records.index import Shard, check_counts, read_index, read_offsets, reading
+from thaw.tasks.records.ids import numbers_of
+from thaw.tasks.records.index import Shard, check_counts, read_index, read_table, reading
 
 __all__ = ["SplitReader", "check_counts", "read_index"]
 
@@ -29,7 +32,8 @@ class SplitReader:
 
     A record is read at its place in its shard, without a buffer and without a shared position, so that any number of
     threads may read at once. Close the reader, or use it in a `with` statement, when nothing reads any more; else its
-    shards stay open for as long as something refers to it, such as a dataset.
+    shards stay open for as long as something refers to it, such as a dataset. `ids` (see ids.py), `labels` and
+    `numbers` say which image each record is.
     """
 
     def __init__(self, folder: Path, split: SplitName) -> None:
@@ -47,7 +51,10 @@ class SplitReader:
         self.examples: int = index.splits[split].examples
         self._folder = folder
         self._shards: list[Shard] = index.splits[split].shards
-        self._places = read_offsets(folder, split)
+        self._table = read_table(folder, split)
+        self.ids: NDArray[np.bytes_] = self._table["id"].copy()
+        self.labels: NDArray[np.int32] = self._table["label"].copy()
+        self.numbers: NDArray[np.int64] = numbers_of(self.ids)
         self._descriptors: dict[int, int] = {}
         weakref.finalize(self, _close_all, self._descriptors)
         self._lock = threading.Lock()
@@ -74,7 +81,7 @@ class SplitReader:
         """
         if not 0 <= index < self.examples:
             raise IndexError(f"Record {index} was asked for; there are {self.examples}.")
-        shard, offset, length = (int(part) for part in self._places[index])
+        _, _, shard, offset, length = self._table[index].item()
         path = self._folder / self._shards[shard].file
         with reading(path):
             payload = self._read_at(shard, path, offset, length)

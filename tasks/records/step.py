@@ -17,15 +17,17 @@ class RecordsFacts(Facts):
 
 
 class RecordsStep(Step):
-    """Make a records artifact: `index.json`, `offsets-<split>.npy` and `<split>-<shard>-of-<shards>.tfrecord`.
+    """Make a records artifact: `index.json`, `records-<split>.npy` and `<split>-<shard>-of-<shards>.tfrecord`.
 
-    The images are read again from the source; each must still have the id that the dataset's manifest gives it.
+    An image's record is taken over from earlier records that have it. The others are read again from the source; each
+    must still have the id that the dataset's manifest gives it.
     """
 
     kind: ClassVar[str] = "records"
     work: ClassVar[str] = "thaw.tasks.records.work:write_records"
     facts: ClassVar[type[Facts]] = RecordsFacts
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "tensorflow")
+    rows_of: ClassVar[str] = "dataset"
 
     dataset: ArtifactRef
     source: Source

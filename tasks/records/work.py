@@ -1,5 +1,6 @@
 """The records step: from a dataset artifact to TFRecord shards."""
 
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,13 +11,14 @@ from thaw.tasks.ingest.dataset import read_dataset
 from thaw.tasks.ingest.sources import open_source
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
+from thaw.tasks.records.earlier import EarlierRecords
 from thaw.tasks.records.index import INDEX, RecordsIndex
 from thaw.tasks.records.step import RecordsFacts, RecordsWork
 from thaw.tasks.records.write import ShardWriter
 
 
 def write_records(work: RecordsWork, report: Reporter) -> RecordsFacts:
-    """Read every image of a dataset again and write it into a shard of its split.
+    """Write every image of a dataset into a shard of its split: read again, or as earlier records have it.
 
     Raises:
         DatasetError: An image is no longer what it was when it was ingested.
@@ -27,9 +29,15 @@ def write_records(work: RecordsWork, report: Reporter) -> RecordsFacts:
     source = open_source(work.step.source, work.home)
     source.fetch(report)  # it may be gone since it was ingested
     progress = ProgressCounter(report, len(dataset.images), "images written")
-    writer = ShardWriter(source, work.step.records, work.folder, progress.advance)
     of_split = {split: [image for image in dataset.images if image.split == split] for split in SPLITS}
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    relatives = work.home.store.telling(report.warn).relatives(work.step)
+    with (
+        contextlib.closing(EarlierRecords(relatives, dataset.images)) as earlier,
+        ThreadPoolExecutor(os.cpu_count()) as threads,
+    ):
+        if len(earlier):
+            report.log(f"{len(earlier):,} of {len(dataset.images):,} images are taken over from earlier records.")
+        writer = ShardWriter(source, work.step.records, work.folder, earlier.payload, progress.advance)
         index = RecordsIndex(
             classes=dataset.classes,
             splits={

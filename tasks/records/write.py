@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,24 +19,26 @@ from thaw.tasks.artifacts.refusals import full_disk
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.ingest.sources.base import ImageSource
 from thaw.tasks.pictures.files import BadImageError, canonical
-from thaw.tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
+from thaw.tasks.records.ids import ids_of
+from thaw.tasks.records.index import ROW, Shard, SplitIndex, shard_name, table_name, table_of_shard
 
 _BYTES_PER_MEGABYTE = 10**6
 
 
 @dataclass(frozen=True)
 class ShardWriter:
-    """Writes shards of one dataset, whose images are read again; used from several threads."""
+    """Writes shards of one dataset, whose images are read again where need be; used from several threads."""
 
     source: ImageSource
     config: RecordsConfig
     folder: Path
+    earlier: Callable[[DatasetImage], bytes | None]  # gives the record of an image that need not be made
     on_image: Callable[[], None]  # called after each image
 
     def write_split(
         self, executor: Executor, split: SplitName, images: Sequence[DatasetImage], classes: int
     ) -> SplitIndex:
-        """Write a split, with images in any order: its shards, one a thread, and the array of the records' places.
+        """Write a split, with images in any order: its shards, one a thread, and the table of its records.
 
         Raises:
             DatasetError: An image is no longer what it was when it was ingested; the message names it.
@@ -44,19 +47,19 @@ class ShardWriter:
         plan = plan_shards(images, self.config.shard_megabytes)
         paths = [self.folder / shard_name(split, number, len(plan)) for number in range(len(plan))]
         written = list(executor.map(self._write_shard, paths, range(len(plan)), plan))
-        places = np.concatenate([places for _, places in written]) if written else payload_places(0, [])
-        np.save(self.folder / offsets_name(split), places, allow_pickle=False)
+        table = np.concatenate([np.zeros(0, ROW), *(table for _, table in written)])
+        np.save(self.folder / table_name(split), table, allow_pickle=False)
         class_counts = np.bincount([image.label for image in images], minlength=classes)
         return SplitIndex(
             examples=len(images), class_counts=class_counts.tolist(), shards=[shard for shard, _ in written]
         )
 
-    def _write_shard(self, path: Path, number: int, images: Sequence[DatasetImage]) -> tuple[Shard, NDArray[np.int64]]:
+    def _write_shard(self, path: Path, number: int, images: Sequence[DatasetImage]) -> tuple[Shard, NDArray[Any]]:
         lengths = []
         try:
             with tf.io.TFRecordWriter(str(path)) as writer:
                 for image in images:
-                    payload = encode_example(self._read(image), image.label, image.id)
+                    payload = self.earlier(image) or encode_example(self._read(image), image.label, image.id)
                     writer.write(payload)
                     lengths.append(len(payload))
                     self.on_image()
@@ -64,7 +67,9 @@ class ShardWriter:
         except (OSError, tf.errors.OpError) as error:
             message = f"{path} cannot be written: {' '.join(str(error).split())}"
             raise full_disk(error, path) or ArtifactError(message) from error
-        return Shard(file=path.name, examples=len(images), bytes=size, sha256=digest), payload_places(number, lengths)
+        ids, labels = ids_of(image.id for image in images), [image.label for image in images]
+        shard = Shard(file=path.name, examples=len(images), bytes=size, sha256=digest)
+        return shard, table_of_shard(number, ids, labels, lengths)
 
     def _read(self, image: DatasetImage) -> bytes:
         name = word(image.origin)

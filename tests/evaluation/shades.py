@@ -40,32 +40,32 @@ def make_png(label, number):
 def write_split(folder, split, examples):
     import tensorflow as tf
 
-    from thaw.tasks.records.index import Shard, SplitIndex, offsets_name, payload_places, shard_name
+    from thaw.tasks.records.ids import ids_of
+    from thaw.tasks.records.index import ROW, Shard, SplitIndex, shard_name, table_name, table_of_shard
 
     if examples == 0:
-        np.save(folder / offsets_name(split), np.zeros((0, 3), np.int64))
+        np.save(folder / table_name(split), np.zeros(0, ROW))
         return SplitIndex(examples=0, class_counts=[0, 0], shards=[])
     name = shard_name(split, 0, 1)
-    lengths, counts = [], [0, 0]
+    ids, labels, lengths = [], [], []
     with tf.io.TFRecordWriter(str(folder / name)) as writer:
         for number in range(examples):
             label = number % 2
             encoded = make_png(label, number + 1000 * len(split))
+            ids.append(hashlib.sha256(encoded).hexdigest())
+            labels.append(label)
             features = {
                 "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[encoded])),
                 "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-                "id": tf.train.Feature(
-                    bytes_list=tf.train.BytesList(value=[hashlib.sha256(encoded).hexdigest().encode()])
-                ),
+                "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[ids[-1].encode()])),
             }
             payload = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
             writer.write(payload)
             lengths.append(len(payload))
-            counts[label] += 1
-    np.save(folder / offsets_name(split), payload_places(0, lengths))
+    np.save(folder / table_name(split), table_of_shard(0, ids_of(ids), labels, lengths))
     content = (folder / name).read_bytes()
     shard = Shard(file=name, examples=examples, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-    return SplitIndex(examples=examples, class_counts=counts, shards=[shard])
+    return SplitIndex(examples=examples, class_counts=np.bincount(labels, minlength=2).tolist(), shards=[shard])
 
 
 def build_records(store, counts):

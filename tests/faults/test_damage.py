@@ -17,14 +17,14 @@ from thaw.flows.plan import plan
 from thaw.pipeline_config.errors import ArtifactError, PublishError
 from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.home import Home
-from thaw.tasks.records.index import FOOTER_BYTES, read_offsets
+from thaw.tasks.records.index import FOOTER_BYTES, read_table
 
 Damage = Callable[[Path], None]
 
 
 def cut_at_a_record(shard: Path) -> None:
-    places = read_offsets(shard.parent, "train")
-    end = int(places[-2, 1] + places[-2, 2]) + FOOTER_BYTES
+    last_but_one = read_table(shard.parent, "train")[-2]
+    end = int(last_but_one["offset"] + last_but_one["length"]) + FOOTER_BYTES
     assert 0 < end < shard.stat().st_size
     shard.write_bytes(shard.read_bytes()[:end])
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tests.ingest.pictures import encode, picture
 from tests.records.made import Made, parse, read_all
 from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.records.index import FOOTER_BYTES, HEADER_BYTES, read_offsets
+from thaw.tasks.records.index import FOOTER_BYTES, HEADER_BYTES, read_table
 from thaw.tasks.records.read import SplitReader, read_index
 
 
@@ -104,7 +104,8 @@ def test_a_shard_cut_between_two_records_is_noticed_and_named(own):
     folder = own.records("records")
     path = shard_of(folder)
     content = path.read_bytes()
-    (first_length,) = [length for shard, _, length in read_offsets(folder, "train") if shard == 1][:1]
+    table = read_table(folder, "train")
+    first_length = int(table["length"][table["shard"] == 1][0])
     path.write_bytes(content[: first_length + HEADER_BYTES + FOOTER_BYTES])
     assert sum(1 for _ in tf.data.TFRecordDataset(str(path))) == 1  # TensorFlow itself sees nothing wrong
     with pytest.raises(ArtifactError, match=rf"{path.name} has \d+ bytes, expected {len(content)}"):
@@ -154,17 +155,19 @@ def test_an_index_that_does_not_agree_with_the_files_is_refused(own, change, mes
         SplitReader(folder, "train")
 
 
-def test_damaged_offsets_are_refused(own):
+def test_a_damaged_table_is_refused(own):
     folder = own.records("records")
-    path = folder / "offsets-train.npy"
-    whole = read_offsets(folder, "train")
-    for damaged in (whole[:-1], whole[:, :2], whole.astype(np.int32), np.add(whole, [0, 0, 1])):
+    path = folder / "records-train.npy"
+    whole = read_table(folder, "train")
+    longer = whole.copy()
+    longer["length"] += 1
+    for damaged in (whole[:-1], whole[["shard", "length"]], whole["length"], longer):
         np.save(path, damaged)
         with pytest.raises(ArtifactError):
             SplitReader(folder, "train")
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(ArtifactError, match=r"offsets-train\.npy cannot be read"):
+    with pytest.raises(ArtifactError, match=r"records-train\.npy cannot be read"):
         SplitReader(folder, "train")
     path.unlink()
-    with pytest.raises(ArtifactError, match=r"offsets-train\.npy cannot be read"):
+    with pytest.raises(ArtifactError, match=r"records-train\.npy cannot be read"):
         SplitReader(folder, "train")

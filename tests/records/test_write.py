@@ -13,7 +13,8 @@ from thaw.pipeline_config.dataset_schema import SPLITS, RecordsConfig
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.pictures.decoding import decode_upright
-from thaw.tasks.records.index import FOOTER_BYTES, HEADER_BYTES, payload_places, read_offsets
+from thaw.tasks.records.ids import ids_of
+from thaw.tasks.records.index import FOOTER_BYTES, HEADER_BYTES, read_table, table_of_shard
 from thaw.tasks.records.read import check_counts, read_index
 from thaw.tasks.records.step import RecordsFacts
 from thaw.tasks.records.write import plan_shards
@@ -36,7 +37,7 @@ def test_the_index_says_what_the_files_hold(made, folder):
         "validation": [3, 3],
         "test": [2, 4],
     }
-    listed = {"index.json", *(f"offsets-{split}.npy" for split in SPLITS)}
+    listed = {"index.json", *(f"records-{split}.npy" for split in SPLITS)}
     for split in SPLITS:
         shards = index.splits[split].shards
         for number, shard in enumerate(shards):
@@ -50,14 +51,15 @@ def test_the_index_says_what_the_files_hold(made, folder):
     check_counts(folder, index)
 
 
-def test_offsets_point_at_the_payloads_that_tensorflow_reads(folder):
+def test_the_table_points_at_the_payloads_that_tensorflow_reads_and_says_what_they_are(folder):
     for split in SPLITS:
         shards = [shard.file for shard in read_index(folder).splits[split].shards]
         sequential = [record.numpy() for record in tf.data.TFRecordDataset([str(folder / name) for name in shards])]
         by_offset = []
-        for shard, offset, length in read_offsets(folder, split):
+        for image_id, label, shard, offset, length in read_table(folder, split):
             content = (folder / shards[shard]).read_bytes()
             by_offset.append(content[offset : offset + length])
+            assert parse(by_offset[-1])[1:] == (label, image_id.ljust(32, b"\0").hex())
         assert by_offset == sequential == read_all(folder, split)
 
 
@@ -134,10 +136,10 @@ def test_shards_hold_every_image_once_and_close_when_they_reach_their_size(sizes
 
 @given(st.lists(st.integers(0, 10_000)))
 def test_places_follow_each_other_without_gaps(lengths):
-    places = payload_places(5, lengths)
-    assert places.shape == (len(lengths), 3)
+    table = table_of_shard(5, ids_of("0" * 64 for _ in lengths), [1] * len(lengths), lengths)
     end = 0
-    for (shard, offset, length), expected in zip(places.tolist(), lengths, strict=True):
+    for (_, label, shard, offset, length), expected in zip(table.tolist(), lengths, strict=True):
+        assert label == 1
         assert (shard, offset, length) == (5, end + HEADER_BYTES, expected)
         end = offset + length + FOOTER_BYTES
 
