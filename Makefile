@@ -8,7 +8,7 @@ RECIPE ?= digits
 ARGS   ?=#                               more for pytest or thaw:  make test ARGS="-k resume"
 BENCH_DATA ?=#                           a folder of images for make bench, such as cats and dogs
 BENCH_WEIGHTS ?=#                        backbone weights for it; without, Keras downloads ImageNet's
-BENCH  ?= cached_rerun input_pipeline orchestration scale $(if $(BENCH_DATA),whole_job)
+BENCH  ?= cached_rerun growth input_pipeline orchestration scale $(if $(BENCH_DATA),whole_job)
 WORKERS ?= 2#                            processes that test at a time; each may take 2 GB
 UV     := $(shell command -v uv)#        faster where it is there (1 minute, pip 2); `make setup UV=` does without
 
@@ -31,6 +31,7 @@ COMMIT  = $(shell git rev-parse HEAD)
 OPTIONS_cached_rerun   := --check
 OPTIONS_input_pipeline := --check $(if $(BENCH_DATA),--data "$(BENCH_DATA)")
 OPTIONS_scale          := $(OPTIONS_input_pipeline) $(if $(BENCH_WEIGHTS),--weights "$(BENCH_WEIGHTS)")
+OPTIONS_growth         := $(OPTIONS_scale)
 OPTIONS_whole_job      := $(OPTIONS_scale)
 # Without images it runs a recipe that is too short for its bound.
 OPTIONS_orchestration  := $(if $(BENCH_DATA),$(OPTIONS_scale))

@@ -47,11 +47,13 @@ def open_features(store: ArtifactStore, step: TrainStep) -> FeatureReader | None
     return FeatureReader(folder) if read_document(folder).views else None
 
 
-def of_features(step: TrainStep, reader: FeatureReader) -> Examples:
-    """Learn from features; the reader is to be closed afterwards."""
+def of_features(step: TrainStep, reader: FeatureReader, train: SplitReader, validation: SplitReader) -> Examples:
+    """Learn from the features of the images in two splits; the readers are to be closed afterwards."""
     return Examples(
-        functools.partial(cached_training_batches, reader, step.stage, seed=step.seed, salt=stage_salt(step.name)),
-        cached_validation_batches(reader, batch_size=step.stage.batch_size),
+        functools.partial(
+            cached_training_batches, reader, train, step.stage, seed=step.seed, salt=stage_salt(step.name)
+        ),
+        cached_validation_batches(reader, validation, batch_size=step.stage.batch_size),
         reader.views,
     )
 

@@ -42,7 +42,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
     strategy = prepare_process(step, step.name)
     store = work.home.store
     records = store.verified(step.records)
-    train_split = SplitReader(records, "train")
+    train_split, validation_split = SplitReader(records, "train"), SplitReader(records, "validation")
     check_class_weights(step.name, step.stage, train_split.classes)
     resolution = step.stage.fit.resolution
     with strategy.scope(), computing_in(step.precision), contextlib.ExitStack() as stack:
@@ -52,10 +52,10 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
             reporter.warn(warning)
         features = open_features(store, step)
         if features is None:
-            examples = of_images(step, train_split, SplitReader(records, "validation"))
+            examples = of_images(step, train_split, validation_split)
         else:
             reporter.log(f"{step.name} learns from what the frozen layers put out for {features.views} views.")
-            examples = of_features(step, stack.enter_context(features))
+            examples = of_features(step, stack.enter_context(features), train_split, validation_split)
             thawed = dataclasses.replace(thawed, prefix=None)  # what it would put out is what comes in
         with asked_to_leave() as asked:
             state = _make_loop(work, thawed, train_split, examples, asked, reporter).run()

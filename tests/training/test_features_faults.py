@@ -82,7 +82,7 @@ def test_numbers_too_large_for_float16_are_kept_as_bfloat16(
     step = place.features_one()
     with reader_of(place, place.compute(step)[0]) as reader:
         assert reader.type == "float16"
-        plain = reader.read(2, np.arange(8)).astype(np.float32)
+        plain = reader.read("train", 2, np.arange(8)).astype(np.float32)
     other = place_for(data, tmp_path / "b", stage_one=stage(train=LAST_BLOCK))
     monkeypatch.setattr(features_work, "_LARGEST_FLOAT16", float(plain.max()) * 0.9)
     reporter = Recorder()
@@ -90,7 +90,7 @@ def test_numbers_too_large_for_float16_are_kept_as_bfloat16(
     assert [line for line in reporter.told("log") if "bfloat16" in line]
     with reader_of(other, ref) as reader:
         assert reader.type == "bfloat16"
-        bits = reader.read(2, np.arange(8)).astype(np.uint32) << 16
+        bits = reader.read("train", 2, np.arange(8)).astype(np.uint32) << 16
     np.testing.assert_allclose(bits.view(np.float32), plain, rtol=2**-7)
     stage_one = other.train(other.stage_one(step))
     assert other.store.facts(stage_one, StageFacts).feature_views == 3
@@ -143,7 +143,7 @@ def computing(patch: pytest.MonkeyPatch, *, stop_in: int = 0, stop: Callable[[],
     return computed
 
 
-BATCHES = [6] * 11 + [3, 6, 4]  # of 23 images of three views, and of 10 images for validation
+BATCHES = [6] * 14  # of 23 images of three views, and of 10 images for validation; filled up at the ends
 
 
 @pytest.fixture(scope="module")

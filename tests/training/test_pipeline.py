@@ -13,8 +13,15 @@ from tests.support import build_records, small_recipe, write_pictures
 from thaw.pipeline_config.preprocessing import fit_of
 from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.home import Home
+from thaw.tasks.records.ids import ids_of, numbers_of
 from thaw.tasks.records.read import SplitReader
-from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, steps_per_epoch, training_batches
+from thaw.tasks.training.pipeline import (
+    epoch_order,
+    evaluation_batches,
+    stage_salt,
+    steps_per_epoch,
+    training_batches,
+)
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +128,40 @@ def test_batches_from_the_middle_are_those_of_a_whole_pass(
     for (images, labels), (expected_images, expected_labels) in zip(rest, expected, strict=True):
         np.testing.assert_array_equal(labels, expected_labels)
         np.testing.assert_array_equal(images, expected_images)
+
+
+NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=60, unique=True)
+
+
+@given(NUMBERS, st.integers(-(2**63), 2**63 - 1), st.data())
+def test_in_an_epoch_images_stand_to_each_other_as_they_would_without_any_others(
+    numbers: list[int], key: int, data: st.DataObject
+) -> None:
+    fewer = data.draw(st.lists(st.sampled_from(numbers), unique=True, min_size=1))
+    order = [numbers[index] for index in epoch_order(np.array(numbers), np.int64(key))]
+    assert sorted(order) == sorted(numbers)
+    without = [fewer[index] for index in epoch_order(np.array(fewer), np.int64(key))]
+    assert without == [number for number in order if number in fewer]
+
+
+def test_over_many_epochs_every_image_stands_everywhere_as_often() -> None:
+    numbers = numbers_of(ids_of(f"{7919 * index:064x}"[::-1] for index in range(8)))
+    orders = [epoch_order(numbers, np.int64(key)) for key in range(8000)]  # keys that differ in a few bits alone
+    counts = np.stack([np.bincount(places, minlength=8) for places in np.transpose(orders)])
+    assert np.abs(counts - 1000).max() < 150  # of 1,000: five standard deviations
+
+
+def test_an_image_is_augmented_alike_whatever_images_there_are_besides(tmp_path: Path) -> None:
+    data = write_pictures(tmp_path / "data", each=10)
+    operations: list[dict[str, Any]] = [{"name": "random_flip"}, {"name": "random_contrast", "factor": 0.4}]
+    seen = []
+    for name, gone in (("all", []), ("fewer", ["blue/000.png", "red/003.png", "red/004.png"])):
+        for each in gone:
+            (data / each).unlink()
+        home = Home.open(tmp_path / name)
+        records = home.store.verified(build_records(home.path, small_recipe(data, augment=[])))
+        with SplitReader(records, "train") as reader:
+            batches = training_batches(reader, stage(2, 64, operations), seed=5, salt=1)
+            seen.append([{image.tobytes() for image in images.numpy()} for images, _ in batches])
+    for shown, of_all in zip(*reversed(seen), strict=True):
+        assert shown < of_all

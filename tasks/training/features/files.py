@@ -1,7 +1,7 @@
 """The files of a features artifact: one `.npy` file per view and one for validation.
 
 features.json       what is there, and why the rest is not
-labels-train.npy, labels-validation.npy
+ids-train.npy, ids-validation.npy
 view-<n>.npy        row i belongs to the i-th record of the train split
 validation.npy      row i belongs to the i-th record of the validation split
 """
@@ -17,10 +17,12 @@ from pydantic import Field
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.document import Document
+from thaw.tasks.records.index import IDS
 from thaw.tasks.training.features.rows import STORED, RowsFile, RowsReader, RowType
 
 DOCUMENT_NAME = "features.json"
-_LABELS = np.dtype("<i4")
+_ID_BYTES = np.dtype("u1")
+SPLITS_WITH_FEATURES: tuple[SplitName, ...] = ("train", "validation")
 
 
 class FeaturesDocument(Document):
@@ -37,19 +39,23 @@ class FeaturesDocument(Document):
         return math.prod(self.shape) * STORED[self.type].itemsize
 
     def files(self, split: SplitName, examples: int) -> list[RowsFile]:
-        """Say which files hold a split: one for each view of the train split or one for validation, then the labels."""
+        """Say which files hold a split: one for each view of the train split or one for validation, then the ids."""
         names = [f"view-{view}.npy" for view in range(self.views)] if split == "train" else [f"{split}.npy"]
         rows = [RowsFile(name, examples, tuple(self.shape), STORED[self.type]) for name in names]
-        return [*rows, RowsFile(labels_name(split), examples, (), _LABELS)]
+        return [*rows, RowsFile(_ids_name(split), examples, (IDS.itemsize,), _ID_BYTES)]
 
     def bytes_of(self, training: int, validation: int) -> int:
         """Compute what the rows of so many images take."""
         return (self.views * training + validation) * self.row_bytes if self.views else 0
 
 
-def labels_name(split: SplitName) -> str:
-    """Name the file with the labels of a split, in the order of its rows: int32 (examples,)."""
-    return f"labels-{split}.npy"
+def id_bytes(ids: NDArray[np.bytes_]) -> NDArray[np.uint8]:
+    """Write images' ids as they are stored, uint8 (images, 32)."""
+    return np.ascontiguousarray(ids).view(_ID_BYTES).reshape(len(ids), IDS.itemsize)
+
+
+def _ids_name(split: SplitName) -> str:
+    return f"ids-{split}.npy"
 
 
 def read_document(folder: Path) -> FeaturesDocument:
@@ -66,7 +72,7 @@ def read_document(folder: Path) -> FeaturesDocument:
 
 
 class FeatureReader:
-    """What one stage reads of a features artifact. Close it when nothing reads any more."""
+    """Reads the rows of a features artifact. `ids` says, by split, which images they are. Close it at the end."""
 
     def __init__(self, folder: Path) -> None:
         """Open the files of a features artifact, checked, in which something is kept.
@@ -76,20 +82,22 @@ class FeatureReader:
         """
         kept = read_document(folder)
         self.views, self.shape, self.type = kept.views, tuple(kept.shape), kept.type
-        self.labels: NDArray[np.int32] = np.load(folder / labels_name("train"))
-        self.validation_labels: NDArray[np.int32] = np.load(folder / labels_name("validation"))
-        *views, _ = kept.files("train", len(self.labels))
-        self._readers = [RowsReader(folder, file) for file in views]
-        validation, _ = kept.files("validation", len(self.validation_labels))
-        self.validation = RowsReader(folder, validation)
+        self.ids: dict[SplitName, NDArray[np.bytes_]] = {}
+        self._readers: dict[SplitName, list[RowsReader]] = {}
+        for split in SPLITS_WITH_FEATURES:
+            ids = np.load(folder / _ids_name(split))
+            *views, _ = kept.files(split, len(ids))
+            self.ids[split] = ids.view(IDS).ravel()
+            self._readers[split] = [RowsReader(folder, file) for file in views]
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for reader in (*self._readers, self.validation):
-            reader.close()
+        for readers in self._readers.values():
+            for reader in readers:
+                reader.close()
 
-    def read(self, view: int, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """Read a view, from 0, of some training images: a row for each, as it is stored."""
-        return self._readers[view].read(indices)
+    def read(self, split: SplitName, view: int, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Read a view, from 0, of some images of a split: a row for each, as it is stored. Validation has one view."""
+        return self._readers[split][view].read(indices)

@@ -27,12 +27,14 @@ class FeaturesStep(ClassifierStep):
 
     The request follows from that of the stage (`features_of`). `draws` names the stage whose seed the weights and the
     views come from. Where stage two begins with the frozen layers of stage one, on the same pictures, these are stage
-    one's: then one pass over the images makes both artifacts, and each is the same as if it were made alone.
+    one's: then one pass over the images makes both artifacts, and each is the same as if it were made alone. The rows
+    of images that earlier features have are taken over from there.
     """
 
     kind: ClassVar[str] = FEATURES_KIND
     work: ClassVar[str] = "thaw.tasks.training.features.work:compute_features"
     facts: ClassVar[type[Facts]] = FeaturesFacts
+    rows_of: ClassVar[str] = "records"
 
     draws: str
     resolution: int

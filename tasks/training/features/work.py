@@ -3,10 +3,11 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,15 +24,17 @@ from thaw.tasks.process import Reporter, asked_to_leave
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.devices import computing_in
 from thaw.tasks.training.features.choice import Cost, pays
-from thaw.tasks.training.features.files import DOCUMENT_NAME, FeaturesDocument
+from thaw.tasks.training.features.earlier import EarlierRows
+from thaw.tasks.training.features.files import DOCUMENT_NAME, FeatureReader, FeaturesDocument, id_bytes, read_document
 from thaw.tasks.training.features.prefix import Compute, FrozenOutput, find_frozen_output, frozen_models
-from thaw.tasks.training.features.rows import RowType, encode
+from thaw.tasks.training.features.rows import STORED, RowType, encode
 from thaw.tasks.training.features.step import FeaturesFacts, FeaturesStep, FeaturesTarget, FeaturesWork
 from thaw.tasks.training.features.unfinished import Unfinished
 from thaw.tasks.training.pipeline import augmented, epoch_seed, evaluation_batches, prepared_ahead, stage_salt
 from thaw.tasks.training.start import build_start, prepare_process
 
 IMAGES_AT_A_TIME = 16  # through the network, counting each view; with more, they leave the processor's cache
+_BYTES_AT_A_TIME = 8_000_000  # written of a view
 _LARGEST_FLOAT16 = 65504.0
 _SECONDS_BETWEEN_SAVES = 60.0
 _ROOM_TO_LEAVE = 500_000_000  # bytes: the run goes on to write stages and a release
@@ -39,6 +42,15 @@ _ROOM_TO_LEAVE = 500_000_000  # bytes: the run goes on to write stages and a rel
 
 class _TooLargeError(Exception):
     """A number does not fit into float16; holds the stage's name."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What the frozen layers put out for some images of a split."""
+
+    end: int  # up to this position nothing else is to be computed
+    positions: NDArray[np.int64]
+    rows: Mapping[str, NDArray[Any]]  # by the stage's name: (images, views, …), of the type in which they are kept
 
 
 @dataclass
@@ -50,6 +62,31 @@ class _Target:
     frozen: FrozenOutput | None  # None where nothing can be kept
     document: FeaturesDocument
     unfinished: Unfinished
+    earlier: list[FeatureReader] = field(default_factory=list)  # that may have rows of the same images
+
+    def find_earlier(self, store: ArtifactStore, stack: contextlib.ExitStack) -> None:
+        """Open earlier features, of which the stack closes the files."""
+        folders = [folder for folder in store.relatives(self.step) if read_document(folder).views]
+        self.earlier = [stack.enter_context(FeatureReader(folder)) for folder in folders]
+
+    def earlier_rows(self, split: SplitName, ids: NDArray[np.bytes_]) -> EarlierRows:
+        """Look for rows of a split's images, of the type in which they are kept now."""
+        wanted = (self.document.views, tuple(self.document.shape), self.document.type)
+        usable = [each for each in self.earlier if (each.views, each.shape, each.type) == wanted]
+        return EarlierRows(usable, split, ids)
+
+    def views_of(self, split: SplitName) -> range:
+        """List the views of each image of a split."""
+        return range(self.document.views if split == "train" else 1)
+
+    def rows(self, block: _Block, known: EarlierRows, view: int, start: int, end: int) -> NDArray[Any]:
+        """Put together a view of the images at the positions from `start` to `end`, from what is known of them."""
+        rows = np.empty((end - start, *self.document.shape), STORED[self.document.type])
+        known.fill(rows, view, start)
+        if block.rows:
+            inside = slice(*np.searchsorted(block.positions, (start, end)))
+            rows[block.positions[inside] - start] = block.rows[self.step.name][inside, view]
+        return rows
 
     def begin_again(self, row_type: RowType) -> None:
         """Forget what is there, and keep numbers of another type."""
@@ -87,7 +124,9 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
                 outputs = [each.frozen for each in kept if each.frozen is not None]
                 computes = [Compute(each) for each in frozen_models(model, outputs)]
                 splits: dict[SplitName, SplitReader] = {"train": train, "validation": validation}
-                with asked_to_leave() as asked:
+                with asked_to_leave() as asked, contextlib.ExitStack() as stack:
+                    for target in kept:
+                        target.find_earlier(store.telling(reporter.warn), stack)
                     _Pass(step, splits, kept, computes, asked, reporter).write()
                 for target in kept:
                     target.unfinished.hand_over(target.folder)
@@ -140,7 +179,7 @@ def _word_for_lack_of_room(targets: Sequence[_Target], needed: int, free: int) -
 
 @dataclass(frozen=True)
 class _Pass:
-    """Runs all images through the frozen layers, and writes what comes out for each target."""
+    """Runs the images that earlier features lack through the frozen layers, and writes all rows of each target."""
 
     step: FeaturesStep
     splits: Mapping[SplitName, SplitReader]  # train and validation
@@ -172,7 +211,7 @@ class _Pass:
     def _write_all(self) -> None:
         views: dict[SplitName, int] = {"train": max(each.document.views for each in self.targets), "validation": 1}
         total = sum(views[split] * reader.examples for split, reader in self.splits.items())
-        progress = ProgressCounter(self.reporter, total, "views through the frozen layers")
+        progress = ProgressCounter(self.reporter, total, "views of images written")
         for split, reader in self.splits.items():
             start = min(target.unfinished.done(split) for target in self.targets)
             if start:
@@ -186,57 +225,81 @@ class _Pass:
         return " and ".join(f"features of {target.step.name}" for target in self.targets)
 
     def _write_split(self, split: SplitName, start: int, views: int, progress: ProgressCounter) -> None:
-        examples, is_due = self.splits[split].examples, AtMostEvery(_SECONDS_BETWEEN_SAVES)
+        reader, is_due = self.splits[split], AtMostEvery(_SECONDS_BETWEEN_SAVES)
         is_due()  # of nothing, there is nothing to save
-        batches = self._training_views(start, views) if split == "train" else self._held_out(start)
+        earlier = [target.earlier_rows(split, reader.ids) for target in self.targets]
+        missing = np.unique(np.concatenate([each.missing for each in earlier]))
+        if taken_over := reader.examples - len(missing):
+            self.reporter.log(
+                f"{self._names}: {taken_over:,} of {reader.examples:,} {split} images are taken over from earlier ones."
+            )
+        at_a_time = max(_BYTES_AT_A_TIME // max(target.document.row_bytes for target in self.targets), 1)
         with contextlib.ExitStack() as stack:
             for target in self.targets:
-                stack.enter_context(target.unfinished.writing(split, target.document.files(split, examples), start))
+                files = target.document.files(split, reader.examples)
+                stack.enter_context(target.unfinished.writing(split, files, start))
             done = start
-            for images, labels in batches:
-                outputs = {name: rows for compute in self.computes for name, rows in compute(images).items()}
-                for target in self.targets:
-                    name, document = target.step.name, target.document
-                    rows = encode(_checked(outputs[name].numpy(), name, document.type), document.type)
-                    by_view = rows.reshape(-1, views, *document.shape).swapaxes(0, 1)
-                    target.unfinished.write([*by_view[: document.views], labels.numpy()])
-                done += len(labels)
-                progress.advance(len(images))
-                if is_due() or done == examples or self.asked_to_leave.is_set():
-                    for target in self.targets:
-                        target.unfinished.save(split, done, self._seconds)
-                if self.asked_to_leave.is_set():
-                    raise StepProcessError(
-                        f"The {self._names} were asked to leave after {done:,} of {examples:,} {split} images. "
-                        "Run again to go on from there."
-                    )
+            for block in self._computed(split, missing[missing >= start], views):
+                while done < block.end:
+                    until = min(done + at_a_time, block.end)
+                    for target, known in zip(self.targets, earlier, strict=True):
+                        content = [target.rows(block, known, view, done, until) for view in target.views_of(split)]
+                        target.unfinished.write([*content, id_bytes(reader.ids[done:until])])
+                    progress.advance((until - done) * views)
+                    done = until
+                    if is_due() or done == reader.examples or self.asked_to_leave.is_set():
+                        for target in self.targets:
+                            target.unfinished.save(split, done, self._seconds)
+                    if self.asked_to_leave.is_set():
+                        raise StepProcessError(
+                            f"The {self._names} were asked to leave after {done:,} of {reader.examples:,} {split} "
+                            "images. Run again to go on from there."
+                        )
+
+    def _computed(self, split: SplitName, missing: NDArray[np.int64], views: int) -> Iterator[_Block]:
+        """Run the images at some positions of a split through the frozen layers, a few at a time, up to its end."""
+        size, examples = max(IMAGES_AT_A_TIME // views, 1), self.splits[split].examples
+        if not len(missing):
+            yield _Block(examples, missing, {})
+            return
+        batches = self._training_views(missing, views, size) if split == "train" else self._held_out(missing)
+        for first, images in zip(range(0, len(missing), size), batches, strict=True):
+            # One size for all, so that what comes out for an image cannot depend on how many come with it.
+            padded = tf.pad(images, [[0, size * views - len(images)], [0, 0], [0, 0], [0, 0]])
+            outputs = {name: rows.numpy() for compute in self.computes for name, rows in compute(padded).items()}
+            positions, rows = missing[first : first + size], {}
+            for target in self.targets:
+                name, document = target.step.name, target.document
+                kept = _checked(outputs[name][: len(images)], name, document.type)
+                rows[name] = encode(kept, document.type).reshape(len(positions), views, *document.shape)
+            is_last = first + size >= len(missing)
+            yield _Block(examples if is_last else int(positions[-1]) + 1, positions, rows)
 
     @property
     def _seconds(self) -> float:
         return self.reporter.seconds_before + time.monotonic() - self.since
 
-    def _training_views(self, start: int, views: int) -> tf.data.Dataset:
-        """Give (images float32 (images · views, height, width, 3), labels), an image's views in a row."""
+    def _training_views(self, indices: NDArray[np.int64], views: int, size: int) -> tf.data.Dataset:
+        """Give batches of `size` images, float32 (images · views, height, width, 3), an image's views in a row."""
         step, reader = self.step, self.splits["train"]
+        numbers, salt = tf.constant(reader.numbers), stage_salt(step.draws)
 
-        def example(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            encoded, label, _ = reader.tensor_example(index)
-            salt = stage_salt(step.draws)
+        def example(index: tf.Tensor) -> tf.Tensor:
+            encoded, _, _ = reader.tensor_example(index)
             seeds = [epoch_seed(step.seed, salt, tf.constant(view, tf.int64)) for view in range(views)]
-            return augmented(encoded, index, seeds, step.resolution, step.augment), label
+            return augmented(encoded, tf.gather(numbers, index), seeds, step.resolution, step.augment)
 
-        def flatten(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.reshape(images, [-1, step.resolution, step.resolution, 3]), labels
+        def flatten(images: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(images, [-1, step.resolution, step.resolution, 3])
 
-        batch_size = max(IMAGES_AT_A_TIME // views, 1)
-        examples = tf.data.Dataset.range(start, reader.examples).map(example, tf.data.AUTOTUNE, deterministic=True)
-        return prepared_ahead(examples.batch(batch_size).map(flatten))
+        examples = tf.data.Dataset.from_tensor_slices(indices).map(example, tf.data.AUTOTUNE, deterministic=True)
+        return prepared_ahead(examples.batch(size).map(flatten))
 
-    def _held_out(self, start: int) -> tf.data.Dataset:
-        """Give (images float32 (images, height, width, 3), labels)."""
+    def _held_out(self, indices: NDArray[np.int64]) -> tf.data.Dataset:
+        """Give images, float32 (images, height, width, 3)."""
         how, reader = fit_of(self.step.resolution, self.step.augment), self.splits["validation"]
-        batches = evaluation_batches(reader, how, batch_size=IMAGES_AT_A_TIME, first=start)
-        return batches.map(lambda images, labels, _: (images, labels))
+        batches = evaluation_batches(reader, how, batch_size=IMAGES_AT_A_TIME, indices=indices)
+        return batches.map(lambda images, *_: images)
 
 
 def _checked(rows: NDArray[np.float32], stage: str, row_type: RowType) -> NDArray[np.float32]:
