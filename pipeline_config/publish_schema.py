@@ -85,6 +85,9 @@ class Floors(Strict):
     megabytes: float | None = Field(
         default=None, gt=0, le=1_000_000, description="the largest size of the weights, in 10^6 bytes"
     )
+    milliseconds: float | None = Field(
+        default=None, gt=0, le=1_000_000, description="the longest time for an image alone, on the machine that trains"
+    )
 
 
 _MOST_KEPT = 100_000
@@ -127,6 +130,9 @@ class PublishConfig(Strict):
     )
     must_not_break: MustNotBreak | None = Field(
         default=None, description="a folder of class folders, or ids of test images: each must be right"
+    )
+    prefer_simpler: bool = Field(
+        default=False, description="release stage one's model unless stage two's is shown to be better on validation"
     )
     approval: Annotated[Approval | None, BeforeValidator(_approval_form)] = Field(
         default=None, description="true, or hours: the run pauses until a person has decided in the Prefect UI"

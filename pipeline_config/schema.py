@@ -14,7 +14,7 @@ from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
 from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.publish_schema import PublishConfig, SliceName
-from thaw.pipeline_config.stage_schema import StageConfig, StageStart
+from thaw.pipeline_config.stage_schema import StageConfig, StageName, StageStart
 from thaw.pipeline_config.strict import MOST_IMAGES_A_STEP, PathText, Strict, nearest_hint
 
 
@@ -205,8 +205,7 @@ class Recipe(Strict):
         """The recipe as a JSON document, without what was left to the defaults."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What a release of this recipe does with an image: the model that is released is stage two's."""
-        fit = self.resolved.stage_two.fit
+    def preprocessing_of(self, stage: StageName) -> Preprocessing:
+        """What a release of a stage's model does with an image."""
+        fit = getattr(self.resolved, stage).fit
         return Preprocessing(max_pixels=self.dataset.max_pixels, max_side=self.records.max_side, **dict(fit))

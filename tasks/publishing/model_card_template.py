@@ -58,7 +58,9 @@ What each stage earned, on the same images:
 {{ number(tried.accuracy_ci[1]) }} | {{ gain or "" }} |
 {% endfor %}
 Stage two over stage one, each at its own resolution: {{ tested.earned }}. {{ tested.earned.conclusion }}
-
+{% if choice %}
+{{ choice | md }}
+{% endif %}
 `report.html` shows how it compares, image by image, the learning curves, the confusion matrix and the worst mistakes;
 `metrics.json` holds all numbers; `predictions.parquet` holds one row per test image, with the name of its file.
 

@@ -14,13 +14,13 @@ from thaw.tasks.verdict.step import VerdictWork
 
 
 def broken_in_folder(work: VerdictWork, kept: str) -> list[Broken]:
-    """List the images of a folder of class folders that the second stage's model, fed as a release is, has wrong.
+    """List the images of a folder of class folders that the model, fed as a release is, has wrong.
 
     Raises:
         ArtifactError: The stage is damaged.
         DatasetError: The folder has changed since the run began, or a file in it is no image; the message names it.
     """
-    stage = work.home.store.verified(work.step.stage_two)
+    stage = work.home.store.verified(work.step.model)
     model, classes = load_classifier(stage), read_stage(stage).classes
     folder, broken = folder_of(kept, work.home), []
     if folder.content_digest(work.home.digests) != work.step.kept:

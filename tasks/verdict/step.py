@@ -68,8 +68,8 @@ class BaselineWork(Work):
 class VerdictStep(JudgingStep):
     """Make a verdict artifact: `verdict.json`, and `flips.parquet`, the images that one of the two models has right.
 
-    Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model of stage two answers
-    for its images, which it gets as `input` says. The dataset and the records are for the slices.
+    Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model answers for its
+    images, which it gets as `input` says. The dataset and the records are for the slices.
     """
 
     kind: ClassVar[str] = "verdict"
@@ -79,7 +79,7 @@ class VerdictStep(JudgingStep):
 
     dataset: ArtifactRef | None = Field(description="for slices; null where there are none, because it has file names")
     records: ArtifactRef
-    stage_two: ArtifactRef
+    model: ArtifactRef = Field(description="the stage whose model is judged")
     input: Preprocessing
     evaluation: ArtifactRef
     baseline: ArtifactRef
@@ -91,9 +91,10 @@ class VerdictStep(JudgingStep):
     slices: list[SliceName]
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields but the devices; of `publish`, not the formats, where a folder is, or who is asked."""
+        """All fields but the devices; of `publish`, not what other fields say, or what no verdict depends on."""
         document = super().depends_on()
-        del document["publish"]["formats"], document["publish"]["approval"]
+        for name in ("formats", "approval", "prefer_simpler"):
+            del document["publish"][name]
         if self.kept is not None:
             del document["publish"]["must_not_break"]
         return document

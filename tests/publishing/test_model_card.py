@@ -33,7 +33,7 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
         compared_with=None,
         evaluation=DIGEST,
         classes=list(classes),
-        input=recipe.preprocessing,
+        input=recipe.preprocessing_of("stage_two"),
         test=test,
         made_from={"dataset": {"kind": "dataset", "digest": DIGEST}},
         libraries={"python": "3.11.7", "keras": "3.15.1"},
@@ -63,6 +63,7 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
         "counts": {split: dict.fromkeys(classes, 9) for split in ("train", "validation", "test")},
         "stages": [{"name": name, **stage} for name in ("stage_one", "stage_two")],
         "formats": chosen(recipe.publish.formats),
+        "choice": "",
     }
     return CardFacts(**{**values, **changes})
 

@@ -14,7 +14,7 @@ NAMES = ("dataset", "records", "stage_one", "stage_two", "calibration", "evaluat
 def step(recipe, **changes):
     refs = {name: ArtifactRef(kind=name, digest="0" * 64) for name in NAMES}
     written = portable_recipe(recipe, resolved=False)
-    return PublishStep(recipe=recipe.resolved, written=written, **{**refs, **changes})
+    return PublishStep(recipe=recipe.resolved, written=written, stage="stage_two", **{**refs, **changes})
 
 
 def directory_recipe(folder, *overrides):

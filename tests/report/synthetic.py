@@ -185,6 +185,8 @@ def make_content(classes, metrics: SplitMetrics, **changes) -> ReportContent:
         "source": "directory",
         "images": {"train": 1_999, "validation": 400, "test": metrics["examples"]},
         "backbone": "MobileNetV2",
+        "resolution": 160,
+        "choice": "",
         "verdict": make_verdict(),
         "metrics": metrics,
         "tested": make_tested(classes, metrics["examples"]),

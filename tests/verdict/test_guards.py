@@ -62,7 +62,7 @@ def verdict_with(new: str, old: str, *, marks: str = "", among: int = 1, **publi
     champion = ReleasedModel(release="r-000000000000", weights="w", dataset="d")
     refs = {
         name: ArtifactRef(kind=name, digest="0" * 64)
-        for name in ("dataset", "records", "stage_two", "evaluation", "baseline")
+        for name in ("dataset", "records", "model", "evaluation", "baseline")
     }
     how = Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None)
     publishing = PublishConfig(**{"min_examples": 1, **publish})
