@@ -13,7 +13,7 @@ from thaw.tasks.calibration.step import CalibrateStep, CalibrationFacts
 from thaw.tasks.evaluation.step import EvaluateStep
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import content_digest
-from thaw.tasks.ingest.step import IngestStep
+from thaw.tasks.ingest.step import IngestStep, digest_without_columns
 from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
@@ -33,7 +33,8 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
     return IngestStep(
         dataset=dataset.model_copy(update={"seed": None}),  # one seed, wherever it stands, is one dataset
         seed=recipe.seed if dataset.seed is None else dataset.seed,
-        content=content_digest(dataset.source, home),
+        content=content_digest(dataset.source, home, recipe.columns),
+        columns=recipe.columns,
     )
 
 
@@ -44,7 +45,8 @@ def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
         from thaw.tasks.verdict.must_not_break import check_must_not_break  # imports pyarrow: see check_against_dataset
 
         check_must_not_break(recipe.publish, home, ingest)
-    return RecordsStep(dataset=ingest, source=recipe.dataset.source, records=recipe.records)
+    images = digest_without_columns(home, ingest) if recipe.columns else None
+    return RecordsStep(dataset=ingest, images=images, source=recipe.dataset.source, records=recipe.records)
 
 
 def features_one(recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesStep | None:
@@ -124,7 +126,7 @@ def verdict(
 ) -> VerdictStep:
     """Ask whether the new model is to take the champion's place."""
     answered, kept = home.store.facts(baseline, BaselineFacts), recipe.publish.must_not_break
-    dataset, slices = made.pop("ingest"), sorted({*recipe.evaluate.slices, *recipe.publish.floors.slices})
+    dataset, slices = made.pop("ingest"), recipe.slices
     return VerdictStep(
         **made,
         dataset=dataset if slices else None,

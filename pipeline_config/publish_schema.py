@@ -67,8 +67,10 @@ Require = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-# By what of an image the test images are parted.
-SliceName = Literal["size", "brightness", "folder"]
+# By what of an image the test images are parted: by these, or by a column of the source's table.
+DERIVED_SLICES = ("size", "brightness", "folder")
+SliceName = Annotated[str, Field(min_length=1, max_length=100)]
+MOST_SLICES = 20
 
 
 class Floors(Strict):
@@ -80,7 +82,9 @@ class Floors(Strict):
     recall: dict[str, Share] = Field(default={}, max_length=MOST_CLASSES, description="class name to the lowest recall")
     calibration_error: Share | None = Field(default=None, description="the highest expected calibration error")
     slices: dict[SliceName, Annotated[dict[str, Share], Field(max_length=MOST_CLASSES)]] = Field(
-        default={}, max_length=3, description="slice to the lowest accuracy on each of its parts, by their names"
+        default={},
+        max_length=MOST_SLICES,
+        description="slice to the lowest accuracy on each of its parts, by their names",
     )
     megabytes: float | None = Field(
         default=None, gt=0, le=1_000_000, description="the largest size of the weights, in 10^6 bytes"

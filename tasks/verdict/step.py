@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.preprocessing import Preprocessing
-from thaw.pipeline_config.publish_schema import PublishConfig, SliceName
+from thaw.pipeline_config.publish_schema import PublishConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts
 from thaw.tasks.evaluation.step import JudgingStep
@@ -88,7 +88,7 @@ class VerdictStep(JudgingStep):
     looks: Looks
     publish: PublishConfig
     kept: str | None
-    slices: list[SliceName]
+    slices: list[str]
 
     def depends_on(self) -> dict[str, Any]:
         """All fields but the devices; of `publish`, not the formats, where a folder is, or who is asked."""

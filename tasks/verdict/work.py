@@ -114,11 +114,12 @@ def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None, c
     step, store = work.step, work.home.store
     if step.dataset is None:
         return []
-    by_id = {image.id: image for image in read_dataset(store.verified(step.dataset)).images}
+    dataset = store.verified(step.dataset)
+    by_id = {image.id: image for image in read_dataset(dataset).images}
     images = [by_id[image] for image in candidate["id"].to_pylist()]
     found = []
     for name in step.slices:
-        values = values_of(name, images, store.verified(step.records))
+        values = values_of(name, images, store.verified(step.records), dataset)
         found += slices_by(name, values, candidate, champion, confidence)
     return found
 

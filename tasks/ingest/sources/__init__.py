@@ -1,6 +1,6 @@
 """Where images come from: one module per kind of source, and the one place that knows them all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from thaw.pipeline_config.dataset_schema import Source
@@ -28,12 +28,13 @@ def open_source(config: Source, home: Home) -> ImageSource:
     return _KINDS[config.kind](config, home)
 
 
-def content_digest(config: Source, home: Home) -> str:
+def content_digest(config: Source, home: Home, columns: Sequence[str] = ()) -> str:
     """Digest what a source holds now, SHA-256 in hexadecimal, so that a change of it changes the key of the dataset.
 
-    Nothing is fetched.
+    Behind it stands that of the columns that are asked for. Nothing is fetched.
 
     Raises:
         DatasetError: The source is missing, or not laid out as expected.
     """
-    return open_source(config, home).content_digest(home.digests)
+    source = open_source(config, home)
+    return source.content_digest(home.digests) + source.columns_digest(columns)
