@@ -125,7 +125,7 @@ def verdict(
     recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: ArtifactRef, **made: ArtifactRef
 ) -> VerdictStep:
     """Ask whether the new model is to take the champion's place."""
-    answered, kept = home.store.facts(baseline, BaselineFacts), recipe.publish.must_not_break
+    answered = home.store.facts(baseline, BaselineFacts)
     dataset, slices = made.pop("ingest"), recipe.slices
     return VerdictStep(
         **made,
@@ -137,10 +137,22 @@ def verdict(
         anchor=answered.anchor,
         looks=looks_of(home.registry, recipe.name, evaluate, answered.champion, answered.test_split),
         publish=recipe.publish,
-        kept=content_digest(DirectorySource(kind="directory", path=kept), home) if isinstance(kept, str) else None,
+        kept=_kept(recipe, home, dataset),
         slices=slices,
         devices=recipe.devices,
     )
+
+
+def _kept(recipe: Recipe, home: Home, dataset: ArtifactRef) -> str | dict[str, str] | None:
+    """Say which images have to stay right: by the digest of a folder, or by the ids of test images."""
+    kept = recipe.publish.must_not_break
+    if isinstance(kept, str):
+        return content_digest(DirectorySource(kind="directory", path=kept), home)
+    if kept is None:
+        return None
+    from thaw.tasks.verdict.must_not_break import kept_images  # as in `records`
+
+    return kept_images(kept, home, dataset)
 
 
 def report(recipe: Recipe, home: Home, **made: ArtifactRef) -> ReportStep:

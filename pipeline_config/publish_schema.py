@@ -96,7 +96,7 @@ _MOST_KEPT = 100_000
 MustNotBreak = Annotated[
     Annotated[PathText, Tag("folder_form")]
     | Annotated[
-        list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]],
+        list[Annotated[str, Field(min_length=1)]],
         Field(min_length=1, max_length=_MOST_KEPT),
         Tag("list_form"),
     ],
@@ -130,7 +130,7 @@ class PublishConfig(Strict):
         default=False, description="whether a class that is shown to be worse forbids the promotion, or is a warning"
     )
     must_not_break: MustNotBreak | None = Field(
-        default=None, description="a folder of class folders, or ids of test images: each must be right"
+        default=None, description="a folder of class folders, or files or ids of test images: each must be right"
     )
     approval: Annotated[Approval | None, BeforeValidator(_approval_form)] = Field(
         default=None, description="true, or hours: the run pauses until a person has decided in the Prefect UI"

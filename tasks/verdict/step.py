@@ -69,7 +69,8 @@ class VerdictStep(JudgingStep):
     """Make a verdict artifact: `verdict.json`, and `flips.parquet`, the images that one of the two models has right.
 
     Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model of stage two answers
-    for its images, which it gets as `input` says. The dataset and the records are for the slices.
+    for its images, which it gets as `input` says. Where it is a list, `kept` has what it calls each image, by the
+    image's id. The dataset and the records are for the slices.
     """
 
     kind: ClassVar[str] = "verdict"
@@ -87,11 +88,11 @@ class VerdictStep(JudgingStep):
     anchor: ReleasedModel | None
     looks: Looks
     publish: PublishConfig
-    kept: str | None
+    kept: str | dict[str, str] | None
     slices: list[str]
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields but the devices; of `publish`, not the formats, where a folder is, or who is asked."""
+        """All fields but the devices; of `publish`, not the formats, what `kept` says better, or who is asked."""
         document = super().depends_on()
         del document["publish"]["formats"], document["publish"]["approval"]
         if self.kept is not None:

@@ -104,10 +104,10 @@ def find(
 
 
 def _broken(work: VerdictWork, candidate: pa.Table) -> list[Broken]:
-    kept = work.step.publish.must_not_break
-    if isinstance(kept, str):
-        return broken_in_folder(work, kept)
-    return broken_in(kept or [], candidate)
+    folder = work.step.publish.must_not_break
+    if isinstance(folder, str):
+        return broken_in_folder(work, folder)
+    return broken_in(work.step.kept if isinstance(work.step.kept, dict) else {}, candidate)
 
 
 def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None, confidence: float) -> list[SliceResult]:
