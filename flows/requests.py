@@ -44,7 +44,7 @@ def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
     if recipe.publish.must_not_break is not None:
         from thaw.tasks.verdict.must_not_break import check_must_not_break  # imports pyarrow: see check_against_dataset
 
-        check_must_not_break(recipe.publish, home, ingest)
+        check_must_not_break(recipe, home, ingest)
     images = digest_without_columns(home, ingest) if recipe.columns else None
     return RecordsStep(dataset=ingest, images=images, source=recipe.dataset.source, records=recipe.records)
 

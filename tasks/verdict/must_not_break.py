@@ -1,42 +1,46 @@
 """The images of `publish.must_not_break`, and those of them that a new model has wrong. No TensorFlow of its own."""
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
 from thaw.pipeline_config.dataset_schema import DirectorySource
-from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.errors import DatasetError, RecipeError
 from thaw.pipeline_config.messages import received, word
-from thaw.pipeline_config.publish_schema import PublishConfig
+from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.strict import nearest_hint
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.dataset import read_dataset
+from thaw.tasks.ingest.dataset import read_classes, read_dataset
 from thaw.tasks.ingest.sources import open_source
-from thaw.tasks.ingest.sources.base import ImageSource, listed
+from thaw.tasks.ingest.sources.base import ImageSource, RawExample, listed
+from thaw.tasks.pictures.opening import BadImageError, check_whole
 from thaw.tasks.releases.verdict import Broken
 
 _NAMED = 3  # in the sentence; `verdict.json` has them all
 _CLASSES_NAMED = 5
 
 
-def check_must_not_break(publish: PublishConfig, home: Home, dataset: ArtifactRef) -> None:
-    """Refuse images that are not in the test split of a dataset which the store has, or are of no class of its.
+def check_must_not_break(recipe: Recipe, home: Home, dataset: ArtifactRef) -> None:
+    """Refuse images that are not in the test split of a dataset which the store has, or damaged, or of no class of its.
 
     Raises:
         RecipeError: There are such.
-        DatasetError: The folder is missing, or has no class folders with files.
+        DatasetError: The folder is missing, has no class folders with files, or a file in it is no whole image.
     """
-    kept = publish.must_not_break
+    kept = recipe.publish.must_not_break
     if kept is None:
         return
     if isinstance(kept, str):
-        found = read_dataset(home.store.folder(dataset))
-        for unknown in sorted(set(folder_of(kept, home).classes()) - set(found.classes)):
+        folder, classes = folder_of(kept, home), read_classes(home.store.folder(dataset))
+        for unknown in sorted(set(folder.classes()) - set(classes)):
             raise RecipeError(
                 f"publish.must_not_break: {kept} has a folder {unknown!r}, which is no class. "
-                f"Expected folders named after some of {listed(found.classes, _CLASSES_NAMED)}."
+                f"Expected folders named after some of {listed(classes, _CLASSES_NAMED)}."
             )
+        _check_images(kept, folder, recipe.dataset.max_pixels)
     else:
         kept_images(kept, home, dataset)
 
@@ -59,6 +63,26 @@ def kept_images(kept: Sequence[str], home: Home, dataset: ArtifactRef) -> dict[s
             + ("" if split else nearest_hint(unknown, tested))
         )
     return {known[name]: name for name in sorted(set(kept))}
+
+
+def _check_images(kept: str, folder: ImageSource, max_pixels: int) -> None:
+    def check(example: RawExample) -> None:
+        try:
+            check_whole(example.read(), max_pixels)
+        except (OSError, BadImageError) as error:
+            raise no_image(kept, example.origin, error) from error
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # a decoder works while other threads run
+        for _ in threads.map(check, folder.examples()):
+            pass
+
+
+def no_image(kept: str, origin: str, error: Exception) -> DatasetError:
+    """Say that a file of the folder cannot be used, and why, if the error says so in few words."""
+    reason = error.strerror if isinstance(error, OSError) else error if isinstance(error, BadImageError) else ""
+    return DatasetError(
+        f"publish.must_not_break: {kept}/{origin} is no whole image{reason and f': {reason}'}. Mend it, or remove it."
+    )
 
 
 def folder_of(kept: str, home: Home) -> ImageSource:

@@ -64,8 +64,14 @@ def test_what_is_not_there_is_refused_before_anything_is_trained(data: Path, pre
     images = read_dataset(store.folder(walk.made["ingest"])).images
     chosen = {split: next(image for image in images if image.split == split) for split in ("train", "test")}
     known, files = ({split: getattr(image, field) for split, image in chosen.items()} for field in ("id", "origin"))
-    (tmp_path / "kept" / "bleu").mkdir(parents=True)
-    (tmp_path / "kept" / "bleu" / "1.png").write_bytes(b"")
+    for folder, content in (
+        ("kept/bleu", b""),
+        ("empty/red", b""),
+        ("text/blue", b"no image"),
+        ("cut/red", (data / "red" / "000.png").read_bytes()[:-200]),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.png").write_bytes(content)
     refusals = [
         (
             [known["test"], known["train"]],
@@ -80,6 +86,13 @@ def test_what_is_not_there_is_refused_before_anything_is_trained(data: Path, pre
         (["0" * 64], RecipeError, f"'{'0' * 64}' is no test image. Expected .* folder of class folders.$"),
         (str(tmp_path / "kept"), RecipeError, "has a folder 'bleu', which is no class. Expected .* blue, red"),
         (str(tmp_path / "none"), DatasetError, "none: No such file"),
+        (
+            str(tmp_path / "empty"),
+            DatasetError,
+            "empty/red/1.png is no whole image: the file is empty",
+        ),
+        (str(tmp_path / "text"), DatasetError, "text/blue/1.png is no whole image: not a JPEG, PNG, BMP, GIF or WebP"),
+        (str(tmp_path / "cut"), DatasetError, r"cut/red/1.png is no whole image: .*\. Mend it, or remove it\."),
     ]
     for kept, error, words in refusals:
         with pytest.raises(error, match=words):
