@@ -12,7 +12,7 @@ from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.calibration.step import CalibrateStep, CalibrationFacts
 from thaw.tasks.evaluation.step import EvaluateStep
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.sources import content_digest
+from thaw.tasks.ingest.sources import columns_digest, content_digest
 from thaw.tasks.ingest.step import IngestStep, digest_without_columns
 from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.step import PublishStep
@@ -33,8 +33,9 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
     return IngestStep(
         dataset=dataset.model_copy(update={"seed": None}),  # one seed, wherever it stands, is one dataset
         seed=recipe.seed if dataset.seed is None else dataset.seed,
-        content=content_digest(dataset.source, home, recipe.columns),
+        content=content_digest(dataset.source, home),
         columns=recipe.columns,
+        columns_content=columns_digest(dataset.source, home, recipe.columns),
     )
 
 

@@ -26,7 +26,8 @@ class DatasetFacts(Facts):
 class IngestStep(Step):
     """Make a dataset artifact: `images.parquet`, `dataset.json`, and `columns.parquet` if columns are asked for.
 
-    `seed` decides over the cuts, and `content` is the digest of what the source holds.
+    `seed` decides over the cuts. `content` is the digest of what the source holds, and `columns_content` that of what
+    the columns hold, where the other does not cover it.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -38,12 +39,14 @@ class IngestStep(Step):
     seed: int
     content: str
     columns: list[str] = Field(default=[], description="of the source's table, to part the test images by")
+    columns_content: str = ""
 
     def depends_on(self) -> dict[str, Any]:
         """All fields, but the content of the source in place of where it is, and columns only if there are any."""
         document = super().depends_on()
-        if not self.columns:
-            del document["columns"]
+        for field in ("columns", "columns_content"):
+            if not document[field]:
+                del document[field]
         for field in self.dataset.source.not_in_key:
             del document["dataset"]["source"][field]
         return document

@@ -28,13 +28,21 @@ def open_source(config: Source, home: Home) -> ImageSource:
     return _KINDS[config.kind](config, home)
 
 
-def content_digest(config: Source, home: Home, columns: Sequence[str] = ()) -> str:
+def content_digest(config: Source, home: Home) -> str:
     """Digest what a source holds now, SHA-256 in hexadecimal, so that a change of it changes the key of the dataset.
 
-    Behind it stands that of the columns that are asked for. Nothing is fetched.
+    Nothing is fetched.
 
     Raises:
         DatasetError: The source is missing, or not laid out as expected.
     """
-    source = open_source(config, home)
-    return source.content_digest(home.digests) + source.columns_digest(columns)
+    return open_source(config, home).content_digest(home.digests)
+
+
+def columns_digest(config: Source, home: Home, columns: Sequence[str]) -> str:
+    """Digest what columns of a source's table hold, as far as `content_digest` does not cover it.
+
+    Raises:
+        DatasetError: The table is missing or damaged, or has no such column.
+    """
+    return open_source(config, home).columns_digest(columns)
