@@ -13,8 +13,8 @@ from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.calibration.step import CalibrateStep, CalibrationFacts
 from thaw.tasks.evaluation.step import EvaluateStep
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.sources import content_digest
-from thaw.tasks.ingest.step import IngestStep
+from thaw.tasks.ingest.sources import columns_digest, content_digest
+from thaw.tasks.ingest.step import IngestStep, digest_without_columns
 from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
@@ -35,6 +35,8 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
         dataset=dataset.model_copy(update={"seed": None}),  # one seed, wherever it stands, is one dataset
         seed=recipe.seed if dataset.seed is None else dataset.seed,
         content=content_digest(dataset.source, home),
+        columns=recipe.columns,
+        columns_content=columns_digest(dataset.source, home, recipe.columns),
     )
 
 
@@ -44,8 +46,9 @@ def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
     if recipe.publish.must_not_break is not None:
         from thaw.tasks.verdict.must_not_break import check_must_not_break  # imports pyarrow: see check_against_dataset
 
-        check_must_not_break(recipe.publish, home, ingest)
-    return RecordsStep(dataset=ingest, source=recipe.dataset.source, records=recipe.records)
+        check_must_not_break(recipe, home, ingest)
+    images = digest_without_columns(home, ingest) if recipe.columns else None
+    return RecordsStep(dataset=ingest, images=images, source=recipe.dataset.source, records=recipe.records)
 
 
 def features_one(recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesStep | None:
@@ -135,10 +138,10 @@ def verdict(
     **made: ArtifactRef,
 ) -> VerdictStep:
     """Ask whether the new model is to take the champion's place."""
-    answered, kept = home.store.facts(baseline, BaselineFacts), recipe.publish.must_not_break
-    stage, slices = _released(home, calibrate), sorted({*recipe.evaluate.slices, *recipe.publish.floors.slices})
+    answered, dataset = home.store.facts(baseline, BaselineFacts), made["ingest"]
+    stage, slices = _released(home, calibrate), recipe.slices
     return VerdictStep(
-        dataset=made["ingest"] if slices else None,
+        dataset=dataset if slices else None,
         records=made["records"],
         model=made[stage],
         input=recipe.preprocessing_of(stage),
@@ -148,10 +151,22 @@ def verdict(
         anchor=answered.anchor,
         looks=looks_of(home.registry, recipe.name, evaluate, answered.champion, answered.test_split),
         publish=recipe.publish,
-        kept=content_digest(DirectorySource(kind="directory", path=kept), home) if isinstance(kept, str) else None,
+        kept=_kept(recipe, home, dataset),
         slices=slices,
         devices=recipe.devices,
     )
+
+
+def _kept(recipe: Recipe, home: Home, dataset: ArtifactRef) -> str | dict[str, str] | None:
+    """Say which images have to stay right: by the digest of a folder, or by the ids of test images."""
+    kept = recipe.publish.must_not_break
+    if isinstance(kept, str):
+        return content_digest(DirectorySource(kind="directory", path=kept), home)
+    if kept is None:
+        return None
+    from thaw.tasks.verdict.must_not_break import kept_images  # as in `records`
+
+    return kept_images(kept, home, dataset)
 
 
 def report(recipe: Recipe, home: Home, calibrate: ArtifactRef, **made: ArtifactRef) -> ReportStep:

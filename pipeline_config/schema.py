@@ -13,7 +13,7 @@ from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
 from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Preprocessing
-from thaw.pipeline_config.publish_schema import PublishConfig, SliceName
+from thaw.pipeline_config.publish_schema import DERIVED_SLICES, MOST_SLICES, PublishConfig, SliceName
 from thaw.pipeline_config.stage_schema import StageConfig, StageName, StageStart
 from thaw.pipeline_config.strict import MOST_IMAGES_A_STEP, PathText, Strict, nearest_hint
 
@@ -97,7 +97,9 @@ class EvaluateConfig(Strict):
         description="images a batch; has no influence on the result beyond rounding",
     )
     slices: list[SliceName] = Field(
-        default=[], max_length=3, description="by what the test images are parted: size, brightness, folder"
+        default=[],
+        max_length=MOST_SLICES,
+        description="by what the test images are parted: size, brightness, folder, or a column of the source",
     )
 
 
@@ -183,6 +185,27 @@ class Recipe(Strict):
     def _check_stages(self) -> Self:
         _ = self.resolved
         return self
+
+    @model_validator(mode="after")
+    def _check_slices(self) -> Self:
+        source = self.dataset.source
+        for name in () if source.has_columns else self.columns:
+            key = "evaluate.slices" if name in self.evaluate.slices else "publish.floors.slices"
+            raise ValueError(
+                f"{key} must be some of {', '.join(DERIVED_SLICES)}: there are no columns in a source of kind "
+                f"{source.kind}. Received: {received(name)}.{nearest_hint(name, DERIVED_SLICES)}"
+            )
+        return self
+
+    @property
+    def slices(self) -> list[str]:
+        """By what the test images are parted, for the report or for a floor: in alphabetical order."""
+        return sorted({*self.evaluate.slices, *self.publish.floors.slices})
+
+    @property
+    def columns(self) -> list[str]:
+        """Those of the slices that are columns of the source's table."""
+        return [name for name in self.slices if name not in DERIVED_SLICES]
 
     @property
     def resolved(self) -> Self:

@@ -43,7 +43,7 @@ On {{ release.test.examples }} test images, which had no part in training:
 | part of the test images | images | accuracy | interval | points beside the champion, interval |
 |---|---|---|---|---|
 {% for row in verdict.slices -%}
-| {{ row.name }}: {{ row.value | md }} | {{ row.images }} | {{ number(row.accuracy) }} | \
+| {{ row.name | md }}: {{ row.value | md }} | {{ row.images }} | {{ number(row.accuracy) }} | \
 {{ number(row.accuracy_ci[0]) }} to {{ number(row.accuracy_ci[1]) }} | \
 {% if row.compared and row.compared.images %}{{ points(row.compared.difference) }}, \
 {{ points(row.compared.difference_ci[0]) }} to {{ points(row.compared.difference_ci[1]) }}{% else %}–{% endif %} |

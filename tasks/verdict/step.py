@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.preprocessing import Preprocessing
-from thaw.pipeline_config.publish_schema import PublishConfig, SliceName
+from thaw.pipeline_config.publish_schema import PublishConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts
 from thaw.tasks.evaluation.step import JudgingStep
@@ -69,7 +69,8 @@ class VerdictStep(JudgingStep):
     """Make a verdict artifact: `verdict.json`, and `flips.parquet`, the images that one of the two models has right.
 
     Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model answers for its
-    images, which it gets as `input` says. The dataset and the records are for the slices.
+    images, which it gets as `input` says. Where it is a list, `kept` has what it calls each image, by the image's id.
+    The dataset and the records are for the slices.
     """
 
     kind: ClassVar[str] = "verdict"
@@ -87,8 +88,8 @@ class VerdictStep(JudgingStep):
     anchor: ReleasedModel | None
     looks: Looks
     publish: PublishConfig
-    kept: str | None
-    slices: list[SliceName]
+    kept: str | dict[str, str] | None
+    slices: list[str]
 
     def depends_on(self) -> dict[str, Any]:
         """All fields but the devices; of `publish`, not what other fields say, or what no verdict depends on."""

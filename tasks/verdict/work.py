@@ -108,21 +108,22 @@ def find(
 
 
 def _broken(work: VerdictWork, candidate: pa.Table) -> list[Broken]:
-    kept = work.step.publish.must_not_break
-    if isinstance(kept, str):
-        return broken_in_folder(work, kept)
-    return broken_in(kept or [], candidate)
+    folder = work.step.publish.must_not_break
+    if isinstance(folder, str):
+        return broken_in_folder(work, folder)
+    return broken_in(work.step.kept if isinstance(work.step.kept, dict) else {}, candidate)
 
 
 def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None, confidence: float) -> list[SliceResult]:
     step, store = work.step, work.home.store
     if step.dataset is None:
         return []
-    by_id = {image.id: image for image in read_dataset(store.verified(step.dataset)).images}
+    dataset = store.verified(step.dataset)
+    by_id = {image.id: image for image in read_dataset(dataset).images}
     images = [by_id[image] for image in candidate["id"].to_pylist()]
     found = []
     for name in step.slices:
-        values = values_of(name, images, store.verified(step.records))
+        values = values_of(name, images, store.verified(step.records), dataset)
         found += slices_by(name, values, candidate, champion, confidence)
     return found
 
