@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import WalkHere, baseline_without_champion, small_recipe, write_pictures
+from tests.support import WalkHere, baseline_without_champion, calibration_of, small_recipe, write_pictures
 from tests.verdict.tables import candidate, ids
 from tests.verdict.test_guards import verdict_with
 from thaw.flows.graph import GRAPH, PREPARATION
@@ -101,7 +101,7 @@ def test_what_is_not_there_is_refused_before_anything_is_trained(data: Path, pre
     by_id, by_file = (kept_images([name], walk.home, walk.made["ingest"]) for name in (known["test"], files["test"]))
     assert (by_id, by_file) == ({known["test"]: known["test"]}, {known["test"]: files["test"]})
     nothing = ArtifactRef(kind="none", digest="0" * 64)
-    made = {**walk.made, "stage_two": nothing, "evaluate": nothing}
+    made = {**walk.made, "stage_two": nothing, "evaluate": nothing, "calibrate": calibration_of(prepared)}
     step = verdict(keeping(data, [files["test"]]), walk.home, baseline=baseline_without_champion(prepared), **made)
     assert step.kept == by_file
     assert files["test"] in str(step.depends_on())
