@@ -112,7 +112,9 @@ def test_a_release_states_no_folder_of_this_machine_and_its_recipe_can_be_run(da
     document = portable_recipe(recipe, resolved=False)
     text = recipe_yaml(document, "recipe.yaml", "as it was written", recipe.dataset.source)
     assert str(tmp_path) not in text
-    assert text.splitlines()[0].endswith("thaw run recipe.yaml --set dataset.source.path=PLACE --set publish.must_not_break=FOLDER")
+    assert text.splitlines()[0].endswith(
+        "thaw run recipe.yaml --set dataset.source.path=PLACE --set publish.must_not_break=FOLDER"
+    )
     (tmp_path / "recipe.yaml").write_text(text)
     again = load_recipe(str(tmp_path / "recipe.yaml"), (f"publish.must_not_break={tmp_path / 'kept'}",), data=data)
     assert again.publish == recipe.publish
