@@ -44,7 +44,7 @@ class Node:
 
 
 _TRAINED = ("records", "stage_one", "stage_two")
-_JUDGED = ("ingest", *_TRAINED, "evaluate", "verdict")
+_JUDGED = ("ingest", *_TRAINED, "calibrate", "evaluate", "verdict")
 
 PREPARATION = (
     # Read every image once, check it, and decide which split it belongs to.
@@ -74,8 +74,8 @@ TRAINING = (
     ),
     Node("stage_two", "training:train_stage_two", requests.stage_two, ("records", "stage_one", "features_two")),
 )
-# Find on the validation split how far its probabilities can be trusted.
-CALIBRATION = Node("calibrate", "calibration:calibrate", requests.calibrate, ("records", "stage_two"))
+# Find on the validation split how far its probabilities can be trusted, and which stage is released.
+CALIBRATION = Node("calibrate", "calibration:calibrate", requests.calibrate, _TRAINED)
 # Judge the model on the test split, and what each stage earned there.
 EVALUATION = Node("evaluate", "evaluation:evaluate", requests.evaluate, (*_TRAINED, "calibrate"))
 GRAPH = (
@@ -96,13 +96,13 @@ GRAPH = (
         "verdict",
         "verdict:give_verdict",
         requests.verdict,
-        ("ingest", "records", "stage_two", "evaluate", "baseline"),
+        ("ingest", *_TRAINED, "calibrate", "evaluate", "baseline"),
         looks_outside=True,
     ),
     # Show all of it on a page.
     Node("report", "report:write_report", requests.report, _JUDGED),
     # Write the release, and make it the champion if the verdict says so.
-    Node("publish", "publishing:publish_release", requests.publish, (*_JUDGED, "calibrate", "report")),
+    Node("publish", "publishing:publish_release", requests.publish, (*_JUDGED, "report")),
 )
 # What `thaw compare` runs for each recipe and seed, besides the preparation: nothing is published.
 EXPERIMENT = (*TRAINING, CALIBRATION, EVALUATION)

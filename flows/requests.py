@@ -8,12 +8,13 @@ from typing import Any
 
 from thaw.pipeline_config.dataset_schema import DirectorySource
 from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.stage_schema import StageName
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.calibration.step import CalibrateStep, CalibrationFacts
 from thaw.tasks.evaluation.step import EvaluateStep
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.sources import content_digest
-from thaw.tasks.ingest.step import IngestStep
+from thaw.tasks.ingest.sources import columns_digest, content_digest
+from thaw.tasks.ingest.step import IngestStep, digest_without_columns
 from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
@@ -34,6 +35,8 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
         dataset=dataset.model_copy(update={"seed": None}),  # one seed, wherever it stands, is one dataset
         seed=recipe.seed if dataset.seed is None else dataset.seed,
         content=content_digest(dataset.source, home),
+        columns=recipe.columns,
+        columns_content=columns_digest(dataset.source, home, recipe.columns),
     )
 
 
@@ -43,8 +46,9 @@ def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
     if recipe.publish.must_not_break is not None:
         from thaw.tasks.verdict.must_not_break import check_must_not_break  # imports pyarrow: see check_against_dataset
 
-        check_must_not_break(recipe.publish, home, ingest)
-    return RecordsStep(dataset=ingest, source=recipe.dataset.source, records=recipe.records)
+        check_must_not_break(recipe, home, ingest)
+    images = digest_without_columns(home, ingest) if recipe.columns else None
+    return RecordsStep(dataset=ingest, images=images, source=recipe.dataset.source, records=recipe.records)
 
 
 def features_one(recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesStep | None:
@@ -77,11 +81,15 @@ def stage_two(
     return _stage("stage_two", recipe, records, features_two, start=stage_one)
 
 
-def calibrate(recipe: Recipe, home: Home, records: ArtifactRef, stage_two: ArtifactRef) -> CalibrateStep:
-    """Ask how far the second stage's probabilities can be trusted, by the validation split."""
+def calibrate(
+    recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, stage_two: ArtifactRef
+) -> CalibrateStep:
+    """Ask how far a model's probabilities can be trusted, by the validation split; and which stage's that is."""
     return CalibrateStep(
         records=records,
+        stage_one=stage_one if recipe.publish.prefer_simpler else None,
         stage_two=stage_two,
+        confidence=recipe.evaluate.confidence if recipe.publish.prefer_simpler else None,
         calibrate=recipe.evaluate.calibrate,
         abstain=recipe.evaluate.abstain,
         batch_size=recipe.evaluate.batch_size,
@@ -97,12 +105,14 @@ def evaluate(
     stage_two: ArtifactRef,
     calibrate: ArtifactRef,
 ) -> EvaluateStep:
-    """Ask for the judgement of the second stage's model on the test split, and of what each stage earned."""
+    """Ask for the judgement of the model on the test split, and of what each stage earned."""
+    calibrated = home.store.facts(calibrate, CalibrationFacts)
     return EvaluateStep(
         records=records,
         stage_one=stage_one,
         stage_two=stage_two,
-        temperature=home.store.facts(calibrate, CalibrationFacts).temperature,
+        judged=calibrated.stage,
+        temperature=calibrated.temperature,
         evaluate=recipe.evaluate.model_copy(update={"slices": []}),  # which are the verdict's
         devices=recipe.devices,
     )
@@ -120,28 +130,46 @@ def baseline(recipe: Recipe, home: Home, records: ArtifactRef, evaluate: Artifac
 
 
 def verdict(
-    recipe: Recipe, home: Home, evaluate: ArtifactRef, baseline: ArtifactRef, **made: ArtifactRef
+    recipe: Recipe,
+    home: Home,
+    calibrate: ArtifactRef,
+    evaluate: ArtifactRef,
+    baseline: ArtifactRef,
+    **made: ArtifactRef,
 ) -> VerdictStep:
     """Ask whether the new model is to take the champion's place."""
-    answered, kept = home.store.facts(baseline, BaselineFacts), recipe.publish.must_not_break
-    dataset, slices = made.pop("ingest"), sorted({*recipe.evaluate.slices, *recipe.publish.floors.slices})
+    answered, dataset = home.store.facts(baseline, BaselineFacts), made["ingest"]
+    stage, slices = _released(home, calibrate), recipe.slices
     return VerdictStep(
-        **made,
         dataset=dataset if slices else None,
-        input=recipe.preprocessing,
+        records=made["records"],
+        model=made[stage],
+        input=recipe.preprocessing_of(stage),
         evaluation=evaluate,
         baseline=baseline,
         champion=answered.champion,
         anchor=answered.anchor,
         looks=looks_of(home.registry, recipe.name, evaluate, answered.champion, answered.test_split),
         publish=recipe.publish,
-        kept=content_digest(DirectorySource(kind="directory", path=kept), home) if isinstance(kept, str) else None,
+        kept=_kept(recipe, home, dataset),
         slices=slices,
         devices=recipe.devices,
     )
 
 
-def report(recipe: Recipe, home: Home, **made: ArtifactRef) -> ReportStep:
+def _kept(recipe: Recipe, home: Home, dataset: ArtifactRef) -> str | dict[str, str] | None:
+    """Say which images have to stay right: by the digest of a folder, or by the ids of test images."""
+    kept = recipe.publish.must_not_break
+    if isinstance(kept, str):
+        return content_digest(DirectorySource(kind="directory", path=kept), home)
+    if kept is None:
+        return None
+    from thaw.tasks.verdict.must_not_break import kept_images  # as in `records`
+
+    return kept_images(kept, home, dataset)
+
+
+def report(recipe: Recipe, home: Home, calibrate: ArtifactRef, **made: ArtifactRef) -> ReportStep:
     """Ask for the page that shows the result."""
     resolved = recipe.resolved
     return ReportStep(
@@ -150,16 +178,18 @@ def report(recipe: Recipe, home: Home, **made: ArtifactRef) -> ReportStep:
         stage_one_settings=resolved.stage_one,
         stage_two_settings=resolved.stage_two,
         formats=recipe.publish.formats,
-        input=recipe.preprocessing,
+        input=recipe.preprocessing_of(_released(home, calibrate)),
         seed=recipe.seed,
+        calibration=calibrate,
         **_as_inputs(made),
     )
 
 
-def publish(recipe: Recipe, home: Home, **made: ArtifactRef) -> PublishStep:
+def publish(recipe: Recipe, home: Home, calibrate: ArtifactRef, **made: ArtifactRef) -> PublishStep:
     """Ask for the release."""
     written = portable_recipe(recipe, resolved=False)
-    return PublishStep(recipe=recipe.resolved, written=written, **_as_inputs(made))
+    stage = _released(home, calibrate)
+    return PublishStep(recipe=recipe.resolved, written=written, stage=stage, calibration=calibrate, **_as_inputs(made))
 
 
 def may_want_features_one(recipe: Recipe) -> bool:
@@ -184,8 +214,12 @@ def one_pass_does(recipe: Recipe) -> bool:
 
 def _as_inputs(made: dict[str, ArtifactRef]) -> dict[str, ArtifactRef]:
     """Name what tasks have made as the requests of the last ones do: by what it is."""
-    names = {"ingest": "dataset", "calibrate": "calibration", "evaluate": "evaluation"}
+    names = {"ingest": "dataset", "evaluate": "evaluation"}
     return {names.get(task, task): ref for task, ref in made.items()}
+
+
+def _released(home: Home, calibrate: ArtifactRef) -> StageName:
+    return home.store.facts(calibrate, CalibrationFacts).stage
 
 
 def _stage(

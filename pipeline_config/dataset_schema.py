@@ -21,10 +21,12 @@ LabelConflicts = Literal["error", "leave_out"]
 class SourceConfig(Strict):
     """Base of every source.
 
-    The fields in `not_in_key` say where the images are, or how much may be read, but not which images they are.
+    The fields in `not_in_key` say where the images are, or how much may be read, but not which images they are. A
+    source that `has_columns` is a table, whose columns `evaluate.slices` may name.
     """
 
     not_in_key: ClassVar[frozenset[str]] = frozenset()
+    has_columns: ClassVar[bool] = False
 
     def of_this_machine(self) -> dict[str, str]:
         """Say which fields name a place on this machine, and what stands in its place in a release.
@@ -120,6 +122,7 @@ class CsvSource(SourceConfig):
     """A table of paths and labels, as comma-separated values with a line of column names."""
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"path", "path_column", "label_column", "split_column"})
+    has_columns: ClassVar[bool] = True
 
     kind: Literal["csv"]
     path: PathText
@@ -154,6 +157,7 @@ class ParquetSource(SourceConfig):
     """Rows of Parquet files, here or in an object store: an encoded image in one column, its label in another."""
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"path"})
+    has_columns: ClassVar[bool] = True
 
     kind: Literal["parquet"]
     path: Annotated[OneOrMore | Annotated[PlacesOfSplits, Tag("mapping_form")], Discriminator(_places_form)] = Field(

@@ -67,8 +67,10 @@ Require = Annotated[
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-# By what of an image the test images are parted.
-SliceName = Literal["size", "brightness", "folder"]
+# By what of an image the test images are parted: by these, or by a column of the source's table.
+DERIVED_SLICES = ("size", "brightness", "folder")
+SliceName = Annotated[str, Field(min_length=1, max_length=100)]
+MOST_SLICES = 20
 
 
 class Floors(Strict):
@@ -80,10 +82,15 @@ class Floors(Strict):
     recall: dict[str, Share] = Field(default={}, max_length=MOST_CLASSES, description="class name to the lowest recall")
     calibration_error: Share | None = Field(default=None, description="the highest expected calibration error")
     slices: dict[SliceName, Annotated[dict[str, Share], Field(max_length=MOST_CLASSES)]] = Field(
-        default={}, max_length=3, description="slice to the lowest accuracy on each of its parts, by their names"
+        default={},
+        max_length=MOST_SLICES,
+        description="slice to the lowest accuracy on each of its parts, by their names",
     )
     megabytes: float | None = Field(
         default=None, gt=0, le=1_000_000, description="the largest size of the weights, in 10^6 bytes"
+    )
+    milliseconds: float | None = Field(
+        default=None, gt=0, le=1_000_000, description="the longest time for an image alone, on the machine that trains"
     )
 
 
@@ -92,7 +99,7 @@ _MOST_KEPT = 100_000
 MustNotBreak = Annotated[
     Annotated[PathText, Tag("folder_form")]
     | Annotated[
-        list[Annotated[str, Field(pattern="^[0-9a-f]{64}$")]],
+        list[Annotated[str, Field(min_length=1)]],
         Field(min_length=1, max_length=_MOST_KEPT),
         Tag("list_form"),
     ],
@@ -126,7 +133,10 @@ class PublishConfig(Strict):
         default=False, description="whether a class that is shown to be worse forbids the promotion, or is a warning"
     )
     must_not_break: MustNotBreak | None = Field(
-        default=None, description="a folder of class folders, or ids of test images: each must be right"
+        default=None, description="a folder of class folders, or files or ids of test images: each must be right"
+    )
+    prefer_simpler: bool = Field(
+        default=False, description="release stage one's model unless stage two's is shown to be better on validation"
     )
     approval: Annotated[Approval | None, BeforeValidator(_approval_form)] = Field(
         default=None, description="true, or hours: the run pauses until a person has decided in the Prefect UI"

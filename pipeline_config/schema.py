@@ -13,8 +13,8 @@ from thaw.pipeline_config.backbones import BACKBONES
 from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
 from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Preprocessing
-from thaw.pipeline_config.publish_schema import PublishConfig, SliceName
-from thaw.pipeline_config.stage_schema import StageConfig, StageStart
+from thaw.pipeline_config.publish_schema import DERIVED_SLICES, MOST_SLICES, PublishConfig, SliceName
+from thaw.pipeline_config.stage_schema import StageConfig, StageName, StageStart
 from thaw.pipeline_config.strict import MOST_IMAGES_A_STEP, PathText, Strict, nearest_hint
 
 
@@ -97,7 +97,9 @@ class EvaluateConfig(Strict):
         description="images a batch; has no influence on the result beyond rounding",
     )
     slices: list[SliceName] = Field(
-        default=[], max_length=3, description="by what the test images are parted: size, brightness, folder"
+        default=[],
+        max_length=MOST_SLICES,
+        description="by what the test images are parted: size, brightness, folder, or a column of the source",
     )
 
 
@@ -184,6 +186,27 @@ class Recipe(Strict):
         _ = self.resolved
         return self
 
+    @model_validator(mode="after")
+    def _check_slices(self) -> Self:
+        source = self.dataset.source
+        for name in () if source.has_columns else self.columns:
+            key = "evaluate.slices" if name in self.evaluate.slices else "publish.floors.slices"
+            raise ValueError(
+                f"{key} must be some of {', '.join(DERIVED_SLICES)}: there are no columns in a source of kind "
+                f"{source.kind}. Received: {received(name)}.{nearest_hint(name, DERIVED_SLICES)}"
+            )
+        return self
+
+    @property
+    def slices(self) -> list[str]:
+        """By what the test images are parted, for the report or for a floor: in alphabetical order."""
+        return sorted({*self.evaluate.slices, *self.publish.floors.slices})
+
+    @property
+    def columns(self) -> list[str]:
+        """Those of the slices that are columns of the source's table."""
+        return [name for name in self.slices if name not in DERIVED_SLICES]
+
     @property
     def resolved(self) -> Self:
         """The recipe whose stages say by themselves all that their results depend on.
@@ -205,8 +228,7 @@ class Recipe(Strict):
         """The recipe as a JSON document, without what was left to the defaults."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What a release of this recipe does with an image: the model that is released is stage two's."""
-        fit = self.resolved.stage_two.fit
+    def preprocessing_of(self, stage: StageName) -> Preprocessing:
+        """What a release of a stage's model does with an image."""
+        fit = getattr(self.resolved, stage).fit
         return Preprocessing(max_pixels=self.dataset.max_pixels, max_side=self.records.max_side, **dict(fit))

@@ -11,6 +11,7 @@ from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Fit, fit_of
 from thaw.pipeline_config.strict import MOST_CLASSES, MOST_EPOCHS, MOST_IMAGES_A_STEP, Strict, nearest_hint
 
+StageName = Literal["stage_one", "stage_two"]
 BatchNormMode = Literal["frozen", "affine", "statistics", "train"]
 Metric = Literal["val_loss", "val_accuracy"]
 # Of Inception and the FixRes paper: resized to 256, cropped to 224. Random crops show objects larger than they are.

@@ -143,7 +143,15 @@ def build_records(home: Path, recipe: Recipe) -> ArtifactRef:
 def calibration_of(home: Path, temperature: float = 1.0) -> ArtifactRef:
     """The calibration artifact of a model that needs this temperature: enough to ask for an evaluation."""
     made_from = ArtifactRef(kind="none", digest=digest_of(temperature))
-    step = CalibrateStep(records=made_from, stage_two=made_from, calibrate=True, abstain=None, batch_size=1)
+    step = CalibrateStep(
+        records=made_from,
+        stage_one=None,
+        stage_two=made_from,
+        confidence=None,
+        calibrate=True,
+        abstain=None,
+        batch_size=1,
+    )
     same = Reliability(loss=0.1, expected_calibration_error=0.1)
     facts = CalibrationFacts(images=1, right=1, temperature=temperature, before=same, after=same, abstain=None)
 

@@ -8,6 +8,7 @@ _NOTHING = object()
 _PARTS = ("depends_on", "sources", "libraries")
 _SETTINGS_WITH_WORDS = {
     "content": "the images changed",
+    "columns_content": "what the table says in these columns changed",
     "weights_sha256": "the weights file changed",
     "written": "the recipe is written in another way",
     "features_key": "its features are others",

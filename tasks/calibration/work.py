@@ -1,17 +1,21 @@
-"""Finds out how far a finished model's probabilities can be trusted, in a child process: one pass over validation."""
+"""Finds out how far a finished model's probabilities can be trusted, in a child process, by the validation split."""
+
+from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from thaw.pipeline_config.errors import TrainingError
+from thaw.pipeline_config.stage_schema import StageName
 from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.calibration.step import CALIBRATION_NAME, CalibrateWork, CalibrationFacts, Reliability
+from thaw.tasks.calibration.step import CALIBRATION_NAME, CalibrateStep, CalibrateWork, CalibrationFacts, Reliability
 from thaw.tasks.calibration.temperature import Labels, Logits, cross_entropy, fit_temperature, probabilities
 from thaw.tasks.calibration.threshold import fewest_images, find_threshold
 from thaw.tasks.devices import choose_devices
 from thaw.tasks.evaluation.classify import classify
+from thaw.tasks.evaluation.earned import Gain
 from thaw.tasks.evaluation.metrics import calibration, expected_calibration_error
+from thaw.tasks.evaluation.paired_difference import Bools
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
@@ -32,35 +36,49 @@ def calibrate(work: CalibrateWork, reporter: Reporter) -> CalibrationFacts:
     choose_devices(work.step.devices)
     tf.config.experimental.enable_op_determinism()
     step, store = work.step, work.home.store
-    stage = store.verified(step.stage_two)
+    stages = {name: store.verified(ref) for name, ref in step.stages.items()}
     with SplitReader(store.verified(step.records), "validation") as reader:
-        model = logits_model(load_classifier(stage))
-        progress = ProgressCounter(reporter, reader.examples, "validation images")
-        labels, logits = classify(model, reader, read_stage(stage), step.batch_size, progress.advance)
-    facts = find(work, labels, logits)
+        progress = ProgressCounter(reporter, len(stages) * reader.examples, "validation images")
+        answers = {
+            name: classify(
+                logits_model(load_classifier(stage)), reader, read_stage(stage), step.batch_size, progress.advance
+            )
+            for name, stage in stages.items()
+        }
+    facts = find(step, answers)
     write_json(work.folder / CALIBRATION_NAME, facts.model_dump(mode="json"))
     _say(work, facts, reporter)
     return facts
 
 
-def find(work: CalibrateWork, labels: Labels, logits: Logits) -> CalibrationFacts:
-    """Find the temperature and the threshold of a model, by what it answers for images (images, classes)."""
-    if not np.isfinite(logits).all():
+def find(step: CalibrateStep, answers: Mapping[StageName, tuple[Labels, Logits]]) -> CalibrationFacts:
+    """Choose a stage, and find its temperature and threshold, by what stages answer for the same images.
+
+    Of each stage that might be released, labels (images,) and logits (images, classes).
+    """
+    if not all(np.isfinite(logits).all() for _, logits in answers.values()):
         raise TrainingError(
             "The model gave a number that is not finite for a validation image, expected logits. "
             "Lower the learning rate of the last stage and train again."
         )
-    temperature = fit_temperature(logits, labels) if work.step.calibrate else 1.0
-    right: npt.NDArray[np.bool_] = logits.argmax(axis=1) == labels
+    right: dict[StageName, Bools] = {
+        name: logits.argmax(axis=1) == labels for name, (labels, logits) in answers.items()
+    }
+    gain = None if step.confidence is None else Gain.of(right["stage_two"], right["stage_one"], step.confidence)
+    stage: StageName = "stage_two" if gain is None or gain.is_shown else "stage_one"
+    labels, logits = answers[stage]
+    temperature = fit_temperature(logits, labels) if step.calibrate else 1.0
     # What is served has float32, in which a probability may be 1.
     top = probabilities(logits, temperature).max(axis=1).astype(np.float32).astype(np.float64)
     return CalibrationFacts(
+        stage=stage,
+        gain=gain,
         images=len(labels),
-        right=int(right.sum()),
+        right=int(right[stage].sum()),
         temperature=temperature,
         before=_reliability(logits, labels, 1.0),
         after=_reliability(logits, labels, temperature),
-        abstain=None if work.step.abstain is None else find_threshold(top, right, work.step.abstain),
+        abstain=None if step.abstain is None else find_threshold(top, right[stage], step.abstain),
     )
 
 
@@ -72,6 +90,8 @@ def _reliability(logits: Logits, labels: Labels, temperature: float) -> Reliabil
 
 def _say(work: CalibrateWork, facts: CalibrationFacts, reporter: Reporter) -> None:
     before, after = facts.before, facts.after
+    if facts.choice:
+        reporter.log(facts.choice)
     reporter.log(
         f"temperature {facts.temperature:g}, on {facts.images:,} validation images: calibration error "
         f"{before.expected_calibration_error:.4f} before, {after.expected_calibration_error:.4f} after; "

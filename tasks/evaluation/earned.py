@@ -5,23 +5,20 @@ changed is told apart from what stage two's training changed.
 """
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Final, Self
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.tasks.evaluation.intervals import agresti_min_interval, wilson_interval
+from thaw.tasks.evaluation.paired_difference import Bools
 from thaw.tasks.evaluation.predictions import right_answers
 
-STAGE_ONE = "stage_one"
+STAGE_ONE: Final = "stage_one"
 STAGE_ONE_AT_STAGE_TWO = "stage_one_at_stage_two"
-STAGE_TWO = "stage_two"
-# The files of an evaluation with the answers; stage two's are those of the model that is released.
-ANSWERS = {
-    STAGE_ONE: "stage_one.parquet",
-    STAGE_ONE_AT_STAGE_TWO: "stage_one_at_stage_two.parquet",
-    STAGE_TWO: "predictions.parquet",
-}
+STAGE_TWO: Final = "stage_two"
+# The files of an evaluation with the answers. Those of the model that is released stand in `PREDICTIONS_NAME`, too.
+ANSWERS = {name: f"{name}.parquet" for name in (STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO)}
 
 
 class Answered(BaseModel):
@@ -45,13 +42,25 @@ class Gain(BaseModel):
     difference: float
     difference_ci: tuple[float, float] = Field(description="Agresti and Min's interval for pairs")
 
+    @classmethod
+    def of(cls, right: Bools, other: Bools, confidence: float) -> Self:
+        """Compare two sets of answers, each by whether it is right, (images,), with an interval at a level."""
+        images, gained, lost = len(right), int((right & ~other).sum()), int((other & ~right).sum())
+        interval = agresti_min_interval(gained, lost, images, confidence)
+        return cls(gained=gained, lost=lost, difference=(gained - lost) / images, difference_ci=interval)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the interval shows a gain."""
+        return self.difference_ci[0] > 0
+
     @property
     def conclusion(self) -> str:
         """What the interval shows, in a sentence."""
         low, high = self.difference_ci
         if low <= 0 <= high:
             return "The interval holds 0: no gain is shown."
-        return "A gain is shown." if low > 0 else "A loss is shown."
+        return "A gain is shown." if self.is_shown else "A loss is shown."
 
     @property
     def points(self) -> str:
@@ -85,9 +94,7 @@ class StagesTested(BaseModel):
         right = {name: right_answers(table) for name, table in tables.items()}
 
         def gain(after: str, before: str) -> Gain:
-            gained, lost = int((right[after] & ~right[before]).sum()), int((right[before] & ~right[after]).sum())
-            interval = agresti_min_interval(gained, lost, examples, confidence)
-            return Gain(gained=gained, lost=lost, difference=(gained - lost) / examples, difference_ci=interval)
+            return Gain.of(right[after], right[before], confidence)
 
         def answered(name: str) -> Answered:
             correct = int(right[name].sum())

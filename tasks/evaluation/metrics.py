@@ -47,6 +47,7 @@ class Reliability(TypedDict):
 
     loss: float
     expected_calibration_error: float
+    calibration: list[CalibrationBin]
 
 
 class SplitMetrics(TypedDict):
@@ -106,7 +107,7 @@ def compute_metrics(table: pa.Table, classes: Sequence[str], confidence: float, 
         "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
         "expected_calibration_error": expected_calibration_error(bins),
         "temperature": temperature,
-        "uncalibrated": _without_temperature(probability_matrix(table), labels, temperature),
+        "uncalibrated": _without_temperature(probability_matrix(table), labels, temperature, confidence),
         "per_class": _class_scores(labels, predicted, classes),
         "confusion_matrix": {"classes": list(classes), "matrix": matrix.tolist()},
         "calibration": bins,
@@ -157,15 +158,19 @@ def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float:
 
 
 def _without_temperature(
-    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], temperature: float
+    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], temperature: float, confidence: float
 ) -> Reliability:
     # The logarithms of probabilities are logits, but for a number that all classes of an image have in common.
     logits = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST_PROBABILITY)) * temperature
     logs = log_softmax(logits, axis=1)
     top, right = np.exp(logs.max(axis=1)), probabilities.argmax(axis=1) == labels
     losses = np.minimum(-logs[np.arange(len(labels)), labels], LARGEST_LOSS)
-    error = expected_calibration_error(calibration(top, right, confidence=0.95))  # of the bins' intervals, not shown
-    return {"loss": float(losses.mean()), "expected_calibration_error": error}
+    bins = calibration(top, right, confidence)
+    return {
+        "loss": float(losses.mean()),
+        "expected_calibration_error": expected_calibration_error(bins),
+        "calibration": bins,
+    }
 
 
 def _class_scores(

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.schema import Devices, EvaluateConfig
+from thaw.pipeline_config.stage_schema import StageName
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.evaluation.earned import StagesTested
@@ -52,10 +53,10 @@ class JudgingStep(Step):
 
 
 class EvaluateStep(JudgingStep):
-    """Make an evaluation artifact: a predictions table for each of `ANSWERS`, `metrics.json` and `history.parquet`.
+    """Make an evaluation artifact: predictions tables, `metrics.json` and `history.parquet`.
 
-    The second stage's model is judged with its temperature, on the test split; the first's weights answer for what each
-    stage earned.
+    A stage's model is judged with its temperature, on the test split: its answers are `predictions.parquet`. Those of
+    `ANSWERS` say what each stage earned.
     """
 
     kind: ClassVar[str] = "evaluation"
@@ -66,6 +67,7 @@ class EvaluateStep(JudgingStep):
     records: ArtifactRef
     stage_one: ArtifactRef
     stage_two: ArtifactRef
+    judged: StageName
     temperature: float
     evaluate: EvaluateConfig
 

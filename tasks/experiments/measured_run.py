@@ -9,11 +9,15 @@ from pydantic import BaseModel, ConfigDict
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Cost
 from thaw.tasks.artifacts.store import ArtifactStore
-from thaw.tasks.evaluation.earned import ANSWERS, STAGE_TWO
+from thaw.tasks.evaluation.earned import ANSWERS
 from thaw.tasks.evaluation.paired_difference import Bools
 from thaw.tasks.evaluation.predictions import right_answers
 from thaw.tasks.evaluation.step import EvaluationFacts
+from thaw.tasks.releases.test_split import PREDICTIONS_NAME
 from thaw.tasks.training.stage_facts import StageFacts
+
+RELEASED = "released"
+_TABLES = {**ANSWERS, RELEASED: PREDICTIONS_NAME}
 
 
 class StageCost(BaseModel):
@@ -44,10 +48,12 @@ class RunRow(BaseModel):
         recipe: The recipe's name.
         seed: The seed.
         test_images: Number of test images.
-        accuracy: Test accuracy of stage two's weights.
+        accuracy: Test accuracy of the model that would be released, which is stage two's unless the recipe prefers the
+            simpler one.
         loss: Test loss of the same, in nats.
         stage_one_accuracy: Test accuracy of stage one's weights, at stage one's resolution.
         stage_one_at_stage_two_accuracy: That of the same weights, at stage two's resolution.
+        stage_two_accuracy: That of stage two's weights.
         stage_one: What stage one took.
         stage_two: What stage two took.
         training_seconds: What both took.
@@ -63,6 +69,7 @@ class RunRow(BaseModel):
     loss: float
     stage_one_accuracy: float
     stage_one_at_stage_two_accuracy: float
+    stage_two_accuracy: float
     stage_one: StageCost
     stage_two: StageCost
     training_seconds: float
@@ -76,7 +83,7 @@ class MeasuredRun:
     Attributes:
         row: Its numbers.
         image_ids: SHA-256 of each test image, in rising order.
-        right: For each of `ANSWERS`, whether each of those images was classified rightly.
+        right: For each of `ANSWERS`, and for `RELEASED`, whether each of those images was classified rightly.
     """
 
     row: RunRow
@@ -104,7 +111,7 @@ def measured_run(
     facts = [store.facts(stage.ref, StageFacts) for stage in stages]
     costs = [_stage_cost(store, stage, each) for stage, each in zip(stages, facts, strict=True)]
     folder, tested = store.verified(evaluation), store.facts(evaluation, EvaluationFacts)
-    tables = {name: pq.read_table(folder / file).sort_by("id") for name, file in ANSWERS.items()}
+    tables = {name: pq.read_table(folder / file).sort_by("id") for name, file in _TABLES.items()}
     row = RunRow(
         recipe=recipe,
         seed=seed,
@@ -113,13 +120,14 @@ def measured_run(
         loss=tested.test.loss,
         stage_one_accuracy=tested.stages.stage_one.accuracy,
         stage_one_at_stage_two_accuracy=tested.stages.stage_one_at_stage_two.accuracy,
+        stage_two_accuracy=tested.stages.stage_two.accuracy,
         stage_one=costs[0],
         stage_two=costs[1],
         training_seconds=sum(cost.seconds for cost in costs),
         weights_sha256=facts[-1].weights_sha256,
     )
     right = {name: right_answers(table) for name, table in tables.items()}
-    return MeasuredRun(row, tuple(tables[STAGE_TWO]["id"].to_pylist()), right)
+    return MeasuredRun(row, tuple(tables[RELEASED]["id"].to_pylist()), right)
 
 
 def _stage_cost(store: ArtifactStore, stage: TrainedStage, facts: StageFacts) -> StageCost:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from thaw.pipeline_config.errors import RequestError
 from thaw.tasks.evaluation.earned import STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO
 from thaw.tasks.evaluation.paired_difference import Bools, Difference, paired_difference
-from thaw.tasks.experiments.measured_run import MeasuredRun, RunRow, StageCost
+from thaw.tasks.experiments.measured_run import RELEASED, MeasuredRun, RunRow, StageCost
 
 
 class _Row(BaseModel):
@@ -46,13 +46,14 @@ class RecipeRow(_Row):
     recipe: str
     seeds: list[int]
     test_images: int
-    accuracy: Spread  # on the test split, of stage two's weights
+    accuracy: Spread  # on the test split, of the model that would be released
     loss: Spread
     training_seconds: Spread  # of both stages
     stage_one: StageRow
     stage_two: StageRow
     stage_one_accuracy: Spread  # of stage one's weights, at stage one's resolution
     stage_one_at_stage_two_accuracy: Spread  # of the same weights, at stage two's resolution
+    stage_two_accuracy: Spread
     resolution_earned: Difference  # what the step to stage two's resolution alone changed
     stage_two_earned: Difference  # what stage two's training then changed, at that resolution
 
@@ -124,6 +125,7 @@ def _recipe_row(runs: Sequence[MeasuredRun]) -> RecipeRow:
         stage_two=_stage_row([row.stage_two for row in rows]),
         stage_one_accuracy=Spread.of(row.stage_one_accuracy for row in rows),
         stage_one_at_stage_two_accuracy=Spread.of(row.stage_one_at_stage_two_accuracy for row in rows),
+        stage_two_accuracy=Spread.of(row.stage_two_accuracy for row in rows),
         resolution_earned=paired_difference(at_two, _right(runs, STAGE_ONE)),
         stage_two_earned=paired_difference(_right(runs, STAGE_TWO), at_two),
     )
@@ -141,7 +143,7 @@ def _stage_row(stages: Sequence[StageCost]) -> StageRow:
 
 def _pair_row(first: Sequence[MeasuredRun], second: Sequence[MeasuredRun]) -> PairRow:
     names = first[0].row.recipe, second[0].row.recipe
-    difference = paired_difference(_right(first, STAGE_TWO), _right(second, STAGE_TWO))
+    difference = paired_difference(_right(first, RELEASED), _right(second, RELEASED))
     verdict = verdict_of(*names, difference, seeds=len(first))
     return PairRow(first=names[0], second=names[1], difference=difference, verdict=verdict)
 

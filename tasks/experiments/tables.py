@@ -69,7 +69,7 @@ def _stages(rows: Sequence[RecipeRow]) -> WordTable:
                 "recipe": row.recipe,
                 "stage one": _at(row.stage_one, row.stage_one_accuracy),
                 "stage one's weights, stage two's resolution": _at(row.stage_two, row.stage_one_at_stage_two_accuracy),
-                "stage two": _at(row.stage_two, row.accuracy),
+                "stage two": _at(row.stage_two, row.stage_two_accuracy),
                 "resolution earned": points(row.resolution_earned),
                 "stage two earned": points(row.stage_two_earned),
             }

@@ -15,7 +15,8 @@ from thaw.tasks.artifacts.refusals import is_of_the_machine, unreadable
 from thaw.tasks.ingest.dataset import UnreadableImage
 from thaw.tasks.ingest.sources.base import ImageSource, RawExample, listed
 from thaw.tasks.pace import ProgressCounter
-from thaw.tasks.pictures.files import BadImageError, ImageFacts, inspect
+from thaw.tasks.pictures.files import ImageFacts, inspect
+from thaw.tasks.pictures.opening import BadImageError
 from thaw.tasks.process import Reporter
 
 _NAMED_BAD_IMAGES = 3  # in one line

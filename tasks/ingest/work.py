@@ -4,10 +4,11 @@ from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.devices import choose_devices
 from thaw.tasks.ingest.checks import check_classes, check_counts
+from thaw.tasks.ingest.columns import read_values, write_columns
 from thaw.tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
 from thaw.tasks.ingest.duplicates import check_conflicts, drop_duplicates
 from thaw.tasks.ingest.scan import ScannedImage, check_unreadable, scan_images
-from thaw.tasks.ingest.sources import content_digest, open_source
+from thaw.tasks.ingest.sources import columns_digest, content_digest, open_source
 from thaw.tasks.ingest.splits import assign_split, plan_splits
 from thaw.tasks.ingest.step import DatasetFacts, IngestWork
 from thaw.tasks.process import Reporter
@@ -20,14 +21,16 @@ def ingest(work: IngestWork, report: Reporter) -> DatasetFacts:
         DatasetError: The source is not fit to train on; the message says what is wrong and what would be right.
     """
     choose_devices("cpu")  # images are decoded there, whatever trains
-    config, seed = work.step.dataset, work.step.seed
+    config, seed, columns = work.step.dataset, work.step.seed, work.step.columns
     source = open_source(config.source, work.home)
     source.fetch(report)
     classes = source.classes()
     check_classes(classes)
     plan = plan_splits(config.splits, source.splits())
+    values = read_values(source, columns)
     scanned, unreadable = scan_images(source, config.max_pixels, report)
-    if content_digest(config.source, work.home) != work.step.content:
+    now = content_digest(config.source, work.home), columns_digest(config.source, work.home, columns)
+    if now != (work.step.content, work.step.columns_content):
         raise DatasetError(
             "The images changed while they were being read. Expected the same files throughout. Run again."
         )
@@ -45,6 +48,7 @@ def ingest(work: IngestWork, report: Reporter) -> DatasetFacts:
     for warning in check_counts(counts):
         report.warn(warning)
     write_dataset(work.folder, Dataset(list(classes), images), duplicates=duplicates, unreadable=unreadable)
+    write_columns(work.folder, columns, values)
     return DatasetFacts(
         classes=len(classes),
         examples={split: sum(of_split.values()) for split, of_split in counts.items()},

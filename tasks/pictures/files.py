@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.pictures import orientation as rules
 from thaw.tasks.pictures.decoding import decode, decode_upright, shrink
+from thaw.tasks.pictures.opening import BadImageError, format_of, open_image, open_small, reasons_for_bad_images
 
 _TENSORFLOWS = ("JPEG", "PNG")
-FORMATS = (*_TENSORFLOWS, "BMP", "GIF", "WEBP")
 
 _TURNS = (  # one after another
     (rules.SIDEWAYS, Image.Transpose.TRANSPOSE),
@@ -28,15 +27,12 @@ _PNG_BIT_DEPTH = 24  # offset of the bit depth in a PNG file: signature 8, lengt
 _QUICK = 1  # of zlib's levels 0 to 9
 
 
-class BadImageError(DatasetError):
-    """The file is no image that thaw can read; the message is the reason, fit for a list."""
-
-
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
     """What an image is, once it has been found whole.
 
-    Its size is in pixels, after EXIF's orientation has been applied; its format is one of `FORMATS`, by its content.
+    Its size is in pixels, after EXIF's orientation has been applied; its format is one of `opening.FORMATS`, by its
+    content.
     """
 
     width: int
@@ -52,15 +48,15 @@ def inspect(encoded: bytes, max_pixels: int) -> ImageFacts:
             `max_pixels`; then no pixel is decoded.
     """
     with _reasons_for_bad_images():
-        image = _open_small(encoded, max_pixels)
+        image = open_small(encoded, max_pixels)
         width, height = image.size
-        if _format(image) in _TENSORFLOWS:
+        if format_of(image) in _TENSORFLOWS:
             height, width, _ = decode_upright(tf.constant(encoded)).shape
         else:
             image.load()
         if _orientation(image, encoded) in rules.SIDEWAYS:
             width, height = height, width
-        return ImageFacts(width, height, _format(image))
+        return ImageFacts(width, height, format_of(image))
 
 
 def readable(encoded: bytes, max_pixels: int) -> bytes:
@@ -70,7 +66,7 @@ def readable(encoded: bytes, max_pixels: int) -> bytes:
         BadImageError: It is no image, or declares more than `max_pixels`, or needs to be converted and cannot be.
     """
     with _reasons_for_bad_images():
-        return _readable(_open_small(encoded, max_pixels), encoded)
+        return _readable(open_small(encoded, max_pixels), encoded)
 
 
 def canonical(encoded: bytes, max_side: int | None) -> bytes:
@@ -84,7 +80,7 @@ def canonical(encoded: bytes, max_side: int | None) -> bytes:
         BadImageError: It cannot be decoded.
     """
     with _reasons_for_bad_images():
-        image = _open(encoded, None)
+        image = open_image(encoded, None)
         if _is_plain(image, encoded) and (max_side is None or max(image.size) <= max_side):
             return encoded
         return bytes(_to_png(max_side)(_readable(image, encoded)).numpy())
@@ -101,65 +97,36 @@ def _to_png(max_side: int | None) -> Callable[[bytes], tf.Tensor]:
     return converted
 
 
-def _open(encoded: bytes, max_pixels: int | None) -> Image.Image:
-    # Pillow's limit is a global one. With the recipe's in its place it neither refuses what the recipe allows nor lets
-    # the WebP decoder, which claims its memory when a file is opened, begin on what the recipe refuses.
-    Image.MAX_IMAGE_PIXELS = max_pixels
-    return Image.open(io.BytesIO(encoded), formats=FORMATS)
-
-
-def _open_small(encoded: bytes, max_pixels: int) -> Image.Image:
-    if not encoded:
-        raise BadImageError("the file is empty")
-    image = _open(encoded, max_pixels)
-    width, height = image.size
-    if width * height > max_pixels:
-        raise BadImageError(
-            f"its header declares {width} × {height} pixels, more than dataset.max_pixels, {max_pixels}"
-        )
-    return image
-
-
 @contextmanager
 def _reasons_for_bad_images() -> Iterator[None]:
-    try:
-        yield
-    except (BadImageError, MemoryError, tf.errors.ResourceExhaustedError):
-        raise
-    except UnidentifiedImageError as error:  # whose own message holds a memory address
-        raise BadImageError("not a JPEG, PNG, BMP, GIF or WebP image, or its header is damaged") from error
-    except Image.DecompressionBombError as error:
-        raise BadImageError(f"its header declares more than dataset.max_pixels, {Image.MAX_IMAGE_PIXELS}") from error
-    except tf.errors.OpError as error:  # whose own message names its operations
-        raise BadImageError("it is truncated or damaged: TensorFlow cannot decode it") from error
-    except Exception as error:  # decoders fail in many ways; each of them means that this file is bad
-        raise BadImageError(" ".join(str(error).split()).rstrip(".") or type(error).__name__) from error
-
-
-def _format(image: Image.Image) -> str:
-    # MPO is what Pillow calls a JPEG that has further pictures, such as a depth map, behind the first.
-    return "JPEG" if image.format == "MPO" else str(image.format)
+    with reasons_for_bad_images(tf.errors.ResourceExhaustedError):
+        try:
+            yield
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:  # whose own message names its operations
+            raise BadImageError("it is truncated or damaged: TensorFlow cannot decode it") from error
 
 
 def _is_plain(image: Image.Image, encoded: bytes) -> bool:
     if image.mode not in ("RGB", "L"):
         return False
-    if _format(image) == "PNG":
+    if format_of(image) == "PNG":
         is_flat = "transparency" not in image.info and not getattr(image, "is_animated", False)
         return encoded[_PNG_BIT_DEPTH] == 8 and is_flat
-    return _format(image) == "JPEG" and rules.jpeg_orientation(encoded) == rules.UPRIGHT
+    return format_of(image) == "JPEG" and rules.jpeg_orientation(encoded) == rules.UPRIGHT
 
 
 def _orientation(image: Image.Image, encoded: bytes) -> int:
-    if _format(image) == "JPEG":
+    if format_of(image) == "JPEG":
         return rules.jpeg_orientation(encoded)
-    if _format(image) == "WEBP":
+    if format_of(image) == "WEBP":
         return rules.exif_orientation(image.info.get("exif", b"").removeprefix(rules.EXIF_HEADER))
     return rules.UPRIGHT  # the other formats' orientation is not what viewers go by
 
 
 def _readable(image: Image.Image, encoded: bytes) -> bytes:
-    if _format(image) in _TENSORFLOWS:
+    if format_of(image) in _TENSORFLOWS:
         return encoded
     upright = image if image.mode == "L" else image.convert("RGB")
     orientation = _orientation(image, encoded)

@@ -35,7 +35,7 @@ class CardFacts:
 
     `metrics` and `tested` are the test split's part of `metrics.json` and the stages', `counts` has numbers of images
     by split, then by class name, and `stages` the contents of both stages' `stage.json`. The formats are shown in their
-    order here.
+    order here; `choice` says why it is this stage's model, if another might have been released.
     """
 
     release: Release
@@ -46,6 +46,7 @@ class CardFacts:
     counts: Mapping[str, Mapping[str, int]]
     stages: Sequence[Mapping[str, Any]]
     formats: Sequence[Format]
+    choice: str
 
 
 def write_card(facts: CardFacts) -> str:

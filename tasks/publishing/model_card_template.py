@@ -43,7 +43,7 @@ On {{ release.test.examples }} test images, which had no part in training:
 | part of the test images | images | accuracy | interval | points beside the champion, interval |
 |---|---|---|---|---|
 {% for row in verdict.slices -%}
-| {{ row.name }}: {{ row.value | md }} | {{ row.images }} | {{ number(row.accuracy) }} | \
+| {{ row.name | md }}: {{ row.value | md }} | {{ row.images }} | {{ number(row.accuracy) }} | \
 {{ number(row.accuracy_ci[0]) }} to {{ number(row.accuracy_ci[1]) }} | \
 {% if row.compared and row.compared.images %}{{ points(row.compared.difference) }}, \
 {{ points(row.compared.difference_ci[0]) }} to {{ points(row.compared.difference_ci[1]) }}{% else %}–{% endif %} |
@@ -58,7 +58,9 @@ What each stage earned, on the same images:
 {{ number(tried.accuracy_ci[1]) }} | {{ gain or "" }} |
 {% endfor %}
 Stage two over stage one, each at its own resolution: {{ tested.earned }}. {{ tested.earned.conclusion }}
-
+{% if choice %}
+{{ choice | md }}
+{% endif %}
 `report.html` shows how it compares, image by image, the learning curves, the confusion matrix and the worst mistakes;
 `metrics.json` holds all numbers; `predictions.parquet` holds one row per test image, with the name of its file.
 

@@ -30,7 +30,8 @@ def portable_recipe(recipe: Recipe, *, resolved: bool) -> dict[str, Any]:
 
 def recipe_yaml(document: dict[str, Any], name: str, words: str, source: SourceConfig) -> str:
     """Write a portable recipe as a file that `thaw run` takes, opened by a comment that says how."""
-    options = " --data DIR" if source.of_this_machine() else ""
+    # Not --data: it names a folder, and a table's columns, or what is prepared for tfds, would be gone.
+    options = "".join(f" --set dataset.source.{field}=PLACE" for field in source.of_this_machine())
     options += "".join(f" --set dataset.source.{field}=ADDRESS" for field in _with_secrets(source))
     options += " --weights FILE" if document["model"].get("weights") == WEIGHTS_PLACEHOLDER else ""
     if document.get("publish", {}).get("must_not_break") == _KEPT_PLACEHOLDER:

@@ -13,7 +13,8 @@ from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.tasks.devices import choose_devices
 from thaw.tasks.formats.base import ModelContext, Scorer
 from thaw.tasks.formats.members import as_input, load_first
-from thaw.tasks.pictures.files import BadImageError, inspect
+from thaw.tasks.pictures.files import inspect
+from thaw.tasks.pictures.opening import BadImageError
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.predict_request import PredictWork
 from thaw.tasks.releases.checksums import verify_checksums

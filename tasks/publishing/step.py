@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from thaw.pipeline_config.errors import PublishError, RequestError
 from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.stage_schema import StageName
 from thaw.tasks.artifacts.manifest import ArtifactRef, digest_of
 from thaw.tasks.artifacts.step import Facts, Step
 from thaw.tasks.home import Home
@@ -23,8 +24,8 @@ class ReleaseFacts(Facts):
 class PublishStep(Step):
     """Make a release artifact: all files of a release, signed off in `SHA256SUMS`.
 
-    The second stage's model is released, with the files of its evaluation, verdict and report; the other inputs are for
-    what the card says.
+    A stage's model is released, with the files of its evaluation, verdict and report; the other inputs are for what the
+    card says.
     `recipe` is resolved, and `written` is what was written of it.
     """
 
@@ -35,6 +36,7 @@ class PublishStep(Step):
 
     recipe: Recipe
     written: dict[str, Any]
+    stage: StageName
     dataset: ArtifactRef
     records: ArtifactRef
     stage_one: ArtifactRef

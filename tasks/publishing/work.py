@@ -76,7 +76,7 @@ def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
     (folder / _PAGE_NAME).write_text(with_release_id(page, release.id), encoding="utf-8")
     write_json(folder / RELEASE_NAME, release.model_dump(mode="json"))
     report.progress(0.2, "writing the model")
-    model, context = load_classifier(store.folder(step.stage_two)), ModelContext.of(release)
+    model, context = load_classifier(store.folder(getattr(step, step.stage))), ModelContext.of(release)
     divide_logits(model, _read_calibration(folder).temperature)
     for member in formats:
         member.export(model, folder, context)
@@ -116,7 +116,8 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
         compared_with=verdict.champion.release if verdict.champion else None,
         evaluation=step.evaluation.digest,
         classes=stages[-1].classes,
-        input=step.recipe.preprocessing,
+        input=step.recipe.preprocessing_of(step.stage),
+        stage=step.stage,
         test=read_test_metrics(folder),
         made_from=_made_from(step, store),
         libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
@@ -134,6 +135,7 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
         counts={split: counts[split] for split in SPLITS},
         stages=[stage.model_dump(mode="json") for stage in stages],
         formats=formats,
+        choice=calibration.choice,
     )
 
 

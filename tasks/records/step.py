@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from thaw.pipeline_config.dataset_schema import RecordsConfig, Source, SplitName
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts, Step
@@ -30,13 +32,15 @@ class RecordsStep(Step):
     rows_of: ClassVar[str] = "dataset"
 
     dataset: ArtifactRef
+    images: str | None = Field(default=None, description="digest of the dataset without its columns, if it has any")
     source: Source
     records: RecordsConfig
 
     def depends_on(self) -> dict[str, Any]:
-        """The dataset and the settings; where the images are read from makes no difference."""
+        """The images and the settings; where they are read from, and what columns say of them, makes no difference."""
         document = super().depends_on()
         del document["source"]
+        document["dataset"]["digest"] = document.pop("images") or self.dataset.digest
         return document
 
 

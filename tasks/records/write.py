@@ -18,7 +18,8 @@ from thaw.tasks.artifacts.manifest import file_sha256
 from thaw.tasks.artifacts.refusals import full_disk
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.ingest.sources.base import ImageSource
-from thaw.tasks.pictures.files import BadImageError, canonical
+from thaw.tasks.pictures.files import canonical
+from thaw.tasks.pictures.opening import BadImageError
 from thaw.tasks.records.ids import ids_of
 from thaw.tasks.records.index import ROW, Shard, SplitIndex, shard_name, table_name, table_of_shard
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, model_validator
 from thaw.pipeline_config.errors import PublishError
 from thaw.pipeline_config.preprocessing import Preprocessing, upgraded_input
 from thaw.pipeline_config.schema import RECIPE_NAME
+from thaw.pipeline_config.stage_schema import StageName
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.manifest import digest_of
 from thaw.tasks.artifacts.refusals import reading
@@ -65,6 +66,7 @@ class Release(Document):
         made_from: Kind and digest of each artifact and source, by name.
         libraries: Versions of Python and of the libraries.
         thaw: Version of thaw.
+        stage: Whose model it is.
         temperature: What the model's logits are divided by, in its weights; None in an older release, as 1.
         abstain: Which of its answers count; None where all do.
     """
@@ -80,6 +82,7 @@ class Release(Document):
     made_from: dict[str, dict[str, str]]
     libraries: dict[str, str]
     thaw: str
+    stage: StageName = "stage_two"
     temperature: float | None = None
     abstain: Abstention | None = None
 
@@ -89,7 +92,7 @@ class Release(Document):
     def model(self) -> ReleasedModel:
         """What of it decides how it answers."""
         digests = {name: source.get("digest") for name, source in self.made_from.items()}
-        return ReleasedModel(release=self.id, weights=digests.get("stage_two"), dataset=digests.get("dataset"))
+        return ReleasedModel(release=self.id, weights=digests.get(self.stage), dataset=digests.get("dataset"))
 
     @model_validator(mode="after")
     def _check_recipe(self) -> Self:

@@ -86,7 +86,7 @@ class Broken(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    image: str = Field(description="its id, or where it is in the folder")
+    image: str = Field(description="its id or its file, as the recipe has it, or where it is in the folder")
     class_name: str
     predicted_class: str
 

@@ -68,14 +68,18 @@ class StageSummary:
 class ReportContent:
     """All that the report shows.
 
-    `source` is the kind of the source, and `images` has the numbers of images by split. What got better and worse is
-    None where there is no champion. `python` loads the model, and `digests` are SHA-256 by a name for the reader.
+    `resolution`, in pixels, is that of the model that is released, and `choice` says why it is that stage's, if another
+    might have been. `source` is the kind of the source, and `images` has the numbers of images by split. What got
+    better and worse is None where there is no champion. `python` loads the model, and `digests` are SHA-256 by a name
+    for the reader.
     """
 
     recipe_name: str
     source: str
     images: Mapping[SplitName, int]
     backbone: str
+    resolution: int
+    choice: str
     verdict: Verdict
     metrics: SplitMetrics
     tested: StagesTested

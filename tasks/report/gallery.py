@@ -61,5 +61,8 @@ class Gallery:
         matrix = metrics["confusion_matrix"]["matrix"]
         save_picture(self.folder / "confusion_matrix.png", lambda: draw_confusion_matrix(matrix, self.classes))
         save_picture(
-            self.folder / "reliability.png", lambda: draw_reliability(metrics["calibration"], metrics["confidence"])
+            self.folder / "reliability.png",
+            lambda: draw_reliability(
+                metrics["calibration"], metrics["uncalibrated"]["calibration"], metrics["confidence"]
+            ),
         )

@@ -33,6 +33,7 @@ class ReportStep(Step):
     records: ArtifactRef
     stage_one: ArtifactRef
     stage_two: ArtifactRef
+    calibration: ArtifactRef
     evaluation: ArtifactRef
     verdict: ArtifactRef
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from thaw.tasks.artifacts.step import Facts
+from thaw.tasks.calibration.step import CalibrationFacts
 from thaw.tasks.devices import choose_devices
-from thaw.tasks.evaluation.earned import ANSWERS, STAGE_TWO, StagesTested
+from thaw.tasks.evaluation.earned import StagesTested
 from thaw.tasks.evaluation.metrics import SplitMetrics
 from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.formats.base import ModelContext
@@ -18,6 +19,7 @@ from thaw.tasks.formats.members import chosen
 from thaw.tasks.ingest.step import DatasetFacts
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
+from thaw.tasks.releases.test_split import PREDICTIONS_NAME
 from thaw.tasks.releases.verdict import FLIPS_NAME, METRICS_NAME, Verdict
 from thaw.tasks.report.answers import TestImages
 from thaw.tasks.report.content import ReportContent
@@ -43,9 +45,9 @@ def write_report(work: ReportWork, reporter: Reporter) -> Facts:
     step, store = work.step, work.home.store
     evaluation, verdict = store.verified(step.evaluation), store.verified(step.verdict)
     origins = read_origins(store.verified(step.dataset))
-    predictions = with_origins(pq.read_table(evaluation / ANSWERS[STAGE_TWO]), origins)
+    predictions = with_origins(pq.read_table(evaluation / PREDICTIONS_NAME), origins)
     flips = with_origins(pq.read_table(verdict / FLIPS_NAME), origins)
-    write_table(predictions, work.folder / ANSWERS[STAGE_TWO])
+    write_table(predictions, work.folder / PREDICTIONS_NAME)
     write_table(flips, work.folder / FLIPS_NAME)
     metrics = json.loads((evaluation / METRICS_NAME).read_bytes())
     stages = [read_stage(store.verified(ref)) for ref in (step.stage_one, step.stage_two)]
@@ -77,12 +79,16 @@ def _content(
 ) -> ReportContent:
     step, store = work.step, work.home.store
     verdict, settings = store.facts(step.verdict, Verdict), (step.stage_one_settings, step.stage_two_settings)
+    calibration = store.facts(step.calibration, CalibrationFacts)
+    (weights,) = (stage.weights_sha256 for stage in stages if stage.name == calibration.stage)
     usage = chosen(step.formats)[0].usage(ModelContext(stages[-1].classes, step.input))
     return ReportContent(
         recipe_name=step.recipe_name,
         source=step.source,
         images=store.facts(step.dataset, DatasetFacts).examples,
         backbone=stages[-1].backbone,
+        resolution=step.input.resolution,
+        choice=calibration.choice,
         verdict=verdict,
         metrics=metrics["test"],
         tested=StagesTested.model_validate(metrics["stages"]),
@@ -95,6 +101,6 @@ def _content(
         python=usage.partition("```python\n")[2].partition("```")[0],
         digests={
             **{name.replace("_", " ").capitalize(): ref.digest for name, ref in step.inputs().items()},
-            "Weights of the model": stages[-1].weights_sha256,
+            "Weights of the model": weights,
         },
     )

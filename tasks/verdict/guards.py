@@ -42,6 +42,16 @@ def too_large(limit: float, size: int) -> list[str]:
     return [f"The weights have {size / 1e6:.3g} megabytes, expected {limit:g} or less (publish.floors)."]
 
 
+def too_slow(limit: float, milliseconds: float) -> list[str]:
+    """Say whether an image takes longer than so many milliseconds.
+
+    How long it took is not said: a verdict's words are the same wherever the recipe is run, as far as they can be.
+    """
+    if milliseconds <= limit:
+        return []
+    return [f"An image alone takes the model longer here than the {limit:g} milliseconds of publish.floors."]
+
+
 def too_many_lost(limit: float | None, compared: Comparison) -> list[str]:
     """Say whether the new model has more of the champion's right answers wrong than it may."""
     right = round(compared.other_accuracy * compared.images)

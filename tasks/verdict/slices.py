@@ -1,4 +1,4 @@
-"""How a new model does on parts of the test images: by their size, their brightness, or the folder they lie in."""
+"""How a new model does on parts of the test images: by their size, brightness or folder, or by a column of a table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,8 +7,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pyarrow as pa
 
-from thaw.pipeline_config.publish_schema import Floors, SliceName
+from thaw.pipeline_config.messages import word
+from thaw.pipeline_config.publish_schema import Floors
 from thaw.tasks.evaluation.intervals import wilson_interval
+from thaw.tasks.ingest.columns import read_column
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.releases.verdict import SliceResult
 from thaw.tasks.verdict.brightness import brightness_of
@@ -21,8 +23,11 @@ _SIZES = {"tiny": 20_000, "small": 250_000, "medium": 1_000_000, "large": 4_000_
 _BRIGHTNESS = {"dark": 80.0, "medium": 160.0, "bright": float("inf")}
 
 
-def values_of(name: SliceName, images: Sequence[DatasetImage], records: Path) -> list[str]:
-    """Say to which slice each test image belongs; they are in the records' order."""
+def values_of(name: str, images: Sequence[DatasetImage], records: Path, dataset: Path) -> list[str]:
+    """Say to which slice each test image belongs; they are in the records' order.
+
+    What is not derived from the images is a column that the dataset keeps.
+    """
     match name:
         case "size":
             return [_band(image.width * image.height, _SIZES) for image in images]
@@ -30,10 +35,13 @@ def values_of(name: SliceName, images: Sequence[DatasetImage], records: Path) ->
             return [str(PurePosixPath(image.origin).parent) for image in images]
         case "brightness":
             return [_band(value, _BRIGHTNESS) for value in brightness_of(records)]
+        case _:
+            values = read_column(dataset, name)
+            return [values[image.id] for image in images]
 
 
 def slices_by(
-    name: SliceName, values: Sequence[str], candidate: pa.Table, other: pa.Table | None, confidence: float
+    name: str, values: Sequence[str], candidate: pa.Table, other: pa.Table | None, confidence: float
 ) -> list[SliceResult]:
     """Judge each part by itself, the largest first; `other` has the champion's answers, where there is one."""
     right = candidate["class_name"].to_numpy() == candidate["predicted_class"].to_numpy()
@@ -61,10 +69,12 @@ def below_slice_floors(floors: Floors, slices: Sequence[SliceResult]) -> list[st
         known = {each.value: each for each in slices if each.name == name}
         for value, floor in wanted.items():
             if value not in known:
-                found.append(f"No test image is of {name} {value!r}, so its accuracy is not known (publish.floors).")
+                found.append(
+                    f"No test image is of {word(name)} {value!r}, so its accuracy is not known (publish.floors)."
+                )
             elif known[value].accuracy < floor:
                 found.append(
-                    f"The accuracy on the {known[value].images:,} images of {name} {value!r} is "
+                    f"The accuracy on the {known[value].images:,} images of {word(name)} {value!r} is "
                     f"{known[value].accuracy:.4f}, expected {floor:g} or more (publish.floors)."
                 )
     return found

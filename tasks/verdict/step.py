@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.pipeline_config.preprocessing import Preprocessing
-from thaw.pipeline_config.publish_schema import PublishConfig, SliceName
+from thaw.pipeline_config.publish_schema import PublishConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Facts
 from thaw.tasks.evaluation.step import JudgingStep
@@ -68,8 +68,9 @@ class BaselineWork(Work):
 class VerdictStep(JudgingStep):
     """Make a verdict artifact: `verdict.json`, and `flips.parquet`, the images that one of the two models has right.
 
-    Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model of stage two answers
-    for its images, which it gets as `input` says. The dataset and the records are for the slices.
+    Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model answers for its
+    images, which it gets as `input` says. Where it is a list, `kept` has what it calls each image, by the image's id.
+    The dataset and the records are for the slices.
     """
 
     kind: ClassVar[str] = "verdict"
@@ -79,7 +80,7 @@ class VerdictStep(JudgingStep):
 
     dataset: ArtifactRef | None = Field(description="for slices; null where there are none, because it has file names")
     records: ArtifactRef
-    stage_two: ArtifactRef
+    model: ArtifactRef = Field(description="the stage whose model is judged")
     input: Preprocessing
     evaluation: ArtifactRef
     baseline: ArtifactRef
@@ -87,13 +88,14 @@ class VerdictStep(JudgingStep):
     anchor: ReleasedModel | None
     looks: Looks
     publish: PublishConfig
-    kept: str | None
-    slices: list[SliceName]
+    kept: str | dict[str, str] | None
+    slices: list[str]
 
     def depends_on(self) -> dict[str, Any]:
-        """All fields but the devices; of `publish`, not the formats, where a folder is, or who is asked."""
+        """All fields but the devices; of `publish`, not what other fields say, or what no verdict depends on."""
         document = super().depends_on()
-        del document["publish"]["formats"], document["publish"]["approval"]
+        for name in ("formats", "approval", "prefer_simpler"):
+            del document["publish"][name]
         if self.kept is not None:
             del document["publish"]["must_not_break"]
         return document

@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from thaw.tasks.artifacts.store import ArtifactStore, write_json
+from thaw.pipeline_config.publish_schema import Floors
+from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.devices import choose_devices
 from thaw.tasks.evaluation.metrics import SplitMetrics
 from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.ingest.dataset import read_dataset
 from thaw.tasks.process import Reporter
+from thaw.tasks.releases.test_split import PREDICTIONS_NAME
 from thaw.tasks.releases.verdict import (
     FLIPS_NAME,
     METRICS_NAME,
@@ -29,10 +32,11 @@ from thaw.tasks.verdict.answers import answers_of_evaluation
 from thaw.tasks.verdict.comparison import compare, flips, sentence
 from thaw.tasks.verdict.gates.base import Decision, Rival
 from thaw.tasks.verdict.gates.members import gate_of
-from thaw.tasks.verdict.guards import below_floors, too_large, too_many_lost, worse_classes
+from thaw.tasks.verdict.guards import below_floors, too_large, too_many_lost, too_slow, worse_classes
 from thaw.tasks.verdict.kept_folder import broken_in_folder
 from thaw.tasks.verdict.must_not_break import broken_in, in_words
 from thaw.tasks.verdict.slices import below_slice_floors, listed_slices, slices_by, values_of
+from thaw.tasks.verdict.speed import milliseconds_an_image
 from thaw.tasks.verdict.step import ANCHOR, CHAMPION, LARGEST_CLASS, VerdictStep, VerdictWork, table_name
 
 
@@ -59,7 +63,7 @@ def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
     choose_devices(work.step.devices)  # for slices and images that must stay right
     step, store = work.step, work.home.store
     evaluation, baseline = store.verified(step.evaluation), store.verified(step.baseline)
-    candidate = answers_of_evaluation(pq.read_table(evaluation / "predictions.parquet"))
+    candidate = answers_of_evaluation(pq.read_table(evaluation / PREDICTIONS_NAME))
     other = pq.read_table(baseline / table_name(LARGEST_CLASS if step.champion is None else CHAMPION))
     anchor = None if step.anchor is None else pq.read_table(baseline / table_name(ANCHOR))
     metrics: SplitMetrics = json.loads((evaluation / METRICS_NAME).read_bytes())["test"]
@@ -68,7 +72,7 @@ def judge(work: VerdictWork, reporter: Reporter) -> Verdict:
     vetoes = [
         *found.vetoes,
         *below_slice_floors(step.publish.floors, slices),
-        *_too_large(step, store),
+        *_too_costly(step.publish.floors, store.verified(step.model), reporter),
     ]
     found = replace(found, vetoes=vetoes, broken=_broken(work, candidate), slices=listed_slices(slices))
     verdict = decide(step, read_test_metrics(evaluation), found)
@@ -104,29 +108,35 @@ def find(
 
 
 def _broken(work: VerdictWork, candidate: pa.Table) -> list[Broken]:
-    kept = work.step.publish.must_not_break
-    if isinstance(kept, str):
-        return broken_in_folder(work, kept)
-    return broken_in(kept or [], candidate)
+    folder = work.step.publish.must_not_break
+    if isinstance(folder, str):
+        return broken_in_folder(work, folder)
+    return broken_in(work.step.kept if isinstance(work.step.kept, dict) else {}, candidate)
 
 
 def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None, confidence: float) -> list[SliceResult]:
     step, store = work.step, work.home.store
     if step.dataset is None:
         return []
-    by_id = {image.id: image for image in read_dataset(store.verified(step.dataset)).images}
+    dataset = store.verified(step.dataset)
+    by_id = {image.id: image for image in read_dataset(dataset).images}
     images = [by_id[image] for image in candidate["id"].to_pylist()]
     found = []
     for name in step.slices:
-        values = values_of(name, images, store.verified(step.records))
+        values = values_of(name, images, store.verified(step.records), dataset)
         found += slices_by(name, values, candidate, champion, confidence)
     return found
 
 
-def _too_large(step: VerdictStep, store: ArtifactStore) -> list[str]:
-    if step.publish.floors.megabytes is None:
-        return []
-    return too_large(step.publish.floors.megabytes, (store.verified(step.stage_two) / WEIGHTS_NAME).stat().st_size)
+def _too_costly(floors: Floors, stage: Path, reporter: Reporter) -> list[str]:
+    found = []
+    if floors.megabytes is not None:
+        found += too_large(floors.megabytes, (stage / WEIGHTS_NAME).stat().st_size)
+    if floors.milliseconds is not None:
+        milliseconds = milliseconds_an_image(stage)
+        reporter.log(f"an image alone takes the model {milliseconds:.3g} ms; at most {floors.milliseconds:g} may be")
+        found += too_slow(floors.milliseconds, milliseconds)
+    return found
 
 
 def _on_new(candidate: pa.Table, other: pa.Table, needed: int) -> Comparison | None:

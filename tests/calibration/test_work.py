@@ -125,7 +125,9 @@ def test_the_release_says_how_many_test_images_it_would_answer(run):
 
 def work_of(run, home, folder, **evaluate):
     recipe = small_recipe(folder, evaluate=evaluate)
-    step = calibrate(recipe, Home.open(home), run.walk.made["records"], run.walk.made["stage_two"])
+    step = calibrate(
+        recipe, Home.open(home), **{name: run.walk.made[name] for name in ("records", "stage_one", "stage_two")}
+    )
     return CalibrateWork(home=home, folder=folder, step=step)
 
 
@@ -148,8 +150,8 @@ def test_where_it_is_switched_off_the_model_stays_as_it_is(run, tmp_path):
 
     logits, labels = np.array([[9, 0], [8, 0], [7, 0]], np.float32), np.array([0, 0, 1], np.int32)
     home = run.walk.home.path
-    assert find(work_of(run, home, tmp_path), labels, logits).temperature > 1
-    facts = find(work_of(run, home, tmp_path, calibrate=False), labels, logits)
+    assert find(work_of(run, home, tmp_path).step, {"stage_two": (labels, logits)}).temperature > 1
+    facts = find(work_of(run, home, tmp_path, calibrate=False).step, {"stage_two": (labels, logits)})
     assert (facts.temperature, facts.before, facts.abstain) == (1, facts.after, None)
 
 
@@ -158,4 +160,4 @@ def test_logits_that_are_not_finite_are_an_error(run, tmp_path):
 
     logits = np.array([[0, np.nan], [1, 0]], np.float32)
     with pytest.raises(TrainingError, match="not finite for a validation image"):
-        find(work_of(run, run.walk.home.path, tmp_path), np.array([0, 1], np.int32), logits)
+        find(work_of(run, run.walk.home.path, tmp_path).step, {"stage_two": (np.array([0, 1], np.int32), logits)})

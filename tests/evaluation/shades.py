@@ -148,6 +148,7 @@ def build_home(home, counts=COUNTS, slope=3.0):
         records=records,
         stage_one=build_stage(store, records, "stage_one", "all"),
         stage_two=build_stage(store, records, "stage_two", LastBlocks(last_blocks=1), slope),
+        judged="stage_two",
         temperature=1.0,
         evaluate=EvaluateConfig(batch_size=4),
     )

@@ -40,6 +40,7 @@ def test_the_artifact_holds_what_the_design_names(evaluation):
         "predictions.parquet",
         "stage_one.parquet",
         "stage_one_at_stage_two.parquet",
+        "stage_two.parquet",
         "metrics.json",
         "history.parquet",
     }

@@ -17,7 +17,7 @@ from thaw.tasks.releases.registry import Registry
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    """A recipe that promotes every model that someone agrees to. Its name is its own: a failed test's run stays paused."""
+    """A recipe that promotes whatever someone agrees to, with a name of its own: a failed test's run stays paused."""
     write_pictures(tmp_path / "data", each=20)
     document = small_recipe(tmp_path / "data", name=tmp_path.name).model_dump(mode="json", by_alias=True)
     document["publish"] |= {"require": "always", "approval": True}

@@ -74,7 +74,7 @@ def follow(recipe: Recipe, folder: Path) -> None:
         assert "s3cr3t" not in text
         parse_recipe(read_yaml(text))
     assert "s3cr3t" not in json.dumps(without_secrets(recipe.as_written()))
-    assert recipe.preprocessing.resolution >= 8
+    assert recipe.preprocessing_of("stage_two").resolution >= 8
     requests.may_want_features_one(recipe)
     requests.may_want_features_two(recipe)
     if is_near(recipe, folder):

@@ -62,6 +62,8 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
         ("evaluate.confidence=0.9", ["evaluate", "publish"]),
         ("evaluate.slices=[size]", ["verdict", "publish"]),
         ("publish.floors.megabytes=1", ["verdict", "publish"]),
+        ("publish.floors.milliseconds=1", ["verdict", "publish"]),
+        ("publish.prefer_simpler=true", ["calibrate", "publish"]),
         ("publish.formats=[keras]", ["report", "publish"]),
         ("seed=4", ["ingest", "stage_one", "stage_two", "report", "publish"]),
         ("model.dropout=0.3", ["stage_one", "stage_two", "publish"]),

@@ -254,7 +254,7 @@ def test_a_release_states_an_address_and_no_path(config, tmp_path):
     local = config.model_copy(update={"url": (tmp_path / "x.tar.gz").as_uri()})
     recipe = small_recipe(tmp_path, dataset={"source": local.model_dump()})
     assert str(tmp_path) not in stated(recipe)
-    assert "thaw run recipe.yaml --data DIR" in stated(recipe)
+    assert "thaw run recipe.yaml --set dataset.source.url=PLACE" in stated(recipe)
     secret = config.model_copy(update={"url": f"{config.url}?token=s3cr3t"})
     recipe = small_recipe(tmp_path, dataset={"source": secret.model_dump()})
     assert "s3cr3t" not in stated(recipe)

@@ -175,7 +175,10 @@ def test_a_string_that_is_no_name_and_a_split_that_is_none_are_named(tmp_path):
 
 def test_columns_that_are_missing_or_of_another_type_are_named(tmp_path):
     file = write(tmp_path / "a.parquet", {"image": [jpeg()], "label": ["cats"], "size": [1.5], "part": [3]})
-    assert fault(file, image_column="img") == "a.parquet has no column img. It has: image, label, size, part."
+    assert (
+        fault(file, image_column="img")
+        == "a.parquet has no column 'img'. Its columns: image, label, size, part. Nearest: image."
+    )
     assert "Column label of a.parquet is string. Expected bytes" in fault(file, image_column="label")
     assert "Column size of a.parquet is double. Expected integers or strings" in fault(file, label_column="size")
     assert "Column part of a.parquet is int64. Expected strings" in fault(file, split_column="part")

@@ -12,7 +12,8 @@ from PIL import Image
 from tests.ingest.pictures import decode, deep_png, encode, jpeg, picture, png_that_claims
 from tests.pictures.made import END_OF_JPEG, chunks_of, every_kind, exif, png_of, with_exif
 from thaw.tasks.pictures import decoding
-from thaw.tasks.pictures.files import BadImageError, ImageFacts, canonical, inspect, readable
+from thaw.tasks.pictures.files import ImageFacts, canonical, inspect, readable
+from thaw.tasks.pictures.opening import BadImageError
 
 LIMIT = 50_000_000
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tests.pictures.made import every_kind, mutants
 from thaw.tasks.pictures.decoding import decode, decode_box, decode_upright
-from thaw.tasks.pictures.files import BadImageError, canonical, inspect, readable
+from thaw.tasks.pictures.files import canonical, inspect, readable
+from thaw.tasks.pictures.opening import BadImageError
 from thaw.tasks.pictures.orientation import jpeg_orientation
 from thaw.tasks.pictures.turning import orientation_of
 

@@ -15,7 +15,12 @@ from thaw.pipeline_config.stage_schema import StageConfig
 def test_a_resolution_that_is_left_out_is_the_backbones_own(name):
     recipe = load_recipe("digits", (f"model.backbone={name}", "stage_one.resolution=null", "stage_two.resolution=null"))
     own, resolved = BACKBONES[name].resolution, recipe.resolved
-    assert resolved.stage_one.resolution == resolved.stage_two.resolution == recipe.preprocessing.resolution == own
+    assert (
+        resolved.stage_one.resolution
+        == resolved.stage_two.resolution
+        == recipe.preprocessing_of("stage_two").resolution
+        == own
+    )
     written = (f"model.backbone={name}", f"stage_one.resolution={own}", f"stage_two.resolution={own}")
     assert load_recipe("digits", written).resolved == resolved
 
@@ -25,7 +30,7 @@ def test_the_value_says_all_that_a_release_does_with_a_file():
         *("dataset.max_pixels=1234", "records.max_side=99", "stage_one.resolution=24", "stage_two.resolution=48"),
         "stage_two.augment=[{name: random_resized_crop}]",
     )
-    assert load_recipe("digits", overrides).preprocessing.model_dump() == {
+    assert load_recipe("digits", overrides).preprocessing_of("stage_two").model_dump() == {
         "max_pixels": 1234,
         "orientation": "exif",
         "max_side": 99,
@@ -34,7 +39,8 @@ def test_the_value_says_all_that_a_release_does_with_a_file():
         "resize": "bilinear",
     }
     squeezed = load_recipe("digits", ("stage_one.resize_ratio=2.0",))  # stage one's crop is not the release's
-    assert squeezed.preprocessing.center_crop is None
+    assert squeezed.preprocessing_of("stage_two").center_crop is None
+    assert squeezed.preprocessing_of("stage_one").center_crop == 0.5
     assert squeezed.resolved.stage_one.fit.center_crop == 0.5
 
 

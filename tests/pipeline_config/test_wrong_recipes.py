@@ -96,6 +96,15 @@ WRONG = {
     "schedule={cron: 0 3 31 2 *}": ["schedule.cron: ", "Bad day-of-month", "Received: '0 3 31 2 *'."],
     "schedule={cron: 0 3 * * *, timezone: Europe/Pariss}": ["schedule.timezone: ", "Nearest: Europe/Paris."],
     # combinations
+    "evaluate.slices=[size, brigthness]": [
+        "The recipe: evaluate.slices must be some of size, brightness, folder: there are no columns in a source ",
+        "of kind digits. Received: 'brigthness'. Nearest: brightness.",
+    ],
+    "publish.floors.slices={camera: {phone: 0.9}}": [
+        "The recipe: publish.floors.slices must be",
+        "Received: 'camera'.",
+    ],
+    "evaluate.slices=['']": ["evaluate.slices.0: ", "at least 1 character", "Received: ''."],
     "model.weights=imagenet": ["model: SmallCNN has no ImageNet weights."],
     "model.drop_connect_rate=0.4": ["model: drop_connect_rate is for EfficientNets. SmallCNN has none;"],
     "stage_one.head_batch_norm=train": [

@@ -154,6 +154,7 @@ def tiny_step(home: Path, data: Path, *overrides: str, champion: ReleasedModel |
     return PublishStep(
         recipe=recipe.resolved,
         written=portable_recipe(recipe, resolved=False),
+        stage="stage_two",
         dataset=build(home, "dataset", write_tiny_dataset, name="dataset", content="c0"),
         records=build(home, "records", lambda at: write_json(at / "index.json", {}), name="records"),
         stage_one=build(home, "stage", lambda at: write_tiny_stage(at, "stage_one"), name="one", weights_sha256="f0"),
@@ -223,7 +224,7 @@ def expected(release, photos) -> dict[str, list[float]]:
     from thaw.tasks.pictures.decoding import prepare
 
     model = keras.saving.load_model(release.path / "model.keras")
-    how = load_recipe("digits", RECIPE).preprocessing
+    how = load_recipe("digits", RECIPE).preprocessing_of("stage_two")
     images = [prepare(tf.constant(path.read_bytes()), how) for path in photos.values()]
     rows = model(tf.stack(images), training=False).numpy().tolist()
     return dict(zip(photos, rows, strict=True))

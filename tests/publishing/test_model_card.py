@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.publishing.helpers import verdict_of
-from tests.report.synthetic import make_tested
+from tests.report.synthetic import make_parts, make_tested
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.formats.members import chosen
@@ -33,7 +33,7 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
         compared_with=None,
         evaluation=DIGEST,
         classes=list(classes),
-        input=recipe.preprocessing,
+        input=recipe.preprocessing_of("stage_two"),
         test=test,
         made_from={"dataset": {"kind": "dataset", "digest": DIGEST}},
         libraries={"python": "3.11.7", "keras": "3.15.1"},
@@ -63,6 +63,7 @@ def facts(recipe: Recipe, classes=("cat", "dog"), **changes) -> CardFacts:
         "counts": {split: dict.fromkeys(classes, 9) for split in ("train", "validation", "test")},
         "stages": [{"name": name, **stage} for name in ("stage_one", "stage_two")],
         "formats": chosen(recipe.publish.formats),
+        "choice": "",
     }
     return CardFacts(**{**values, **changes})
 
@@ -189,3 +190,9 @@ def test_a_class_may_have_any_name(name):
     row = next(line for line in card.splitlines() if line.endswith(" | 100 | 1.0000 | 0.9700 | 0.9850 |"))
     shown = re.sub(r"\\(.)", r"\1", row.removeprefix("| ").removesuffix(" | 100 | 1.0000 | 0.9700 | 0.9850 |"))
     assert html.unescape(shown) == " ".join(name.split())
+
+
+def test_names_of_columns_and_of_parts_are_text_in_the_table_of_parts():
+    verdict = facts(DIGITS).verdict.model_copy(update={"slices": make_parts(["phone|old"], "camera|<i>")})
+    card = write_card(facts(DIGITS, verdict=verdict))
+    assert r"| camera\|&lt;i&gt;: phone\|old | 40 | 0.9500 |" in card

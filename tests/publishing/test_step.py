@@ -14,7 +14,7 @@ NAMES = ("dataset", "records", "stage_one", "stage_two", "calibration", "evaluat
 def step(recipe, **changes):
     refs = {name: ArtifactRef(kind=name, digest="0" * 64) for name in NAMES}
     written = portable_recipe(recipe, resolved=False)
-    return PublishStep(recipe=recipe.resolved, written=written, **{**refs, **changes})
+    return PublishStep(recipe=recipe.resolved, written=written, stage="stage_two", **{**refs, **changes})
 
 
 def directory_recipe(folder, *overrides):
@@ -55,7 +55,7 @@ def test_the_stated_recipe_can_be_run_and_names_no_folder_of_this_machine(tmp_pa
     recipe = directory_recipe(tmp_path, "stage_two.optimizer.learning_rate=1e-05")
     text = stated(recipe)
     assert str(tmp_path) not in text
-    assert text.splitlines()[0].endswith("thaw run recipe.yaml --data DIR --weights FILE")
+    assert text.splitlines()[0].endswith("thaw run recipe.yaml --set dataset.source.path=PLACE --weights FILE")
     (tmp_path / "recipe.yaml").write_text(text)
     data, weights = tmp_path / "photos", tmp_path / "w.weights.h5"
     assert load_recipe(str(tmp_path / "recipe.yaml"), data=data, weights=weights) == recipe

@@ -93,7 +93,10 @@ def make_pictures(folder: Path, metrics: SplitMetrics, classes) -> None:
     save_picture(folder / "learning_curves.png", lambda: draw_learning_curves(accuracy, loss, [4, 3]))
     matrix = metrics["confusion_matrix"]["matrix"]
     save_picture(folder / "confusion_matrix.png", lambda: draw_confusion_matrix(matrix, classes))
-    save_picture(folder / "reliability.png", lambda: draw_reliability(metrics["calibration"], metrics["confidence"]))
+    save_picture(
+        folder / "reliability.png",
+        lambda: draw_reliability(metrics["calibration"], metrics["uncalibrated"]["calibration"], metrics["confidence"]),
+    )
 
 
 def make_placeholders(folder: Path) -> None:
@@ -185,6 +188,8 @@ def make_content(classes, metrics: SplitMetrics, **changes) -> ReportContent:
         "source": "directory",
         "images": {"train": 1_999, "validation": 400, "test": metrics["examples"]},
         "backbone": "MobileNetV2",
+        "resolution": 160,
+        "choice": "",
         "verdict": make_verdict(),
         "metrics": metrics,
         "tested": make_tested(classes, metrics["examples"]),

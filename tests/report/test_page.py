@@ -107,7 +107,8 @@ def test_what_changed_names_the_files_and_counts_what_is_not_shown():
 
 
 def test_parts_of_the_test_images_stand_beside_the_champion_and_their_names_are_text():
-    page = report_of(verdict=make_verdict(slices=make_parts(["photos/phone", HOSTILE])))
+    parts = [*make_parts(["photos/phone", HOSTILE]), *make_parts(["phone"], HOSTILE)]
+    page = report_of(verdict=make_verdict(slices=parts))
     assert HOSTILE not in page
     assert "folder: photos/phone 40 95.0 % 83.0 – 99.0 % +5.0 points" in text_of(page)
     assert "Parts of the test images" not in text_of(report_of(verdict=make_verdict()))

@@ -155,9 +155,11 @@ def test_a_class_without_images_leaves_its_row_empty():
 
 def test_reliability_has_a_point_for_each_bin_that_has_images():
     bins = calibration(np.array([0.95, 0.97, 0.5]), np.array([True, False, True]), 0.95)
-    figure = draw_reliability(bins, 0.95)
+    before = calibration(np.array([0.99, 0.99, 0.7]), np.array([True, False, True]), 0.95)
+    figure = draw_reliability(bins, before, 0.95)
     points = [np.column_stack(points_of(line))[0].tolist() for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert points == [[0.5, 1.0], [pytest.approx(0.96), 0.5]]
+    rings = [[0.7, 1.0], [0.99, 0.5]]
+    assert points == pytest.approx(np.array([*rings, [0.5, 1.0], [0.96, 0.5]]))
     assert [bar.get_bbox().height for bar in figure.axes[1].patches if isinstance(bar, Rectangle)] == [
         *[0] * 7,
         1,

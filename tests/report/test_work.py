@@ -10,7 +10,7 @@ import pytest
 
 from tests.evaluation.shades import CLASSES, build_home, make_png, make_settings
 from tests.report.synthetic import PICTURES, make_verdict
-from tests.support import build_here, without_cost
+from tests.support import build_here, calibration_of, without_cost
 from thaw.pipeline_config.augment_schema import RandomRotation
 from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks
@@ -66,7 +66,7 @@ def build_verdict(home: Path, asked: EvaluateStep, evaluation: ArtifactRef, data
     step = VerdictStep(
         dataset=dataset,
         records=asked.records,
-        stage_two=asked.stage_two,
+        model=asked.stage_two,
         input=INPUT,
         evaluation=evaluation,
         baseline=evaluation,
@@ -113,6 +113,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
         records=asked.records,
         stage_one=asked.stage_one,
         stage_two=asked.stage_two,
+        calibration=calibration_of(home),
         evaluation=evaluation,
         verdict=build_verdict(home, asked, evaluation, dataset),
     )

@@ -58,11 +58,13 @@ def test_a_class_that_got_worse_is_named_though_the_model_as_a_whole_did_not():
     assert worse_classes(candidate("11" * 8), other("11" * 8), CLASSES, 0.1) == []
 
 
-def verdict_with(new: str, old: str, *, marks: str = "", among: int = 1, **publish) -> Verdict:
+def verdict_with(
+    new: str, old: str, *, marks: str = "", among: int = 1, kept: dict[str, str] | None = None, **publish
+) -> Verdict:
     champion = ReleasedModel(release="r-000000000000", weights="w", dataset="d")
     refs = {
         name: ArtifactRef(kind=name, digest="0" * 64)
-        for name in ("dataset", "records", "stage_two", "evaluation", "baseline")
+        for name in ("dataset", "records", "model", "evaluation", "baseline")
     }
     how = Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None)
     publishing = PublishConfig(**{"min_examples": 1, **publish})
@@ -73,14 +75,14 @@ def verdict_with(new: str, old: str, *, marks: str = "", among: int = 1, **publi
         looks=looks,
         publish=publishing,
         input=how,
-        kept=None,
+        kept=kept,
         slices=[],
         **refs,
     )
     metrics = compute_metrics(predictions(new), CLASSES, 0.95)["test"]
     tested = Metrics(examples=len(new), accuracy=metrics["accuracy"], accuracy_ci=(0, 1))
     found = find(step, metrics, candidate(new), other(old, marks), None)
-    return decide(step, tested, replace(found, broken=broken_in(publish.get("must_not_break", []), candidate(new))))
+    return decide(step, tested, replace(found, broken=broken_in(kept or {}, candidate(new))))
 
 
 def test_a_better_model_below_a_floor_is_vetoed_and_the_line_says_why():

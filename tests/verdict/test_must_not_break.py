@@ -5,34 +5,36 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import WalkHere, small_recipe, write_pictures
+from tests.support import WalkHere, baseline_without_champion, calibration_of, small_recipe, write_pictures
 from tests.verdict.tables import candidate, ids
 from tests.verdict.test_guards import verdict_with
 from thaw.flows.graph import GRAPH, PREPARATION
+from thaw.flows.requests import verdict
 from thaw.pipeline_config.errors import DatasetError, RecipeError
 from thaw.pipeline_config.loading import load_recipe
+from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import read_dataset
 from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from thaw.tasks.releases.verdict import Broken, Verdict
-from thaw.tasks.verdict.must_not_break import broken_in, in_words
+from thaw.tasks.verdict.must_not_break import broken_in, in_words, kept_images
 from thaw.tasks.verdict.step import VerdictStep
 
 
 def test_a_wrong_answer_for_a_kept_image_forbids_what_else_would_be_promoted():
-    kept = [ids(20)[0], ids(20)[19]]
+    right, wrong = {ids(20)[0]: ids(20)[0]}, {ids(20)[19]: "dogs/rex.jpg"}
     new, old = "1" * 19 + "0", "0" * 10 + "1" * 10
-    assert (verdict_with(new, old).verdict, verdict_with(new, old, must_not_break=kept[:1]).verdict) == ("better",) * 2
-    verdict = verdict_with(new, old, must_not_break=kept)
+    assert (verdict_with(new, old).verdict, verdict_with(new, old, kept=right).verdict) == ("better",) * 2
+    verdict = verdict_with(new, old, kept=right | wrong)
     assert (verdict.verdict, verdict.promote) == ("vetoed", False)
-    assert verdict.broken == [Broken(image=kept[1], class_name="dog", predicted_class="cat")]
+    assert verdict.broken == [Broken(image="dogs/rex.jpg", class_name="dog", predicted_class="cat")]
     assert verdict.reason.endswith(
-        f"Images that must stay right are wrong: {kept[1]} is called cat (publish.must_not_break)."
+        "Images that must stay right are wrong: dogs/rex.jpg is called cat (publish.must_not_break)."
     )
 
 
 def test_only_some_are_named_in_the_sentence():
-    broken = broken_in(ids(40), candidate("0" * 40))
+    broken = broken_in(dict(zip(ids(40), ids(40), strict=True)), candidate("0" * 40))
     assert len(broken) == 40
     (words,) = in_words(broken)
     assert words.endswith(f"{ids(3)[2]} is called dog and 37 more (publish.must_not_break).")
@@ -60,18 +62,49 @@ def test_what_is_not_there_is_refused_before_anything_is_trained(data: Path, pre
     walk = WalkHere(small_recipe(data), prepared)
     walk.go(PREPARATION)
     images = read_dataset(store.folder(walk.made["ingest"])).images
-    known = {split: next(image.id for image in images if image.split == split) for split in ("train", "test")}
-    (tmp_path / "kept" / "bleu").mkdir(parents=True)
-    (tmp_path / "kept" / "bleu" / "1.png").write_bytes(b"")
+    chosen = {split: next(image for image in images if image.split == split) for split in ("train", "test")}
+    known, files = ({split: getattr(image, field) for split, image in chosen.items()} for field in ("id", "origin"))
+    for folder, content in (
+        ("kept/bleu", b""),
+        ("empty/red", b""),
+        ("text/blue", b"no image"),
+        ("cut/red", (data / "red" / "000.png").read_bytes()[:-200]),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.png").write_bytes(content)
     refusals = [
-        ([known["test"], known["train"]], RecipeError, f"no test image has the id {known['train']}"),
+        (
+            [known["test"], known["train"]],
+            RecipeError,
+            f"'{known['train']}' is no test image, because it is in the train split. Expected files or ids of the test",
+        ),
+        (
+            [f"{files['test']}x"],
+            RecipeError,
+            f"{files['test']}x' is no test image. Expected .* Nearest: {files['test']}",
+        ),
+        (["0" * 64], RecipeError, f"'{'0' * 64}' is no test image. Expected .* folder of class folders.$"),
         (str(tmp_path / "kept"), RecipeError, "has a folder 'bleu', which is no class. Expected .* blue, red"),
         (str(tmp_path / "none"), DatasetError, "none: No such file"),
+        (
+            str(tmp_path / "empty"),
+            DatasetError,
+            "empty/red/1.png is no whole image: the file is empty",
+        ),
+        (str(tmp_path / "text"), DatasetError, "text/blue/1.png is no whole image: not a JPEG, PNG, BMP, GIF or WebP"),
+        (str(tmp_path / "cut"), DatasetError, r"cut/red/1.png is no whole image: .*\. Mend it, or remove it\."),
     ]
     for kept, error, words in refusals:
         with pytest.raises(error, match=words):
             WalkHere(keeping(data, kept), prepared).go(PREPARATION)
-    WalkHere(keeping(data, [known["test"]]), prepared).go(PREPARATION)
+    WalkHere(keeping(data, [known["test"], files["test"]]), prepared).go(PREPARATION)
+    by_id, by_file = (kept_images([name], walk.home, walk.made["ingest"]) for name in (known["test"], files["test"]))
+    assert (by_id, by_file) == ({known["test"]: known["test"]}, {known["test"]: files["test"]})
+    nothing = ArtifactRef(kind="none", digest="0" * 64)
+    made = {**walk.made, "stage_two": nothing, "evaluate": nothing, "calibrate": calibration_of(prepared)}
+    step = verdict(keeping(data, [files["test"]]), walk.home, baseline=baseline_without_champion(prepared), **made)
+    assert step.kept == by_file
+    assert files["test"] in str(step.depends_on())
 
 
 def test_a_release_states_no_folder_of_this_machine_and_its_recipe_can_be_run(data: Path, tmp_path: Path):
@@ -79,7 +112,9 @@ def test_a_release_states_no_folder_of_this_machine_and_its_recipe_can_be_run(da
     document = portable_recipe(recipe, resolved=False)
     text = recipe_yaml(document, "recipe.yaml", "as it was written", recipe.dataset.source)
     assert str(tmp_path) not in text
-    assert text.splitlines()[0].endswith("thaw run recipe.yaml --data DIR --set publish.must_not_break=FOLDER")
+    assert text.splitlines()[0].endswith(
+        "thaw run recipe.yaml --set dataset.source.path=PLACE --set publish.must_not_break=FOLDER"
+    )
     (tmp_path / "recipe.yaml").write_text(text)
     again = load_recipe(str(tmp_path / "recipe.yaml"), (f"publish.must_not_break={tmp_path / 'kept'}",), data=data)
     assert again.publish == recipe.publish

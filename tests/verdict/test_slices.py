@@ -20,10 +20,10 @@ def image(width: int = 10, height: int = 10, origin: str = "cats/1.jpg") -> Data
 
 def test_images_are_parted_by_their_pixels_and_by_their_folder():
     sizes = [(100, 199), (100, 200), (500, 500), (999, 1000), (1000, 1000), (2000, 2000)]
-    values = values_of("size", [image(*size) for size in sizes], Path("unused"))
+    values = values_of("size", [image(*size) for size in sizes], Path("unused"), Path("unused"))
     assert values == ["tiny", "small", "medium", "medium", "large", "huge"]
     origins = ["cats/1.jpg", "train/day two/x.png", "0001"]
-    assert values_of("folder", [image(origin=origin) for origin in origins], Path("unused")) == [
+    assert values_of("folder", [image(origin=origin) for origin in origins], Path("unused"), Path("unused")) == [
         "cats",
         "train/day two",
         ".",

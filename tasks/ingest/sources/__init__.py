@@ -1,6 +1,6 @@
 """Where images come from: one module per kind of source, and the one place that knows them all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from thaw.pipeline_config.dataset_schema import Source
@@ -37,3 +37,12 @@ def content_digest(config: Source, home: Home) -> str:
         DatasetError: The source is missing, or not laid out as expected.
     """
     return open_source(config, home).content_digest(home.digests)
+
+
+def columns_digest(config: Source, home: Home, columns: Sequence[str]) -> str:
+    """Digest what columns of a source's table hold, as far as `content_digest` does not cover it.
+
+    Raises:
+        DatasetError: The table is missing or damaged, or has no such column.
+    """
+    return open_source(config, home).columns_digest(columns)

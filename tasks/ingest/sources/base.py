@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from thaw.pipeline_config.dataset_schema import SplitName
+from thaw.pipeline_config.errors import DatasetError
+from thaw.pipeline_config.messages import received, word
+from thaw.pipeline_config.strict import nearest_hint
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.process import Reporter
 
@@ -16,6 +19,9 @@ SPLIT_NAMES: dict[str, SplitName] = {
     "val": "validation",
     "test": "test",
 }
+
+MISSING = "missing"  # the part of the images of which a column says nothing
+_LISTED_COLUMNS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class RawExample:
 class ImageSource(Protocol):
     """A place that has labelled images, made from the recipe's `dataset.source` and the home folder.
 
-    Nothing is read before it is asked for. All methods but `content_digest` are called in a step's child process, after
+    Nothing is read before it is asked for. All methods but the two digests are called in a step's child process, after
     `fetch`.
     """
 
@@ -60,12 +66,36 @@ class ImageSource(Protocol):
     def read_again(self, origin: str) -> bytes:
         """Read one image by its origin, from any thread; raises OSError."""
 
+    def values(self, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Go through the origins of all examples, each with what columns of the table say of it, by `part_name`.
+
+        Only a source whose model says `has_columns` is asked, and raises DatasetError if one of them is not there.
+        """
+        del columns
+        return iter(())
+
+    def columns_digest(self, columns: Sequence[str]) -> str:
+        """Digest what columns say, as far as `content_digest` does not cover it; of no columns, an empty string."""
+        del columns
+        return ""
+
     def content_digest(self, digests: FileDigests) -> str:
         """Digest all that the source's examples depend on, as SHA-256 in hexadecimal.
 
         The flow's process asks for it: no TensorFlow, and nothing that `fetch` brings. Of what is fetched, the digest
         is that of what the recipe declares; of what is listed elsewhere, that of the listing.
         """
+
+
+def part_name(value: str | None) -> str:
+    """Name the part of the images of which a column says so, in a short line; an empty cell is `missing`."""
+    return word(text) if value is not None and (text := value.strip()) else MISSING
+
+
+def no_column(place: str, name: str, columns: Sequence[str]) -> DatasetError:
+    """Say that a table has no such column, and which it has."""
+    known = listed([word(column) for column in columns], _LISTED_COLUMNS) or "none"
+    return DatasetError(f"{place} has no column {received(name)}. Its columns: {known}.{nearest_hint(name, columns)}")
 
 
 def listed(words: Sequence[str], most: int) -> str:

@@ -1,8 +1,9 @@
 """A table of paths and labels in a file of comma-separated values, beside or above the images."""
 
 import csv
+import hashlib
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,7 +11,7 @@ from thaw.pipeline_config.dataset_schema import CsvSource
 from thaw.pipeline_config.errors import DatasetError
 from thaw.pipeline_config.messages import received, word
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.sources.base import SPLIT_NAMES
+from thaw.tasks.ingest.sources.base import SPLIT_NAMES, no_column, part_name
 from thaw.tasks.ingest.sources.image_files import ImageFile, ImageFiles
 
 
@@ -27,16 +28,8 @@ class CsvImages(ImageFiles):
     def find(self) -> Iterator[ImageFile]:
         """Go through the rows; other columns make no difference."""
         first_at: dict[str, int] = {}
-        lines = self._lines()
-        names = [name.strip() for name in next(lines, (1, []))[1]]
-        self._check_columns(names)
-        for number, cells in lines:
-            if len(cells) != len(names):
-                raise DatasetError(
-                    f"{self.table}, row {number}: {len(cells)} cells. Expected {len(names)}, as there are columns; "
-                    "quote a cell that holds a comma."
-                )
-            row = self._row(number, dict(zip(names, cells, strict=True)))
+        for number, cells in self._rows(()):
+            row = self._row(number, cells)
             if row.origin in first_at:
                 text = f"names {word(row.origin)}, as row {first_at[row.origin]} does. Expected one row an image"
                 self._wrong(number, self.config.path_column, text)
@@ -44,6 +37,34 @@ class CsvImages(ImageFiles):
             yield row
         if not first_at:
             raise DatasetError(f"{self.table} has no rows. Expected one for each image, below the columns' names.")
+
+    def values(self, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Go through the rows again."""
+        for number, cells in self._rows(columns):
+            origin = self._origin(number, cells[self.config.path_column])
+            yield origin, tuple(part_name(cells[name]) for name in columns)
+
+    def columns_digest(self, columns: Sequence[str]) -> str:
+        """Digest what stands in the columns, in the order of the files; all else in the table makes no difference."""
+        if not columns:
+            return ""
+        lines = ("\0".join((origin, *values)) for origin, values in sorted(self.values(columns)))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def _rows(self, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+        """Go through the rows by the names of the columns, of which the table has these and those of the recipe."""
+        lines = self._lines()
+        names = [name.strip() for name in next(lines, (1, []))[1]]
+        config = self.config
+        for name in (config.split_column, config.path_column, config.label_column, *columns):
+            self._check_column(name, names)
+        for number, cells in lines:
+            if len(cells) != len(names):
+                raise DatasetError(
+                    f"{self.table}, row {number}: {len(cells)} cells. Expected {len(names)}, as there are columns; "
+                    "quote a cell that holds a comma."
+                )
+            yield number, dict(zip(names, cells, strict=True))
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Go through the rows that are not blank, with their numbers; the names of the columns are row 1."""
@@ -63,12 +84,11 @@ class CsvImages(ImageFiles):
         except OSError as error:
             raise DatasetError(f"{self.table}: {error.strerror or error}. Expected comma-separated values.") from error
 
-    def _check_columns(self, names: list[str]) -> None:
-        for name in (self.config.split_column, self.config.path_column, self.config.label_column):
-            if name is not None and names.count(name) != 1:
-                listed = ", ".join(map(word, names)) or "none"
-                what = "more than one column" if name in names else "no column"
-                raise DatasetError(f"{self.table} has {what} {received(name)}. Its columns: {listed}.")
+    def _check_column(self, name: str | None, names: list[str]) -> None:
+        if name is not None and name not in names:
+            raise no_column(str(self.table), name, names)
+        if name is not None and names.count(name) > 1:
+            raise DatasetError(f"{self.table} has more than one column {received(name)}. Rename or remove the others.")
 
     def _row(self, number: int, cells: dict[str, str]) -> ImageFile:
         config = self.config

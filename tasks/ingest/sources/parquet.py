@@ -4,16 +4,16 @@ import bisect
 import functools
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from thaw.pipeline_config.dataset_schema import ParquetSource, SplitName
 from thaw.pipeline_config.errors import DatasetError
-from thaw.pipeline_config.messages import received
+from thaw.pipeline_config.messages import received, word
 from thaw.tasks.artifacts.file_digests import FileDigests
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.sources.base import SPLIT_NAMES, ImageSource, RawExample, listed
+from thaw.tasks.ingest.sources.base import SPLIT_NAMES, ImageSource, RawExample, listed, no_column, part_name
 from thaw.tasks.ingest.sources.image_spool import ImageSpool
 from thaw.tasks.ingest.sources.table_files import TableFile, digest_files, find_files
 
@@ -94,6 +94,12 @@ class ParquetImages(ImageSource):
         file, starts, *_ = self._footers[name]
         group = bisect.bisect_right(starts, row) - 1
         return self._spool.read((name, group), row - starts[group], lambda: self._images_of(file, group, starts[group]))
+
+    def values(self, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Go through these columns of all rows, which may be of any type that can be written as text."""
+        for file in self._files:
+            for row, cells in enumerate(_texts(file, columns)):
+                yield f"{file.name}#{row}", cells
 
     def content_digest(self, digests: FileDigests) -> str:
         """Digest the names, the splits and the content of the files; of objects in a store, the size and time."""
@@ -206,23 +212,54 @@ def _rows(file: TableFile, columns: list[str], at_once: int, group: int | None =
             yield from zip(*(batch.column(column).to_pylist() for column in columns), strict=True)
 
 
+def _texts(file: TableFile, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Go through what columns hold, by `part_name`."""
+    from pyarrow import types
+
+    with _table(file) as table:
+        for column in columns:
+            found = _type_of(file, table.schema_arrow, column)
+            if not (types.is_primitive(found) or types.is_decimal(found) or str(found) in (*_TEXT, "null")):
+                raise DatasetError(
+                    f"Column {word(column)} of {file.name} is {word(str(found))}. Expected text, numbers or booleans."
+                )
+        for batch in table.iter_batches(_LABEL_ROWS_AT_ONCE, columns=list(columns), use_threads=False):
+            cells = (_as_text(batch.column(column)) for column in columns)
+            yield from (tuple(map(part_name, row)) for row in zip(*cells, strict=True))
+
+
+def _as_text(array: Any) -> list[str | None]:
+    """Write values as text: whole numbers without a point, also where a float holds them, and no number as nothing."""
+    import pyarrow as pa
+    from pyarrow import compute, types
+
+    plain = array.dictionary_decode() if types.is_dictionary(array.type) else array
+    if types.is_floating(plain.type):
+        plain = compute.if_else(compute.is_nan(plain), pa.scalar(None, plain.type), plain)
+    texts: list[str | None] = plain.cast(pa.string()).to_pylist()
+    return texts
+
+
+def _type_of(file: TableFile, schema: Any, column: str) -> Any:
+    from pyarrow import types
+
+    if column not in schema.names:
+        raise no_column(file.name, column, schema.names)
+    found = schema.field(column).type
+    return found.value_type if types.is_dictionary(found) else found
+
+
 def _check_columns(file: TableFile, schema: Any, config: ParquetSource) -> str:
     """Find out what kind of labels a file has, and that all of its columns are there and can be used."""
     from pyarrow import types
 
-    def type_of(column: str) -> Any:
-        if column not in schema.names:
-            raise DatasetError(f"{file.name} has no column {column}. It has: {listed(schema.names, _LISTED_VALUES)}.")
-        found = schema.field(column).type
-        return found.value_type if types.is_dictionary(found) else found
-
-    image, label = type_of(config.image_column), type_of(config.label_column)
+    image, label = (_type_of(file, schema, column) for column in (config.image_column, config.label_column))
     has_bytes = types.is_struct(image) and image.get_field_index("bytes") >= 0
     if str(image.field("bytes").type if has_bytes else image) not in _BYTES:
         raise DatasetError(
             f"Column {config.image_column} of {file.name} is {image}. Expected bytes, or a struct with a field bytes."
         )
-    if config.split_column is not None and str(split := type_of(config.split_column)) not in _TEXT:
+    if config.split_column is not None and str(split := _type_of(file, schema, config.split_column)) not in _TEXT:
         raise DatasetError(f"Column {config.split_column} of {file.name} is {split}. Expected strings.")
     if not types.is_integer(label) and str(label) not in _TEXT:
         raise DatasetError(f"Column {config.label_column} of {file.name} is {label}. Expected integers or strings.")

@@ -11,11 +11,17 @@ from thaw.tasks.evaluation.metrics import CalibrationBin
 from thaw.tasks.report.pictures.style import BLUE, GREY, percent
 
 
-def draw_reliability(bins: Sequence[CalibrationBin], confidence: float) -> Figure:
-    """Draw accuracy over confidence with each bin's interval of a level, and below it where the test images are."""
+def draw_reliability(bins: Sequence[CalibrationBin], before: Sequence[CalibrationBin], confidence: float) -> Figure:
+    """Draw accuracy over confidence with each bin's interval of a level, and below it where the test images are.
+
+    `before` has the bins of the same model without its temperature.
+    """
     figure = Figure(figsize=(6.0, 5.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
     upper.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--")
+    for one in before:
+        if one["confidence"] is not None:
+            upper.plot(one["confidence"], one["accuracy"], "o", color=GREY, markerfacecolor="none", clip_on=False)
     for one in bins:
         _draw_bin(upper, one)
     upper.set(ylabel="share that is right", ylim=(0, 1.02))
@@ -28,10 +34,14 @@ def draw_reliability(bins: Sequence[CalibrationBin], confidence: float) -> Figur
         axis.set_major_formatter(lambda share, _: percent(share))
     lower.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
     figure.legend(
-        [Line2D([], [], color=BLUE, marker="o", markersize=7), Line2D([], [], color=GREY, linestyle="--")],
-        [f"test images, with {percent(confidence)} interval", "perfect: as sure as right"],
+        [
+            Line2D([], [], color=BLUE, marker="o", markersize=7),
+            Line2D([], [], color=GREY, marker="o", markerfacecolor="none", linestyle=""),
+            Line2D([], [], color=GREY, linestyle="--"),
+        ],
+        [f"calibrated, {percent(confidence)} interval", "not calibrated", "as sure as right"],
         loc="outside upper center",
-        ncols=2,
+        ncols=3,
     )
     return figure
 
