@@ -79,7 +79,7 @@ class Step(BaseModel):
     process, what that says of its result, and the distributions whose versions are part of the key.
 
     Where the artifact holds something for each image of an input, which follows from the image and from the rest of the
-    request alone, `rows_of` names the input's field: then artifacts that differ in it alone have rows in common.
+    request alone, `rows_of` names the input's fields: then artifacts that differ in them alone have rows in common.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,7 +88,7 @@ class Step(BaseModel):
     work: ClassVar[str]
     facts: ClassVar[type[Facts]] = Facts
     libraries: ClassVar[tuple[str, ...]]
-    rows_of: ClassVar[str | None] = None
+    rows_of: ClassVar[tuple[str, ...]] = ()
 
     def depends_on(self) -> dict[str, Any]:
         """Say which configuration and inputs the result depends on: all fields, unless a subclass leaves some out."""

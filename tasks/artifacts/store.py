@@ -167,7 +167,7 @@ class ArtifactStore:
         return [document for document in documents if document.get("kind") == kind]
 
     def relatives(self, step: Step) -> Iterator[Path]:
-        """Find artifacts that differ from a step's in the input alone whose images they have rows of, the newest first.
+        """Find artifacts that differ from a step's in the inputs alone whose images they have rows of; newest first.
 
         Their rows may be taken in place of making the same ones again. That makes no difference to the result, so they
         are no inputs, and what cannot be used is passed over: whatever fails its check is set aside, with a warning.
@@ -338,7 +338,7 @@ def _time_of_making(folder: Path) -> int:
 def _is_relative(folder: Path, step: Step) -> bool:
     def but_for_rows(document: dict[str, Any]) -> dict[str, Any]:
         depends_on = document.get("depends_on", {})
-        return document | {"depends_on": {name: depends_on[name] for name in depends_on if name != step.rows_of}}
+        return document | {"depends_on": {name: depends_on[name] for name in depends_on if name not in step.rows_of}}
 
     try:
         made_from = read_manifest(folder).made_from

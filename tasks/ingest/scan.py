@@ -4,15 +4,18 @@ import collections
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
+
+import pyarrow.parquet as pq
 
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.artifacts.refusals import is_of_the_machine, unreadable
-from thaw.tasks.ingest.dataset import UnreadableImage
+from thaw.tasks.ingest.dataset import IMAGES, UnreadableImage
 from thaw.tasks.ingest.sources.base import ImageSource, RawExample, listed
 from thaw.tasks.pace import ProgressCounter
 from thaw.tasks.pictures.files import ImageFacts, inspect
@@ -40,22 +43,34 @@ class ScannedImage:
 
 
 def scan_images(
-    source: ImageSource, max_pixels: int, report: Reporter
+    source: ImageSource, max_pixels: int, known: Mapping[str, ImageFacts], report: Reporter
 ) -> tuple[list[ScannedImage], list[UnreadableImage]]:
     """Read and check every image, several at once; no more than a few are in memory at a time.
 
+    Those that are known, by their ids, have been checked before, and are not decoded.
     Returns the readable and the unreadable images, each in the source's order.
     """
     seen: list[ScannedImage | UnreadableImage] = []
     progress = ProgressCounter(report, source.count(), "images checked")
     workers = os.cpu_count() or 1
-    look = functools.partial(_look, max_pixels=max_pixels)
+    look = functools.partial(_look, max_pixels=max_pixels, known=known)
     with ThreadPoolExecutor(workers) as threads:  # decoders work, and hashlib hashes, while other threads run
         for image in map_in_order(threads, look, source.examples(), window=workers * _WINDOW_PER_WORKER):
             seen.append(image)
             progress.advance()
     readable = [image for image in seen if isinstance(image, ScannedImage)]
     return readable, [image for image in seen if isinstance(image, UnreadableImage)]
+
+
+def facts_of_images(folders: Iterable[Path]) -> dict[str, ImageFacts]:
+    """Read from dataset artifacts, checked, what their images are, by their ids."""
+    columns = ["id", "width", "height", "format"]
+    tables = (pq.read_table(folder / IMAGES, columns=columns).to_pydict() for folder in folders)
+    return {
+        image_id: ImageFacts(*facts)
+        for table in tables
+        for image_id, *facts in zip(*(table[column] for column in columns), strict=True)
+    }
 
 
 def check_unreadable(
@@ -97,15 +112,15 @@ def map_in_order(
         yield pending.popleft().result()
 
 
-def _look(example: RawExample, max_pixels: int) -> ScannedImage | UnreadableImage:
+def _look(example: RawExample, max_pixels: int, known: Mapping[str, ImageFacts]) -> ScannedImage | UnreadableImage:
     try:
         encoded = example.read()
-        facts = inspect(encoded, max_pixels)
+        image_id = hashlib.sha256(encoded).hexdigest()
+        facts = known.get(image_id) or inspect(encoded, max_pixels)
     except OSError as error:
         if is_of_the_machine(error):
             raise unreadable(example.origin, error) from error
         return UnreadableImage(example.origin, error.strerror or str(error))
     except BadImageError as error:
         return UnreadableImage(example.origin, str(error))
-    image_id = hashlib.sha256(encoded).hexdigest()
     return ScannedImage(image_id, example.class_name, example.split, facts, len(encoded), example.origin)

@@ -34,6 +34,7 @@ class IngestStep(Step):
     work: ClassVar[str] = "thaw.tasks.ingest.work:ingest"
     facts: ClassVar[type[Facts]] = DatasetFacts
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "pyarrow", "scikit-learn", "tensorflow")
+    rows_of: ClassVar[tuple[str, ...]] = ("content", "columns", "columns_content")
 
     dataset: DatasetConfig
     seed: int

@@ -7,7 +7,7 @@ from thaw.tasks.ingest.checks import check_classes, check_counts
 from thaw.tasks.ingest.columns import read_values, write_columns
 from thaw.tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
 from thaw.tasks.ingest.duplicates import check_conflicts, drop_duplicates
-from thaw.tasks.ingest.scan import ScannedImage, check_unreadable, scan_images
+from thaw.tasks.ingest.scan import ScannedImage, check_unreadable, facts_of_images, scan_images
 from thaw.tasks.ingest.sources import columns_digest, content_digest, open_source
 from thaw.tasks.ingest.splits import assign_split, plan_splits
 from thaw.tasks.ingest.step import DatasetFacts, IngestWork
@@ -28,7 +28,8 @@ def ingest(work: IngestWork, report: Reporter) -> DatasetFacts:
     check_classes(classes)
     plan = plan_splits(config.splits, source.splits())
     values = read_values(source, columns)
-    scanned, unreadable = scan_images(source, config.max_pixels, report)
+    known = facts_of_images(work.home.store.telling(report.warn).relatives(work.step))
+    scanned, unreadable = scan_images(source, config.max_pixels, known, report)
     now = content_digest(config.source, work.home), columns_digest(config.source, work.home, columns)
     if now != (work.step.content, work.step.columns_content):
         raise DatasetError(

@@ -29,7 +29,7 @@ class RecordsStep(Step):
     work: ClassVar[str] = "thaw.tasks.records.work:write_records"
     facts: ClassVar[type[Facts]] = RecordsFacts
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "tensorflow")
-    rows_of: ClassVar[str] = "dataset"
+    rows_of: ClassVar[tuple[str, ...]] = ("dataset",)
 
     dataset: ArtifactRef
     images: str | None = Field(default=None, description="digest of the dataset without its columns, if it has any")

@@ -20,7 +20,7 @@ from thaw.tasks.home import Home
 class RowsStep(LetterStep):
     """Has rows of its parent."""
 
-    rows_of: ClassVar[str] = "parent"
+    rows_of: ClassVar[tuple[str, ...]] = ("parent",)
 
 
 def of(parent: int, text: str = "x") -> RowsStep:

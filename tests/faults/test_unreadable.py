@@ -108,7 +108,7 @@ def test_an_image_that_the_machine_cannot_read_now_is_an_error_and_not_left_out(
     with pytest.MonkeyPatch.context() as patch:
         FailingReads(data, code, 1).install(patch)
         with pytest.raises(UnreadableError, match=rf"/00\d\.png cannot be read: {os.strerror(code)}"):
-            scan_images(source, 10**6, silent_reporter())
+            scan_images(source, 10**6, {}, silent_reporter())
     with pytest.MonkeyPatch.context() as patch:
         FailingReads(data, code, 1).install(patch)
         with pytest.raises(UnreadableError, match=f"blue/000.png cannot be read: {os.strerror(code)}"):
@@ -121,6 +121,6 @@ def test_an_image_that_its_owner_hides_counts_as_unreadable(tmp_path: Path) -> N
     assert source.count() == 4
     with pytest.MonkeyPatch.context() as patch:
         FailingReads(data, errno.EACCES, 1).install(patch)
-        readable, unreadable = scan_images(source, 10**6, silent_reporter())
+        readable, unreadable = scan_images(source, 10**6, {}, silent_reporter())
     assert len(readable) == 3
     assert [image.reason for image in unreadable] == ["Permission denied"]

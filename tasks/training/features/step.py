@@ -34,7 +34,7 @@ class FeaturesStep(ClassifierStep):
     kind: ClassVar[str] = FEATURES_KIND
     work: ClassVar[str] = "thaw.tasks.training.features.work:compute_features"
     facts: ClassVar[type[Facts]] = FeaturesFacts
-    rows_of: ClassVar[str] = "records"
+    rows_of: ClassVar[tuple[str, ...]] = ("records",)
 
     draws: str
     resolution: int
