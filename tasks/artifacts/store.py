@@ -41,6 +41,7 @@ from thaw.tasks.progress import Shown
 
 _LOGGER = logging.getLogger(__name__)
 
+_FROM_NOTHING = "from-nothing"  # among a key's checkpoints: nothing is to be taken over from earlier artifacts
 _MOST_RELATIVES = 4  # the last one has nearly all that was there before; each is checked and held open
 
 SomeFacts = TypeVar("SomeFacts", bound=Facts)
@@ -132,13 +133,15 @@ class ArtifactStore:
         return ref
 
     def forget(self, key: str) -> None:
-        """Make a key one that was never built, so that its step is done again, from its beginning.
+        """Make a key one that was never built, so that its step is done again, from its beginning and by itself.
 
         The artifact stays where it is: other keys may lead to it.
         """
         with self.lock(key), writing(self._key_path(key)):
             self._key_path(key).unlink(missing_ok=True)
             self._remove_checkpoints(key)
+            make_folder(self.checkpoints(key))
+            (self.checkpoints(key) / _FROM_NOTHING).touch()
 
     def peek(self, key: str) -> tuple[ArtifactRef | None, str | None]:
         """Look up a key and change nothing: the artifact if it is whole, else what is wrong with it, if it is there.
@@ -171,8 +174,11 @@ class ArtifactStore:
 
         Their rows may be taken in place of making the same ones again. That makes no difference to the result, so they
         are no inputs, and what cannot be used is passed over: whatever fails its check is set aside, with a warning.
-        A run holds the home folder, so that none of them is removed while it reads.
+        A run holds the home folder, so that none of them is removed while it reads. For a step whose key was forgotten
+        there are none until it is done again.
         """
+        if (self.checkpoints(step.key) / _FROM_NOTHING).exists():
+            return
         folders = entries(self.home / "artifacts" / step.kind, "*")
         newest_first = sorted(folders, key=_time_of_making, reverse=True)
         relatives = (folder for folder in newest_first if _is_relative(folder, step))

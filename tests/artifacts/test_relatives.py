@@ -59,6 +59,14 @@ def test_only_some_relatives_are_looked_at(store: ArtifactStore) -> None:
     assert list(store.relatives(of(9))) == folders[:1:-1]
 
 
+def test_what_is_to_be_made_again_takes_nothing_over_until_it_is_made(store: ArtifactStore) -> None:
+    older, _ = build(store, of(1), 10), build(store, of(2), 20)
+    store.forget(of(2).key)
+    assert list(store.relatives(of(2))) == []
+    newer = build(store, of(2), 20)
+    assert list(store.relatives(of(2))) == [newer, older]
+
+
 def cut(folder: Path) -> None:
     (folder / "rows").write_text("")
 
