@@ -41,8 +41,6 @@ def prepare(recipe: Recipe, home: Path) -> dict[str, float]:
     """Make what a run makes before its first stage trains, and tell the seconds of each task."""
     steps = StepsInARow(recipe, Home.open(home))
     steps.go(_TASKS)
-    if len(steps.seconds) < len(_TASKS):
-        raise SystemExit("The recipe keeps no features of stage one's frozen layers. Set stage_one.feature_views.")
     return steps.seconds
 
 
@@ -91,6 +89,8 @@ def main(
             new = hold_back(images, place / "new", slice(0, None, _ONE_IN))
             CONSOLE.print(f"{count - len(new)} images, then {len(new)} more")
             first = prepare(loaded, home)
+            if len(first) < len(_TASKS):
+                raise SystemExit("The recipe keeps no features of stage one. Set stage_one.feature_views.")
             for before, now in new:
                 now.rename(before)
             again = prepare(loaded, home)

@@ -28,8 +28,8 @@ def ingest(work: IngestWork, report: Reporter) -> DatasetFacts:
     check_classes(classes)
     plan = plan_splits(config.splits, source.splits())
     values = read_values(source, columns)
-    known = facts_of_images(work.home.store.telling(report.warn).relatives(work.step))
-    scanned, unreadable = scan_images(source, config.max_pixels, known, report)
+    relatives = work.home.store.telling(report.warn).relatives(work.step)
+    scanned, unreadable = scan_images(source, config.max_pixels, facts_of_images(relatives), report)
     now = content_digest(config.source, work.home), columns_digest(config.source, work.home, columns)
     if now != (work.step.content, work.step.columns_content):
         raise DatasetError(

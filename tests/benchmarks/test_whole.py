@@ -68,6 +68,15 @@ def test_scale_counts_every_task_with_each_number_of_images(images: Path, tmp_pa
 
 
 @pytest.mark.slow
+def test_growth_adds_one_image_in_twenty_and_compares_each_task(images: Path, tmp_path: Path) -> None:
+    recipe = write_small_recipe(tmp_path, images, stage_one=stage(), stage_two=stage(train={"last_blocks": 1}))
+    report = benchmark("growth", "--recipe", recipe, "--data", images)
+    assert report["images"] == [45, 3]
+    assert list(report["shares"]) == ["ingest", "records", "features_one", "all"]
+    assert min(report["shares"].values()) > 0
+
+
+@pytest.mark.slow
 def test_the_whole_job_measures_both_on_the_same_images(images: Path, tmp_path: Path) -> None:
     plot = tmp_path / "plot.png"
     report = benchmark("whole_job", "--data", images, "--seeds", "0", "--plot", plot, *SETTINGS)
