@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -57,7 +58,7 @@ STAGE = {
 
 # Learns nothing, so that it answers otherwise than the first model, and does not take its place.
 STILL = STAGE | {"optimizer": {"name": "sgd", "learning_rate": 1e-12}}
-STILLS = {"stage_one": STILL, "stage_two": STILL}
+STILLS: dict[str, Any] = {"stage_one": STILL, "stage_two": STILL}
 
 
 @pytest.fixture(scope="module")
