@@ -12,7 +12,14 @@ from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipes
 
 
-def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path | None, home: Path | None) -> None:
+def serve_recipes(
+    recipe_names: list[str],
+    overrides: tuple[str, ...],
+    *,
+    data: Path | None,
+    weights: Path | None,
+    home: Path | None,
+) -> None:
     """Serve a deployment for each recipe; returns when interrupted.
 
     Whether a deployment is paused is the user's to say, in the Prefect UI: it stays as it is, at the start and at the
@@ -23,7 +30,7 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
         RequestError: A recipe is wrong, or no Prefect server is set.
         ServerError: The server does not answer.
     """
-    recipes = load_recipes(recipe_names, data=data, weights=weights)
+    recipes = load_recipes(recipe_names, overrides, data=data, weights=weights)
     folder = prepare_home(home).path
     set_prefect_defaults(folder)
     import_with_prefect("thaw.flows.deployments")  # reads Prefect's settings, also a `prefect.toml` here
