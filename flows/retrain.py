@@ -13,6 +13,7 @@ from thaw.flows.approval import ask
 from thaw.flows.graph import GRAPH, TaskName, with_all_after
 from thaw.flows.parameters import Folder, RecipeParameter
 from thaw.flows.quick_flow import quick_flow
+from thaw.flows.report_artifact import show_report
 from thaw.flows.server_in_use import outlives_the_run, run_page
 from thaw.flows.story import NOTHING_NEW, WAITING, begin, completed, emit_outcome, refused, rename_run, state_of
 from thaw.flows.task_runner import TaskRunner
@@ -26,6 +27,7 @@ from thaw.tasks.evaluation.step import EvaluationFacts
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.step import ReleaseFacts
 from thaw.tasks.releases.verdict import Verdict
+from thaw.tasks.report.finishing import MARKDOWN_NAME
 from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remember
 from thaw.tasks.training.stage_facts import StageFacts
 
@@ -78,19 +80,25 @@ def retrain(
         if not _is_cached(result) or recall(opened, key) is None:
             remember(opened, key, result)
         verdict = opened.store.facts(runner.made["verdict"], Verdict)
-    return _ended(opened, recipe, result, verdict)
+        report = (opened.store.folder(runner.made["report"]) / MARKDOWN_NAME).read_text(encoding="utf-8")
+    return _ended(opened, recipe, result, verdict, report)
 
 
-def _ended(home: Home, recipe: Recipe, result: RunResult, verdict: Verdict) -> RunResult:
+def _ended(home: Home, recipe: Recipe, result: RunResult, verdict: Verdict, report: str) -> RunResult:
     """Ask a person, if one is to be asked, and say in Prefect how the run came out."""
-    release = home.registry.get(result.release.id)
-    approval = recipe.publish.approval
-    waits = approval is not None and home.registry.is_due(release) and ask(home, release, approval)
-    champion = home.registry.get(release.id).is_champion
-    result = result.model_copy(update={"release": result.release.model_copy(update={"champion": champion})})
-    state = WAITING if waits else NOTHING_NEW if _is_cached(result) else state_of(verdict, is_champion=champion)
+    release, approval = home.registry.get(result.release.id), recipe.publish.approval
+    waits = False
+    if approval is not None and home.registry.is_due(release):
+        show_report(home, release, verdict, WAITING, report)
+        waits = ask(home, release, approval)
+    release = home.registry.get(release.id)
+    result = result.model_copy(update={"release": result.release.model_copy(update={"champion": release.is_champion})})
+    state = (
+        WAITING if waits else NOTHING_NEW if _is_cached(result) else state_of(verdict, is_champion=release.is_champion)
+    )
     rename_run(recipe.name, verdict, state)
     if state not in (WAITING, NOTHING_NEW):
+        show_report(home, release, verdict, state, report)
         emit_outcome(result, verdict)
     return completed(result, state)
 

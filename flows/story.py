@@ -40,17 +40,19 @@ def begin(recipe: str) -> None:
         _tell_of(run := _this_run(), tags={*run.tags, recipe, trigger_of(run)})
 
 
-def rename_run(recipe: str, verdict: Verdict, state: str) -> None:
-    """Name the run that is going on after how it comes out, as in "flowers: 0.943 (+0.014), promoted".
-
-    Its tags get the verdict, too, where it is this run that has made it.
-    """
+def outcome(recipe: str, verdict: Verdict, state: str) -> str:
+    """Say in short how a run comes out, as in "flowers: 0.943 (+0.014), promoted"."""
     difference = f" ({verdict.compared.difference:+.3f})" if verdict.champion and verdict.compared else ""
-    name = f"{recipe}: {verdict.candidate.accuracy:.3f}{difference}, {state.lower()}"
+    return f"{recipe}: {verdict.candidate.accuracy:.3f}{difference}, {state.lower()}"
+
+
+def rename_run(recipe: str, verdict: Verdict, state: str) -> None:
+    """Name the run that is going on after how it comes out; its tags get the verdict, where this run has made it."""
     with only_shown("retrain", "the run's name"):
         run = _this_run()
         verdicts = set() if state == NOTHING_NEW else {verdict.verdict}
-        _tell_of(run, name=name, tags={*run.tags, recipe, trigger_of(run), *verdicts})
+        tags = {*run.tags, recipe, trigger_of(run), *verdicts}
+        _tell_of(run, name=outcome(recipe, verdict, state), tags=tags)
 
 
 def _this_run() -> FlowRun:
