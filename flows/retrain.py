@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from prefect import runtime
+from prefect import get_run_logger, runtime
 
 from thaw.flows import active_runs
 from thaw.flows.addresses import with_whole_addresses
@@ -14,6 +14,7 @@ from thaw.flows.graph import GRAPH, TaskName, with_all_after
 from thaw.flows.parameters import Folder, RecipeParameter
 from thaw.flows.quick_flow import quick_flow
 from thaw.flows.report_artifact import show_report
+from thaw.flows.served_files import changed_file
 from thaw.flows.server_in_use import outlives_the_run, run_page
 from thaw.flows.story import NOTHING_NEW, WAITING, begin, completed, emit_outcome, refused, rename_run, state_of
 from thaw.flows.task_runner import TaskRunner
@@ -64,6 +65,8 @@ def retrain(
         ThawError: What the first task that failed raised. Nothing is published then.
     """
     begin(recipe.name)
+    if warning := changed_file(recipe.name):
+        get_run_logger().warning(warning)
     try:
         recipe = change_recipe(with_whole_addresses(recipe), set, data)
     except RecipeError as error:

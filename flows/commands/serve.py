@@ -7,9 +7,10 @@ from thaw.flows.commands.console import status_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.start_prefect import set_prefect_defaults
 from thaw.flows.interruption import leave_interrupts_to_prefect
+from thaw.flows.served_files import note_file
 from thaw.flows.server_errors import import_with_prefect, server_errors, start_one
 from thaw.pipeline_config.errors import RequestError
-from thaw.pipeline_config.loading import load_recipes
+from thaw.pipeline_config.loading import load_recipes, shipped_recipes
 
 
 def serve_recipes(
@@ -31,6 +32,9 @@ def serve_recipes(
         ServerError: The server does not answer.
     """
     recipes = load_recipes(recipe_names, overrides, data=data, weights=weights)
+    for name, recipe in zip(recipe_names, recipes, strict=True):
+        if name not in shipped_recipes():
+            note_file(recipe.name, Path(name))
     folder = prepare_home(home).path
     set_prefect_defaults(folder)
     import_with_prefect("thaw.flows.deployments")  # reads Prefect's settings, also a `prefect.toml` here

@@ -105,6 +105,7 @@ def test_a_run_with_one_change_and_one_of_an_earlier_version_go_through(thaw: Th
     with serving(thaw, recipe, "--set", "stage_one.epochs=1") as (_, deployment):
         assert "home" not in deployment["parameter_openapi_schema"]["properties"], "the form is the new one"
         assert last_state(thaw, earlier) == "COMPLETED"
+        recipe.write_text(f"# edited\n{recipe.read_text()}")
         command = [sys.executable, "-m", "prefect", "deployment", "run", "retrain/changed", "--watch", "--param"]
         for change in ("seed=11", "sed=1"):
             subprocess.run(
@@ -118,6 +119,8 @@ def test_a_run_with_one_change_and_one_of_an_earlier_version_go_through(thaw: Th
     assert {*wrong["tags"]} == {"thaw", "changed", "by hand"}
     assert wrong["state"]["message"].startswith("sed is not a key of the recipe. Nearest: seed.")
     assert wrong["total_run_time"] < 5  # one, where the machine has nothing else to do
+    logs = thaw.api("logs/filter", {"logs": {"flow_run_id": {"any_": [done["id"]]}}, "limit": 200})
+    assert sum("changed.yaml has changed since thaw serve has read it" in log["message"] for log in logs) == 1
     made = [(path.parent / "recipe.yaml").read_text() for path in tmp_path.glob("home/releases/*/release.json")]
     seeds = sorted((read_yaml(text)["seed"], read_yaml(text)["stage_one"]["epochs"]) for text in made)
     assert seeds == [(3, 2), (11, 1)]

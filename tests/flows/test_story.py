@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from prefect.client.schemas.objects import CreatedBy, FlowRun
+from prefect.client.schemas.objects import FlowRun
 
 from tests.report.synthetic import make_verdict
 from thaw.flows.story import outcome, trigger_of
@@ -13,8 +13,8 @@ from thaw.flows.story import outcome, trigger_of
     ("facts", "trigger"),
     [
         ({"auto_scheduled": True}, "schedule"),
-        ({"created_by": CreatedBy(type="AUTOMATION", display_value="new photos")}, "event"),
-        ({"created_by": CreatedBy(type="USER")}, "by hand"),
+        ({"created_by": {"type": "AUTOMATION", "display_value": "new photos"}}, "event"),
+        ({"created_by": {"type": "USER"}}, "by hand"),
         ({}, "by hand"),
     ],
 )
