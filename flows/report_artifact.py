@@ -45,5 +45,5 @@ def _links(release: ReleaseInfo) -> str:
     return (
         "### More\n\n"
         f"[This run]({run_page(str(runtime.flow_run.id))}) · [The reports before it]({history})\n\n"
-        f"On the machine that ran it, the whole report and the model card of release `{release.id}`:\n\n{files}"
+        f"The whole report and the model card of release `{release.id}` are on the machine that ran it:\n\n{files}"
     )

@@ -57,7 +57,7 @@ def scheduled_recipe(folder: Path, name: str, cron: str, **changes: Any) -> Path
     write_pictures(folder / "data", each=20)
     schedule = {"cron": cron, "timezone": "UTC"}
     recipe = small_recipe(folder / "data", name=name, schedule=schedule, **changes)
-    (folder / f"{name}.yaml").write_text(write_yaml(recipe.model_dump(mode="json", by_alias=True)))
+    (folder / f"{name}.yaml").write_text(write_yaml(recipe.as_written()))
     return folder / f"{name}.yaml"
 
 
