@@ -11,7 +11,8 @@ from prefect.client.orchestration import get_client
 from prefect.input import RunInput
 from pydantic import Field
 
-from thaw.flows.server_in_use import outlives_the_run, run_page
+from thaw.flows.report_artifact import report_key
+from thaw.flows.server_in_use import artifact_page, outlives_the_run, run_page
 from thaw.flows.story import WAITING, rename_run
 from thaw.pipeline_config.publish_schema import Approval
 from thaw.tasks.home import Home
@@ -48,7 +49,11 @@ def ask(home: Home, release: ReleaseInfo, approval: Approval) -> bool:
     rename_run(release.recipe, verdict, WAITING)
     form = Decision.with_initial_data(
         description="\n\n".join(
-            [f"**{verdict.verdict}**: {verdict.reason}", *verdict.warnings, f"Release `{release.id}`"]
+            [
+                f"**{verdict.verdict}**: {verdict.reason}",
+                *verdict.warnings,
+                f"Release `{release.id}`: [the report]({artifact_page(report_key(release.recipe))})",
+            ]
         )
     )
     late = Decision(promote=False, by="thaw", reason=f"Nobody decided within {hours:g} hours (publish.approval.hours).")

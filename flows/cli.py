@@ -192,6 +192,7 @@ def serve(
     recipes: Annotated[
         list[str], typer.Argument(parser=text, metavar="RECIPE...", help="Without a schedule: on demand.")
     ],
+    set_: SetOption = None,
     data: DataOption = None,
     weights: WeightsOption = None,
     home: HomeOption = None,
@@ -199,7 +200,7 @@ def serve(
     """Serve each recipe's deployment: runs by its schedule, and on demand from the Prefect UI."""
     from thaw.flows.commands.serve import serve_recipes
 
-    serve_recipes(recipes, data=data, weights=weights, home=home)
+    serve_recipes(recipes, tuple(set_ or ()), data=data, weights=weights, home=home)
 
 
 @app.command()

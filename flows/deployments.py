@@ -10,8 +10,8 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from thaw.flows.addresses import keep_for_runs
+from thaw.flows.parameters import as_text, form
 from thaw.flows.retrain import retrain
-from thaw.pipeline_config.messages import without_secrets
 from thaw.pipeline_config.schema import Recipe
 
 
@@ -26,10 +26,11 @@ def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
     keep_for_runs(recipe)
     schedule = recipe.schedule
     paused, schedule_paused = _pauses(recipe.name)
-    return RunnerDeployment.from_flow(
+    text = as_text(recipe)
+    made = RunnerDeployment.from_flow(
         retrain,
         name=recipe.name,
-        parameters={"recipe": without_secrets(recipe.as_written()), "home": str(home)},
+        parameters={"recipe": text, "home": str(home)},
         schedule=Cron(schedule.cron, timezone=schedule.timezone, active=not schedule_paused) if schedule else None,
         paused=paused,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
@@ -37,6 +38,8 @@ def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
         description=f"Retrain {recipe.name} in two stages, and use the new model if it is shown to be better.",
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+    made._parameter_openapi_schema = form(retrain, text)  # Prefect has no other way to give a deployment its own
+    return made
 
 
 def is_paused(deployment: RunnerDeployment) -> bool:

@@ -3,17 +3,24 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from prefect import runtime
+from prefect import get_run_logger, runtime
 
 from thaw.flows import active_runs
 from thaw.flows.addresses import with_whole_addresses
 from thaw.flows.approval import ask
 from thaw.flows.graph import GRAPH, TaskName, with_all_after
+from thaw.flows.parameters import Folder, RecipeParameter
 from thaw.flows.quick_flow import quick_flow
+from thaw.flows.report_artifact import show_report
+from thaw.flows.served_files import changed_file
 from thaw.flows.server_in_use import outlives_the_run, run_page
-from thaw.flows.story import NOTHING_NEW, WAITING, completed, emit_outcome, rename_run, state_of
+from thaw.flows.story import NOTHING_NEW, WAITING, begin, completed, emit_outcome, refused, rename_run, state_of
 from thaw.flows.task_runner import TaskRunner
+from thaw.pipeline_config.errors import RecipeError
+from thaw.pipeline_config.loading import change_recipe
+from thaw.pipeline_config.messages import one_line
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.children import sharing_children
@@ -21,27 +28,54 @@ from thaw.tasks.evaluation.step import EvaluationFacts
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.step import ReleaseFacts
 from thaw.tasks.releases.verdict import Verdict
+from thaw.tasks.report.finishing import MARKDOWN_NAME
 from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remember
 from thaw.tasks.training.stage_facts import StageFacts
 
+_LONGEST_CHANGES = 100  # characters of a run's name
 
-@quick_flow(name="retrain", flow_run_name="{recipe.name}-seed-{recipe.seed}", **active_runs.hooks())
-def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> RunResult:
+
+def _run_name() -> str:
+    """Name a run by what it is asked, until it is known how it comes out."""
+    parameters = runtime.flow_run.get_parameters()
+    recipe: Recipe = parameters["recipe"]
+    changes = one_line(", ".join(parameters["set"]), _LONGEST_CHANGES)
+    return f"{recipe.name}, {changes}" if changes else f"{recipe.name}-seed-{recipe.seed}"
+
+
+@quick_flow(name="retrain", flow_run_name=_run_name, **active_runs.hooks())
+def retrain(
+    set: Sequence[str] = (),
+    refresh: Sequence[TaskName] = (),
+    data: Annotated[Path | None, Folder] = None,
+    *,
+    recipe: RecipeParameter,
+    home: Path,
+) -> RunResult:
     """Ingest, train in two stages, evaluate, compare with the champion, report, and publish.
 
     Args:
-        recipe: What to do.
-        home: Folder of artifacts and releases.
+        set: Changes to the recipe for this run, each KEY=VALUE, such as seed=1 or stage_two.epochs=3.
         refresh: Tasks that run again although they are cached, with all that depends on them.
+        data: The absolute path of a folder of images, in place of the recipe's.
+        recipe: What to do. It is shown here as it is served; `set` and `data` change it.
+        home: Folder of artifacts and releases.
 
     Raises:
         ThawError: What the first task that failed raised. Nothing is published then.
     """
+    begin(recipe.name)
+    if warning := changed_file(recipe.name):
+        get_run_logger().warning(warning)
+    try:
+        recipe = change_recipe(with_whole_addresses(recipe), set, data)
+    except RecipeError as error:
+        return refused(error)
     # thaw gc waits for the home's end of use, because a step that is cached holds no lock.
     with home_in_use(home), sharing_children():
         started, opened = time.monotonic(), Home.open(home)
         opened.state_layout()
-        runner = TaskRunner(with_whole_addresses(recipe), opened, with_all_after(refresh))
+        runner = TaskRunner(recipe, opened, with_all_after(refresh))
         runner.go(GRAPH)
         result = _result(runner, time.monotonic() - started)
         key = runner.keys["publish"]
@@ -49,19 +83,25 @@ def retrain(recipe: Recipe, home: Path, refresh: Sequence[TaskName] = ()) -> Run
         if not _is_cached(result) or recall(opened, key) is None:
             remember(opened, key, result)
         verdict = opened.store.facts(runner.made["verdict"], Verdict)
-    return _ended(opened, recipe, result, verdict)
+        report = (opened.store.folder(runner.made["report"]) / MARKDOWN_NAME).read_text(encoding="utf-8")
+    return _ended(opened, recipe, result, verdict, report)
 
 
-def _ended(home: Home, recipe: Recipe, result: RunResult, verdict: Verdict) -> RunResult:
+def _ended(home: Home, recipe: Recipe, result: RunResult, verdict: Verdict, report: str) -> RunResult:
     """Ask a person, if one is to be asked, and say in Prefect how the run came out."""
-    release = home.registry.get(result.release.id)
-    approval = recipe.publish.approval
-    waits = approval is not None and home.registry.is_due(release) and ask(home, release, approval)
-    champion = home.registry.get(release.id).is_champion
-    result = result.model_copy(update={"release": result.release.model_copy(update={"champion": champion})})
-    state = WAITING if waits else NOTHING_NEW if _is_cached(result) else state_of(verdict, is_champion=champion)
+    release, approval = home.registry.get(result.release.id), recipe.publish.approval
+    waits = False
+    if approval is not None and home.registry.is_due(release):
+        show_report(home, release, verdict, WAITING, report)
+        waits = ask(home, release, approval)
+    release = home.registry.get(release.id)
+    result = result.model_copy(update={"release": result.release.model_copy(update={"champion": release.is_champion})})
+    state = (
+        WAITING if waits else NOTHING_NEW if _is_cached(result) else state_of(verdict, is_champion=release.is_champion)
+    )
     rename_run(recipe.name, verdict, state)
     if state not in (WAITING, NOTHING_NEW):
+        show_report(home, release, verdict, state, report)
         emit_outcome(result, verdict)
     return completed(result, state)
 

@@ -38,11 +38,20 @@ def outlives_the_run() -> bool:
 
 def run_page(run: str) -> str:
     """Give the address of a run in the new UI of the server, or of the one that `prefect server start` would start."""
+    return _page(f"runs/flow-run/{run}")
+
+
+def artifact_page(key: str) -> str:
+    """Give the address of all that was made under an artifact's key, in the same way."""
+    return _page(f"artifacts/key/{key}")
+
+
+def _page(path: str) -> str:
     settings = get_current_settings()
     base = settings.ui_url or ""
     if not outlives_the_run() and "ui_url" not in settings.model_fields_set:  # else it is the temporary one's
         server = settings.server
         base = f"http://{server.api.host}:{server.api.port}{server.ui.serve_base}"
     base = base.rstrip("/")
-    new = "" if settings.connected_to_cloud or base.endswith("/v2") else "/v2"  # `/runs/…` itself opens the old one
-    return f"{base}{new}/runs/flow-run/{run}"
+    new = "" if settings.connected_to_cloud or base.endswith("/v2") else "/v2"  # without it, they open the old one
+    return f"{base}{new}/{path}"

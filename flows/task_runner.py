@@ -8,6 +8,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 
 from thaw.flows.graph import Node, Walk
+from thaw.flows.slots import told_of_waiting
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
@@ -64,7 +65,7 @@ class TaskRunner(Walk):
         tags = () if is_there else self._limited.intersection(task.tags)
         # Typed by hand: the types of a task's call do not tell its state from its result.
         call: Any = with_execution(task, self.recipe.execution, tags)
-        with part_of_run(self.label):
+        with part_of_run(self.label), told_of_waiting(node.name, tags, pending.begun):
             state: State[ArtifactRef] = call(pending, self.home, self.recipe.execution, return_state=True)
         ref = ArtifactRef.model_validate(state.result())
         self.keys[node.name] = pending.step.key

@@ -70,10 +70,7 @@ def load_recipes(
     documents = [_read(recipe) for recipe in recipes]
     takers = 0
     for document, _ in documents:
-        for override in overrides:
-            _override(document, override)
-        if data is not None:
-            _section(document, "dataset")["source"] = {"kind": "directory", "path": str(data.absolute())}
+        _change(document, overrides, None if data is None else data.absolute())
         if weights is not None and _section(document, "model").get("weights") is not None:
             document["model"]["weights"] = str(weights.absolute())
             takers += 1
@@ -85,6 +82,19 @@ def load_recipes(
             "Leave it out, or set model.weights to the file."
         )
     return loaded
+
+
+def change_recipe(recipe: Recipe, overrides: Sequence[str], data: Path | None = None) -> Recipe:
+    """Change a recipe that is loaded, in the same way. Paths must be absolute: the folder of its file is not known.
+
+    Raises:
+        RecipeError: As for `load_recipe`; or a path is relative.
+    """
+    if not overrides and data is None:
+        return recipe
+    document = recipe.as_written()
+    _change(document, overrides, data)
+    return _absolute_paths(parse_recipe(document), None)
 
 
 def parse_recipe(document: Any) -> Recipe:
@@ -134,6 +144,13 @@ def _read(recipe: str) -> tuple[dict[str, Any], Path]:
     return document, folder
 
 
+def _change(document: dict[str, Any], overrides: Sequence[str], data: Path | None) -> None:
+    for override in overrides:
+        _override(document, override)
+    if data is not None:
+        _section(document, "dataset")["source"] = {"kind": "directory", "path": str(data)}
+
+
 def _override(document: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path or "://" in path:  # an address, of which the first = belongs to a secret
@@ -171,7 +188,7 @@ def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
     return section
 
 
-def _absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
+def _absolute_paths(recipe: Recipe, folder: Path | None) -> Recipe:
     source, model = recipe.dataset.source, recipe.model
     places = {
         field: _absolute_places(places, folder, f"dataset.source.{field}")
@@ -189,7 +206,7 @@ def _absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
     return recipe.model_copy(update={"dataset": dataset, "model": model, "publish": publish})
 
 
-def _absolute_places(places: Any, folder: Path, key: str) -> Any:
+def _absolute_places(places: Any, folder: Path | None, key: str) -> Any:
     if isinstance(places, dict):
         return {name: _absolute_places(place, folder, f"{key}.{name}") for name, place in places.items()}
     if isinstance(places, list):
@@ -197,9 +214,12 @@ def _absolute_places(places: Any, folder: Path, key: str) -> Any:
     return places if "://" in places else _absolute(places, folder, key)
 
 
-def _absolute(path: str, folder: Path, key: str) -> str:
+def _absolute(path: str, folder: Path | None, key: str) -> str:
     try:
-        return str(folder / Path(path).expanduser())
+        place = Path(path).expanduser()
+        if folder is None and not place.is_absolute():
+            raise RecipeError(f"{key}: {received(path)} must be an absolute path here, such as /data/photos.")
+        return str(place if folder is None else folder / place)
     except RuntimeError as error:  # ~name, of a user that this machine does not know
         message = f"{key}: {received(path)} names no home folder of this machine. Write the path in full."
         raise RecipeError(message) from error

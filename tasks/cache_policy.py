@@ -34,6 +34,7 @@ class ArtifactCachePolicy(CachePolicy):
         """
         del flow_parameters, kwargs
         pending: PendingStep = inputs["step"]
+        pending.begun.set()
 
         def warn(text: str) -> None:
             get_run_logger(task_ctx).warning(text)

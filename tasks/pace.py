@@ -1,4 +1,4 @@
-"""Saying something neither too often nor too seldom: a throttle, and a counter of finished items. No TensorFlow."""
+"""Saying something neither too often nor too seldom: a throttle, a counter, the time that is left. No TensorFlow."""
 
 import threading
 import time
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from thaw.tasks.process import Reporter
 
 _SECONDS_BETWEEN_LINES = 0.5
+_SECONDS_TO_LOOK_AT = 3.0  # before anything is said of the time that is left
 
 
 class AtMostEvery:
@@ -47,3 +48,34 @@ class ProgressCounter:
             self._done += items
             if self._is_due() or self._done == self._total:
                 self._report.progress(self._done / self._total, f"{self._done:,} of {self._total:,} {self._words}")
+
+
+class TimeLeft:
+    """Says how long work will still take, by its pace since the first look: what a checkpoint had done took no time.
+
+    >>> left = TimeLeft(clock=iter([0, 10, 20, 1000]).__next__)
+    >>> left(0.5), left(0.6), left(0.75), left(1)
+    ('', '40 s left', '20 s left', '')
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin; `clock` gives seconds that never go back."""
+        self._clock = clock
+        self._first: tuple[float, float] | None = None
+
+    def __call__(self, done: float) -> str:
+        """Say it in a few words, by the share that is done, 0 to 1; nothing where it is too early, or done."""
+        now = self._clock()
+        if self._first is None:
+            self._first = now, done
+        seconds, share = now - self._first[0], done - self._first[1]
+        if seconds < _SECONDS_TO_LOOK_AT or share <= 0 or done >= 1:
+            return ""
+        return _duration(seconds / share * (1 - done))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(round(seconds), 1)} s left"
+    minutes = round(seconds / 60)
+    return f"{minutes} min left" if minutes < 100 else f"{round(minutes / 60)} h left"

@@ -1,7 +1,7 @@
 """What the tasks of all steps have in common: retries, caching, the child process, and what the Prefect UI shows."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -12,6 +12,7 @@ from prefect import Task, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.context import SettingsContext, TaskRunContext, get_settings_context
 from prefect.runtime import task_run as this_task_run
 from prefect.tasks import exponential_backoff
@@ -23,13 +24,14 @@ from thaw.tasks.artifacts.step import Made, Step
 from thaw.tasks.cache_policy import ArtifactCachePolicy
 from thaw.tasks.children import run_in_child
 from thaw.tasks.home import Home
-from thaw.tasks.pace import AtMostEvery
+from thaw.tasks.pace import AtMostEvery, TimeLeft
 from thaw.tasks.pending_step import PendingStep
 from thaw.tasks.process import Work
 from thaw.tasks.progress import Event, emit
 
 StepTask = Task[..., ArtifactRef]
 
+_OF_TAG = "tag:"  # before the tag, in a limit's name
 _MOST_LIMITS = 200  # what the server gives at once
 _SECONDS_BETWEEN_UPDATES = 2.0  # an update is a request of some 12 ms to the server
 _SECONDS_OF_REST = 60.0  # after an update that failed
@@ -81,9 +83,19 @@ def with_execution(task: StepTask, execution: ExecutionConfig, tags: Iterable[st
 
 def tags_with_limits() -> set[str]:
     """Ask the server which tags have a concurrency limit."""
+    return {limit.name.removeprefix(_OF_TAG) for limit in _limits()}
+
+
+def full_limits(tags: Collection[str]) -> dict[str, int]:
+    """Ask the server of which tags all slots are taken: how many there are, by tag."""
+    found = {limit.name.removeprefix(_OF_TAG): limit for limit in _limits()}
+    return {tag: found[tag].limit for tag in tags if tag in found and found[tag].active_slots >= found[tag].limit}
+
+
+def _limits() -> list[GlobalConcurrencyLimitResponse]:
     with get_client(sync_client=True) as client:
         limits = client.read_global_concurrency_limits(limit=_MOST_LIMITS)
-    return {limit.name.removeprefix("tag:") for limit in limits if limit.name.startswith("tag:")}
+    return [limit for limit in limits if limit.name.startswith(_OF_TAG)]
 
 
 def build_in_child(
@@ -142,6 +154,7 @@ class _UiListener:
         self._name = name
         self._logger = get_run_logger()
         self._artifact: UUID | None = None
+        self._time_left = TimeLeft()
         self._is_due = AtMostEvery(_SECONDS_BETWEEN_UPDATES)
         self._rests = False
         # Prefect asks a server that fails again for a minute and more; meanwhile nobody would hear the child.
@@ -151,8 +164,10 @@ class _UiListener:
 
     def __call__(self, kind: str, content: Any) -> None:
         if kind == "progress":
-            emit(Event(self._name, "progress", content["text"], content["done"]))
-            self._show_progress(content["done"] * 100, content["text"])
+            words = content["text"].removeprefix(f"{self._name}: ")  # the task's name stands beside it everywhere
+            text = ", ".join(filter(None, [words, self._time_left(content["done"])]))
+            emit(Event(self._name, "progress", text, content["done"]))
+            self._show_progress(content["done"] * 100, text)
             return
         emit(Event(self._name, cast(Literal["log", "warning"], kind), content))
         self._logger.log({"log": logging.INFO, "warning": logging.WARNING}[kind], content)
@@ -169,7 +184,7 @@ class _UiListener:
 
     def _send_progress(self, percent: float, text: str) -> None:
         if self._artifact is None:
-            key = f"{self._name.replace('_', '-')}-progress"
-            self._artifact = cast(UUID, create_progress_artifact(progress=percent, key=key, description=text))
+            # Without a key it stands with its run alone: the list of artifacts is for the reports.
+            self._artifact = cast(UUID, create_progress_artifact(progress=percent, description=text))
         else:
             update_progress_artifact(self._artifact, progress=percent, description=text)

@@ -6,11 +6,12 @@ import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thaw.tasks import pace
-from thaw.tasks.pace import AtMostEvery, ProgressCounter
+from thaw.tasks.pace import AtMostEvery, ProgressCounter, TimeLeft
 from thaw.tasks.process import Reporter
 
 
@@ -36,3 +37,20 @@ def test_counter_says_at_the_end_that_all_is_done_whichever_thread_is_last():
     lines = [json.loads(line)["progress"] for line in stream.getvalue().splitlines()]
     assert lines[-1] == {"done": 1.0, "text": "1,000 of 1,000 images checked"}
     assert len(lines) < 20
+
+
+@pytest.mark.parametrize(
+    ("seconds", "done", "words"),
+    [
+        (10, 0.99, "1 s left"),
+        (10, 0.5, "10 s left"),
+        (100, 0.5, "2 min left"),
+        (3600, 0.25, "3 h left"),
+        (2, 0.5, ""),
+        (9, 0.0, ""),
+    ],
+)
+def test_the_time_that_is_left_is_said_in_round_words_and_not_too_early(seconds, done, words):
+    left = TimeLeft(clock=iter([0, seconds]).__next__)
+    assert left(0.0) == ""
+    assert left(done) == words

@@ -58,7 +58,7 @@ def _run_flow(
         from thaw.flows.retrain import retrain
 
         with LiveProgress(console) as live, subscribed(live), interruption.in_flow(retrain), server_errors():
-            return retrain(recipe, home.path, sorted(refresh))
+            return retrain(refresh=sorted(refresh), recipe=recipe, home=home.path)
 
 
 def _up_to_date_result(recipe: Recipe, home: Home, refresh: Collection[TaskName]) -> RunResult | None:

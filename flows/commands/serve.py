@@ -7,12 +7,20 @@ from thaw.flows.commands.console import status_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.start_prefect import set_prefect_defaults
 from thaw.flows.interruption import leave_interrupts_to_prefect
+from thaw.flows.served_files import note_file
 from thaw.flows.server_errors import import_with_prefect, server_errors, start_one
 from thaw.pipeline_config.errors import RequestError
-from thaw.pipeline_config.loading import load_recipes
+from thaw.pipeline_config.loading import load_recipes, shipped_recipes
 
 
-def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path | None, home: Path | None) -> None:
+def serve_recipes(
+    recipe_names: list[str],
+    overrides: tuple[str, ...],
+    *,
+    data: Path | None,
+    weights: Path | None,
+    home: Path | None,
+) -> None:
     """Serve a deployment for each recipe; returns when interrupted.
 
     Whether a deployment is paused is the user's to say, in the Prefect UI: it stays as it is, at the start and at the
@@ -23,7 +31,10 @@ def serve_recipes(recipe_names: list[str], *, data: Path | None, weights: Path |
         RequestError: A recipe is wrong, or no Prefect server is set.
         ServerError: The server does not answer.
     """
-    recipes = load_recipes(recipe_names, data=data, weights=weights)
+    recipes = load_recipes(recipe_names, overrides, data=data, weights=weights)
+    for name, recipe in zip(recipe_names, recipes, strict=True):
+        if name not in shipped_recipes():
+            note_file(recipe.name, Path(name))
     folder = prepare_home(home).path
     set_prefect_defaults(folder)
     import_with_prefect("thaw.flows.deployments")  # reads Prefect's settings, also a `prefect.toml` here

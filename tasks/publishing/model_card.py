@@ -4,15 +4,12 @@ The block follows the Hugging Face Hub's specification (hub-docs, modelcard.md).
 `base_model` are left out: they name things that the pipeline does not know.
 """
 
-import html
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jinja2
 import yaml
-from markupsafe import Markup
 
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks, Train
@@ -22,6 +19,7 @@ from thaw.tasks.ingest.sources.base import listed
 from thaw.tasks.publishing.model_card_template import TEMPLATE
 from thaw.tasks.releases.release import Release
 from thaw.tasks.releases.verdict import Verdict
+from thaw.tasks.report.markdown import escaped
 
 _TASK = "image-classification"
 _CLASSES_NAMED = 10  # in the opening sentence; the tables name them all
@@ -52,12 +50,12 @@ class CardFacts:
 def write_card(facts: CardFacts) -> str:
     """Write the model card: Markdown, opened by the metadata block."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    environment.filters["md"] = _plain
+    environment.filters["md"] = escaped
     recipe, release = facts.recipe, facts.release
     return environment.from_string(TEMPLATE).render(
         vars(facts),
         metadata=yaml.safe_dump(_metadata(facts), sort_keys=False, allow_unicode=True),
-        named=listed([_plain(name) for name in release.classes], _CLASSES_NAMED),
+        named=listed([escaped(name) for name in release.classes], _CLASSES_NAMED),
         context=ModelContext.of(release),
         start=_STARTS.get(recipe.model.weights, "from weights in a file"),
         configs_and_stages=list(zip((recipe.stage_one, recipe.stage_two), facts.stages, strict=True)),
@@ -91,9 +89,3 @@ def _trained(train: Train) -> str:
         blocks = "block" if train.last_blocks == 1 else f"{train.last_blocks} blocks"
         return f"the last {blocks} and the head"
     return _TRAINED[train]
-
-
-def _plain(text: str) -> Markup:
-    # A class may be named after anything that a folder can be: nothing in its name is to act as Markdown or HTML.
-    escaped = html.escape(" ".join(text.split()), quote=False)
-    return Markup(re.sub(r"([\\`*_\[\]|~])", r"\\\1", escaped))  # noqa: S704 (it is escaped here)

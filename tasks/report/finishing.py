@@ -1,4 +1,6 @@
-"""The one word that a report cannot know: the id of the release that it becomes part of."""
+"""What becomes of a report: the file that Prefect's UI shows, and the id of the release that it becomes part of."""
+
+MARKDOWN_NAME = "report.md"
 
 # Whatever comes from data is escaped, so no name of a class or a file can look like this.
 ID_PLACE = '<span class="id">ID</span>'

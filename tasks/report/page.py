@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -53,7 +54,7 @@ def render_report(content: ReportContent, pictures: Path) -> str:
         wrong=metrics["examples"] - metrics["correct"],
         largest_class=max(metrics["per_class"], key=lambda score: score["examples"]),
         worst=worst_classes(metrics["per_class"], _WORST) if len(metrics["per_class"]) > LONG_TABLE else [],
-        pictures={path.stem: _embed(path) for path in sorted(pictures.glob("*.png"))},
+        pictures={path.stem: embed(path) for path in sorted(pictures.glob("*.png"))},
     )
 
 
@@ -90,7 +91,8 @@ def points(difference: float) -> str:
     return "no change" if text in ("+0.0", "-0.0") else f"{text.replace('-', '−')}{_SPACE}points"
 
 
-def _embed(path: Path) -> dict[str, str | int]:
+def embed(path: Path) -> dict[str, Any]:
+    """Make a PNG file a data URI, `uri`, with its `width` and `height` in pixels of CSS."""
     with Image.open(path) as image:
         width, height = image.size
         scale = _CSS_PIXELS_PER_INCH / image.info["dpi"][0]

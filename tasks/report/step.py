@@ -11,7 +11,7 @@ from thaw.tasks.process import Work
 
 
 class ReportStep(Step):
-    """Make a report artifact: `report.html`, `pictures/`, and the tables of answers with the names of files.
+    """Make a report artifact: `report.html`, `report.md`, `pictures/`, and the tables of answers with names of files.
 
     These are `predictions.parquet` and `flips.parquet`. Evaluation and verdict know images by their content alone, so
     that a renamed file changes none of both. `source` is its kind; `formats` and `input` are for the words on how to

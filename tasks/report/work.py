@@ -1,4 +1,4 @@
-"""Shows what a run has made, in a child process: the page, its pictures, and the answers with the names of files."""
+"""Shows what a run has made, in a child process: as a page, for Prefect's UI, and as answers with names of files."""
 
 import json
 from collections.abc import Sequence
@@ -23,7 +23,9 @@ from thaw.tasks.releases.test_split import PREDICTIONS_NAME
 from thaw.tasks.releases.verdict import FLIPS_NAME, METRICS_NAME, Verdict
 from thaw.tasks.report.answers import TestImages
 from thaw.tasks.report.content import ReportContent
+from thaw.tasks.report.finishing import MARKDOWN_NAME
 from thaw.tasks.report.gallery import Gallery
+from thaw.tasks.report.markdown import render_markdown
 from thaw.tasks.report.origins import read_origins, with_origins
 from thaw.tasks.report.page import render_report
 from thaw.tasks.report.selection import most_confident_mistakes, some_images
@@ -59,6 +61,7 @@ def write_report(work: ReportWork, reporter: Reporter) -> Facts:
         content = _content(work, TestImages(reader, predictions), flips, metrics, stages)
     page = render_report(content, work.folder / "pictures")
     (work.folder / "report.html").write_text(page, encoding="utf-8")
+    (work.folder / MARKDOWN_NAME).write_text(render_markdown(content, work.folder / "pictures"), encoding="utf-8")
     return Facts()
 
 

@@ -25,7 +25,7 @@ from thaw.pipeline_config.yaml_dialect import read_yaml
 RECIPES_PAGE = ROOT / "docs" / "recipes.md"
 DOCUMENTED = sections(RECIPES_PAGE)
 # Where an address in a tracked file may lead: not to a package registry, a mirror, or a machine of somebody's.
-PUBLIC_HOSTS = {"127.0.0.1", "storage.googleapis.com", "www.apache.org"}
+PUBLIC_HOSTS = {"127.0.0.1", "storage.googleapis.com", "www.apache.org", "www.w3.org"}
 # Folders of one machine, put together so that this file does not hold them itself.
 MACHINE_PATH = re.compile(rf"(?<![\w.])/(?:{'|'.join(('work', 'root', 'home', 'Users', 'opt', 'mnt'))})/\w")
 ADDRESS = re.compile(r"\b[a-z]+://([\w.-]*)")

@@ -17,7 +17,7 @@ from thaw.flows.deployments import deployment
 from thaw.flows.retrain import retrain
 from thaw.pipeline_config.loading import parse_recipe
 from thaw.pipeline_config.schema import Recipe
-from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.pipeline_config.yaml_dialect import read_yaml, write_yaml
 
 SECRET = "s3cr3t"
 
@@ -44,13 +44,13 @@ def test_what_prefect_is_told_of_a_run_and_of_a_deployment_is_without_it(environ
 def test_a_served_run_gets_it_back_and_each_recipe_its_own(environment, tmp_path):
     recipes = [recipe_of(f"https://host/a.zip?token={SECRET}{name}", name=name) for name in ("one", "two")]
     recipes.append(recipe_of("https://host/a.zip?token=REMOVED", name="three"))
-    parameters = [deployment(recipe, tmp_path).parameters["recipe"] for recipe in recipes]
-    assert [addresses.with_whole_addresses(parse_recipe(each)) for each in parameters] == recipes
+    texts = [deployment(recipe, tmp_path).parameters["recipe"] for recipe in recipes]
+    assert [addresses.with_whole_addresses(parse_recipe(read_yaml(text))) for text in texts] == recipes
 
 
 def test_an_address_without_a_secret_is_kept_nowhere_else(environment, tmp_path):
     recipe = recipe_of("https://host/a.zip")
-    assert deployment(recipe, tmp_path).parameters["recipe"] == recipe.as_written()
+    assert read_yaml(deployment(recipe, tmp_path).parameters["recipe"]) == recipe.as_written()
     assert addresses._kept() == {}
 
 

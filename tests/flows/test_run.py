@@ -123,14 +123,28 @@ def test_prefect_says_how_a_run_came_out_in_its_name_its_state_and_an_event(
         assert wait_for(told, 60)["payload"]["reason"] == result["reason"]
 
 
-def test_prefect_has_progress_metrics_and_model_card(first: dict[str, Any], thaw: Thaw) -> None:
-    found = thaw.api("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [first["run"]]}}})
-    by_key = {artifact["key"]: artifact for artifact in found}
-    assert by_key["stage-two-progress"]["type"] == "progress"
-    assert float(by_key["stage-two-progress"]["data"]) == 100
-    assert by_key["test-metrics"]["type"] == "table"
-    assert by_key["model-card"]["type"] == "markdown"
-    assert f"{first['release']['id']}" in by_key["model-card"]["data"]
+def test_prefect_has_progress_and_one_report_of_which_it_keeps_the_versions(
+    first: dict[str, Any], worse: dict[str, Any], thaw: Thaw
+) -> None:
+    def artifacts_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = thaw.api(
+            "artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [result["run"]]}}}
+        )
+        return found
+
+    for result in (first, worse):
+        (report,) = [artifact for artifact in artifacts_of(result) if artifact["key"] is not None]
+        assert (report["key"], report["type"]) == ("small-report", "markdown")
+        assert report["description"] == thaw.api(f"flow_runs/{result['run']}", {}, "GET")["name"]
+        assert report["data"].startswith(f"## {report['description']}\n\n**{result['verdict'].capitalize()}.**")
+        assert result["release"]["id"] in report["data"]
+        assert len(report["data"]) < 1_000_000
+        assert report["data"].count("data:image/svg+xml;base64,") == (0 if result is first else 1)
+        assert result["ui_url"] in report["data"]
+    progress = {artifact["description"]: artifact["data"] for artifact in artifacts_of(first) if not artifact["key"]}
+    ends = {words: float(data) for words, data in progress.items() if "validation accuracy" in words}
+    assert {words.partition(",")[0] for words in ends} == {"epoch 2 of 2"}, "the words do not name the task again"
+    assert {*ends.values()} == {100}
 
 
 def test_prefect_has_a_task_run_per_step_with_its_tags(first: dict[str, Any], thaw: Thaw) -> None:
@@ -158,11 +172,16 @@ def test_a_task_waits_for_a_slot_of_its_tags_limit(
         time.sleep(3)
         assert thaw.api("task_runs/filter", waiting), "it did not wait"
         thaw.api("v2/concurrency_limits/decrement", slot)
-        done = json.loads(run.communicate(timeout=120)[0])
+        out, error = run.communicate(timeout=120)
+        done = json.loads(out)
     finally:
         run.kill()
         limit("delete", "publishing")
     assert [task["name"] for task in done["tasks"] if not task["cached"]] == ["publish"]
+    words = "publish waits for a slot of the limit 'publishing', which has 1: all are taken by other runs."
+    assert error.count(f"thaw: {words}\n") == 1
+    logs = thaw.api("logs/filter", {"logs": {"flow_run_id": {"any_": [done["run"]]}}, "limit": 200})
+    assert [log["message"] for log in logs if "waits" in log["message"]] == [words]
 
 
 def test_the_same_run_again_is_cached_and_makes_no_second_release(

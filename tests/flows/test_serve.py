@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from tests.flows.waiting import wait_for
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
-from thaw.pipeline_config.yaml_dialect import write_yaml
+from thaw.pipeline_config.yaml_dialect import read_yaml, write_yaml
 from thaw.tasks.home import Home
 
 ACTIVE = ["SCHEDULED", "PENDING", "RUNNING"]
@@ -31,10 +32,10 @@ def last_state(thaw: Thaw, run: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(thaw: Thaw, recipe: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def serving(thaw: Thaw, recipe: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Serve a recipe for the length of a block: the process, and the deployment as it is from then on."""
     since = datetime.now(UTC)
-    server = thaw.start("serve", recipe, "--home", recipe.parent / "home")
+    server = thaw.start("serve", recipe, *options, "--home", recipe.parent / "home")
     try:
         yield server, wait_for(lambda: deployment_of(thaw, recipe.stem, since=since), 90)
     finally:
@@ -56,7 +57,7 @@ def scheduled_recipe(folder: Path, name: str, cron: str, **changes: Any) -> Path
     write_pictures(folder / "data", each=20)
     schedule = {"cron": cron, "timezone": "UTC"}
     recipe = small_recipe(folder / "data", name=name, schedule=schedule, **changes)
-    (folder / f"{name}.yaml").write_text(write_yaml(recipe.model_dump(mode="json", by_alias=True)))
+    (folder / f"{name}.yaml").write_text(write_yaml(recipe.as_written()))
     return folder / f"{name}.yaml"
 
 
@@ -95,6 +96,51 @@ def test_a_served_recipe_runs_by_its_schedule_and_on_demand(thaw: Thaw, tmp_path
     champion = Home.open(tmp_path / "home").registry.champion("served")
     assert champion is not None
     assert champion.is_champion
+
+
+@pytest.mark.slow
+def test_a_run_with_one_change_and_one_of_an_earlier_version_go_through(thaw: Thaw, tmp_path: Path) -> None:
+    recipe = scheduled_recipe(tmp_path, "changed", "0 6 * * 1")
+    earlier = earlier_run(thaw, recipe)
+    with serving(thaw, recipe, "--set", "stage_one.epochs=1") as (_, deployment):
+        assert "home" not in deployment["parameter_openapi_schema"]["properties"], "the form is the new one"
+        assert last_state(thaw, earlier) == "COMPLETED"
+        recipe.write_text(f"# edited\n{recipe.read_text()}")
+        command = [sys.executable, "-m", "prefect", "deployment", "run", "retrain/changed", "--watch", "--param"]
+        for change in ("seed=11", "sed=1"):
+            subprocess.run(
+                [*command, f'set=["{change}"]'], env=thaw.environment, capture_output=True, timeout=240, check=False
+            )
+    query = {"flow_runs": {"deployment_id": {"any_": [deployment["id"]]}, "state": {"type": {"not_any_": ACTIVE}}}}
+    runs = {run["parameters"].get("set", [""])[0]: run for run in thaw.api("flow_runs/filter", query)}
+    done, wrong = runs["seed=11"], runs["sed=1"]
+    assert (done["state_type"], wrong["state_type"]) == ("COMPLETED", "FAILED")
+    assert {"thaw", "changed", "by hand"} < {*done["tags"]}
+    assert {*wrong["tags"]} == {"thaw", "changed", "by hand"}
+    assert wrong["state"]["message"].startswith("sed is not a key of the recipe. Nearest: seed.")
+    assert wrong["total_run_time"] < 5  # one, where the machine has nothing else to do
+    logs = thaw.api("logs/filter", {"logs": {"flow_run_id": {"any_": [done["id"]]}}, "limit": 200})
+    assert sum("changed.yaml has changed since thaw serve has read it" in log["message"] for log in logs) == 1
+    made = [(path.parent / "recipe.yaml").read_text() for path in tmp_path.glob("home/releases/*/release.json")]
+    seeds = sorted((read_yaml(text)["seed"], read_yaml(text)["stage_one"]["epochs"]) for text in made)
+    assert seeds == [(3, 2), (11, 1)]
+
+
+def earlier_run(thaw: Thaw, recipe: Path) -> str:
+    """A run that is due of a deployment as thaw made it when the form had all keys of the recipe."""
+    parameters = {"recipe": read_yaml(recipe.read_text()), "home": str(recipe.parent / "home")}
+    deployment = thaw.api(
+        "deployments/",
+        {
+            "name": recipe.stem,
+            "flow_id": thaw.api("flows/", {"name": "retrain"})["id"],
+            "entrypoint": "thaw.flows.retrain.retrain",
+            "parameters": parameters,
+            "parameter_openapi_schema": {"type": "object", "properties": {"recipe": {}, "home": {}, "refresh": {}}},
+        },
+    )
+    run: str = thaw.api(f"deployments/{deployment['id']}/create_flow_run", {})["id"]
+    return run
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def write(home: Path, folder: Path, step: ReportStep) -> Path:
 def test_the_artifact_holds_the_page_the_pictures_and_the_tables(reported: Reported):
     files = {path.relative_to(reported.folder).as_posix() for path in reported.folder.rglob("*") if path.is_file()}
     pictures = {f"pictures/{name}.png" for name in PICTURES}
-    assert files == {"report.html", "predictions.parquet", "flips.parquet"} | pictures
+    assert files == {"report.html", "report.md", "predictions.parquet", "flips.parquet"} | pictures
 
 
 def test_the_tables_name_the_file_of_each_image(reported: Reported):
