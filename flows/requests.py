@@ -6,6 +6,7 @@ stage gets the request of its features, and not their artifact, because it needs
 
 from typing import Any
 
+from thaw.flows.need import learned_from
 from thaw.pipeline_config.dataset_schema import DirectorySource
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
@@ -14,6 +15,7 @@ from thaw.tasks.evaluation.step import EvaluateStep
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import content_digest
 from thaw.tasks.ingest.step import IngestStep
+from thaw.tasks.preflight.step import PreflightStep
 from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
@@ -34,6 +36,17 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
         dataset=dataset.model_copy(update={"seed": None}),  # one seed, wherever it stands, is one dataset
         seed=recipe.seed if dataset.seed is None else dataset.seed,
         content=content_digest(dataset.source, home),
+    )
+
+
+def preflight(recipe: Recipe, home: Home, ingest: ArtifactRef) -> PreflightStep:
+    """Ask what changed since the champion learned, unless it learned from this very dataset; and for the checks."""
+    champion = home.registry.champion(recipe.name)
+    return PreflightStep(
+        dataset=ingest,
+        champion=None if champion is None or learned_from(champion, ingest) else champion.id,
+        checks=recipe.checks,
+        confidence=recipe.retrain.confidence,
     )
 
 

@@ -28,7 +28,11 @@ def state_of(verdict: Verdict, *, is_champion: bool) -> str:
 def rename_run(recipe: str, verdict: Verdict, state: str) -> None:
     """Name the run that is going on after how it comes out, as in "flowers: 0.943 (+0.014), promoted"."""
     difference = f" ({verdict.compared.difference:+.3f})" if verdict.champion and verdict.compared else ""
-    name = f"{recipe}: {verdict.candidate.accuracy:.3f}{difference}, {state.lower()}"
+    name_run(f"{recipe}: {verdict.candidate.accuracy:.3f}{difference}, {state.lower()}")
+
+
+def name_run(name: str) -> None:
+    """Name the run that is going on."""
     with only_shown("retrain", "the run's name"), get_client(sync_client=True) as client:
         client.update_flow_run(runtime.flow_run.id, name=name)
 

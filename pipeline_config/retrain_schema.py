@@ -8,7 +8,7 @@ from thaw.pipeline_config.strict import Strict
 
 Level = Literal["warn", "stop"]
 # The checks are in `tasks/preflight/checks`.
-CheckName = Literal["class_lost", "class_images", "duplicates", "similar_names"]
+CheckName = Literal["class_lost", "class_images", "class_held_out", "duplicates", "similar_names"]
 
 
 class MinNewImages(Strict):
@@ -48,6 +48,9 @@ class ChecksConfig(Strict):
 
     class_lost: Share = Field(default=0.5, description="share of its images that a class has fewer than it had")
     class_images: int = Field(default=10, ge=0, le=10**9, description="images that a class needs, in all splits")
+    class_held_out: int = Field(
+        default=1, ge=0, le=10**9, description="images that a class needs in validation, and as many in test"
+    )
     duplicates: Share = Field(default=0.2, description="share of the files of which another has the same content")
     similar_names: bool = Field(default=True, description="whether names are looked at that differ in little")
-    levels: dict[CheckName, Level] = Field(default={}, max_length=4, description="warn, where it says nothing")
+    levels: dict[CheckName, Level] = Field(default={}, max_length=5, description="warn, where it says nothing")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
@@ -36,12 +37,14 @@ class BadImageError(DatasetError):
 class ImageFacts:
     """What an image is, once it has been found whole.
 
-    Its size is in pixels, after EXIF's orientation has been applied; its format is one of `FORMATS`, by its content.
+    Its size is in pixels, after EXIF's orientation has been applied; its format is one of `FORMATS`, by its content;
+    its brightness is the mean of all values of its pixels, 0 to 255.
     """
 
     width: int
     height: int
     format: str
+    brightness: float
 
 
 def inspect(encoded: bytes, max_pixels: int) -> ImageFacts:
@@ -55,12 +58,13 @@ def inspect(encoded: bytes, max_pixels: int) -> ImageFacts:
         image = _open_small(encoded, max_pixels)
         width, height = image.size
         if _format(image) in _TENSORFLOWS:
-            height, width, _ = decode_upright(tf.constant(encoded)).shape
+            pixels = decode_upright(tf.constant(encoded)).numpy()
+            height, width, _ = pixels.shape
         else:
-            image.load()
+            pixels = np.asarray(image.convert("RGB"))
         if _orientation(image, encoded) in rules.SIDEWAYS:
             width, height = height, width
-        return ImageFacts(width, height, _format(image))
+        return ImageFacts(width, height, _format(image), int(pixels.sum(dtype=np.uint64)) / pixels.size)
 
 
 def readable(encoded: bytes, max_pixels: int) -> bytes:

@@ -1,12 +1,10 @@
 """Look at a dataset before anything is trained. No TensorFlow; runs in a child process."""
 
-from collections import Counter
-
 import pyarrow.parquet as pq
 
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.dataset import Dataset, read_dataset
+from thaw.tasks.ingest.dataset import Dataset, count_images, read_dataset
 from thaw.tasks.ingest.step import DatasetFacts
 from thaw.tasks.preflight.changes import CHANGES_NAME, added_images, compare
 from thaw.tasks.preflight.checks.base import Seen
@@ -48,10 +46,9 @@ def _look(home: Home, target: PreflightTarget, dataset: Dataset, ingested: Datas
         changes, table = compare(before, dataset)
         pq.write_table(table, target.folder / CHANGES_NAME, compression="zstd")
         drift, not_tested = _drift(before, dataset, step)
-    counts = Counter(image.class_name for image in dataset.images)
     images = len(dataset.images)
     seen = Seen(
-        now={name: counts[name] for name in dataset.classes},
+        counts=count_images(dataset.classes, dataset.images),
         before=None if before is None else before.by_class,
         files=images + ingested.duplicates,
         duplicates=ingested.duplicates,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,6 @@ from thaw.pipeline_config.publish_schema import Floors, SliceName
 from thaw.tasks.evaluation.intervals import wilson_interval
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.releases.verdict import SliceResult
-from thaw.tasks.verdict.brightness import brightness_of
 from thaw.tasks.verdict.comparison import compare
 
 _MOST_VALUES = 50  # of one column: those with the most images are listed
@@ -21,15 +20,15 @@ _SIZES = {"tiny": 20_000, "small": 250_000, "medium": 1_000_000, "large": 4_000_
 _BRIGHTNESS = {"dark": 80.0, "medium": 160.0, "bright": float("inf")}
 
 
-def values_of(name: SliceName, images: Sequence[DatasetImage], records: Path) -> list[str]:
-    """Say to which slice each test image belongs; they are in the records' order."""
+def values_of(name: SliceName, images: Sequence[DatasetImage]) -> list[str]:
+    """Say to which slice each test image belongs."""
     match name:
         case "size":
             return [_band(image.width * image.height, _SIZES) for image in images]
         case "folder":
             return [str(PurePosixPath(image.origin).parent) for image in images]
         case "brightness":
-            return [_band(value, _BRIGHTNESS) for value in brightness_of(records)]
+            return [_band(image.brightness, _BRIGHTNESS) for image in images]
 
 
 def slices_by(

@@ -69,7 +69,7 @@ class VerdictStep(JudgingStep):
     """Make a verdict artifact: `verdict.json`, and `flips.parquet`, the images that one of the two models has right.
 
     Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model of stage two answers
-    for its images, which it gets as `input` says. The dataset and the records are for the slices.
+    for its images, which it gets as `input` says. The dataset is for the slices.
     """
 
     kind: ClassVar[str] = "verdict"
@@ -78,7 +78,6 @@ class VerdictStep(JudgingStep):
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow", "scipy")
 
     dataset: ArtifactRef | None = Field(description="for slices; null where there are none, because it has file names")
-    records: ArtifactRef
     stage_two: ArtifactRef
     input: Preprocessing
     evaluation: ArtifactRef

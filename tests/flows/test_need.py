@@ -9,6 +9,7 @@ from tests.ingest.pictures import Recorder
 from tests.preflight.made import dataset_of, images, keep, learn, preflight
 from tests.support import small_recipe, without_cost, write_pictures
 from thaw.flows import requests
+from thaw.flows.commands.run import run_recipe
 from thaw.flows.graph import with_all_after
 from thaw.flows.need import why_not
 from thaw.flows.plan import plan
@@ -18,6 +19,7 @@ from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import DatasetImage, write_dataset
 from thaw.tasks.ingest.step import DatasetFacts
 from thaw.tasks.releases.release import RESOLVED_RECIPE_FILE_NAME
+from thaw.tasks.runs import RunResult, nothing_new
 
 OLD = images(50)
 NEW = images(25, first=1000)  # 50 images, 45 of them to learn from
@@ -151,6 +153,25 @@ def test_who_asks_for_a_task_again_gets_it(tmp_path: Path, ingested: Recipe) -> 
         planned = plan(ingested, home, with_all_after([task]))
         assert not planned.nothing_new
         assert all(task.needed for task in planned.tasks)
+
+
+def test_always_trains_whatever_the_recipe_says(
+    tmp_path: Path, ingested: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.open(tmp_path / "home")
+    planned = plan(ingested, home)
+    result = nothing_new(home, "small", planned.nothing_new, planned.reports)
+    asked = []
+
+    def note(recipe: Recipe, *_: Any, **__: Any) -> RunResult:
+        asked.append(recipe)
+        return result
+
+    monkeypatch.setattr("thaw.flows.commands.run._run_flow", note)
+    run_recipe(ingested, frozenset(), home.path, verify=False, always=False, as_json=True)
+    assert asked == []
+    run_recipe(ingested, frozenset(), home.path, verify=False, always=True, as_json=True)
+    assert not plan(asked[0], home).nothing_new
 
 
 def test_a_plan_says_where_it_is_yet_to_be_found(tmp_path: Path, ingested: Recipe) -> None:

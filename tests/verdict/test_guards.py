@@ -61,8 +61,7 @@ def test_a_class_that_got_worse_is_named_though_the_model_as_a_whole_did_not():
 def verdict_with(new: str, old: str, *, marks: str = "", among: int = 1, **publish) -> Verdict:
     champion = ReleasedModel(release="r-000000000000", weights="w", dataset="d")
     refs = {
-        name: ArtifactRef(kind=name, digest="0" * 64)
-        for name in ("dataset", "records", "stage_two", "evaluation", "baseline")
+        name: ArtifactRef(kind=name, digest="0" * 64) for name in ("dataset", "stage_two", "evaluation", "baseline")
     }
     how = Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None)
     publishing = PublishConfig(**{"min_examples": 1, **publish})

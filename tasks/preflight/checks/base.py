@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from thaw.pipeline_config.messages import received, word
 from thaw.pipeline_config.retrain_schema import ChecksConfig
+from thaw.tasks.ingest.dataset import Counts
 from thaw.tasks.ingest.sources.base import listed
 
 _LISTED = 5
@@ -12,16 +13,21 @@ _LISTED = 5
 
 @dataclass(frozen=True)
 class Seen:
-    """What checks look at: images by class, in all splits, and how many files there are.
+    """What checks look at: how many images there are of each class in each split, and how many files.
 
-    `before` has the images that the champion was made from, and those that it was tested on; None where there is no
+    `before` has the images of each class that the champion was made from, and tested on; None where there is no
     champion to compare with, or it does not say of what class they are.
     """
 
-    now: dict[str, int]
+    counts: Counts
     before: dict[str, int] | None
     files: int
     duplicates: int
+
+    @property
+    def now(self) -> dict[str, int]:
+        """Count the images of each class."""
+        return {name: sum(of_split[name] for of_split in self.counts.values()) for name in self.counts["train"]}
 
 
 # Gives what is wrong, in words that fit behind "…: " and before the remedy; None where nothing is. Pure.

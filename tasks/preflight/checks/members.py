@@ -3,6 +3,7 @@
 from thaw.pipeline_config.errors import DatasetError
 from thaw.pipeline_config.retrain_schema import CheckName, ChecksConfig
 from thaw.tasks.preflight.checks.base import Check, Seen
+from thaw.tasks.preflight.checks.class_held_out import find_unjudged
 from thaw.tasks.preflight.checks.class_images import find_small
 from thaw.tasks.preflight.checks.class_lost import find_lost
 from thaw.tasks.preflight.checks.duplicates import find_copies
@@ -11,6 +12,7 @@ from thaw.tasks.preflight.checks.similar_names import find_alike
 CHECKS: dict[CheckName, Check] = {
     "class_lost": find_lost,
     "class_images": find_small,
+    "class_held_out": find_unjudged,
     "duplicates": find_copies,
     "similar_names": find_alike,
 }
