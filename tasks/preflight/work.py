@@ -2,6 +2,7 @@
 
 import pyarrow.parquet as pq
 
+from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import Dataset, count_images, read_dataset
@@ -44,7 +45,8 @@ def _look(home: Home, target: PreflightTarget, dataset: Dataset, ingested: Datas
     not_tested = None
     if before is not None:
         changes, table = compare(before, dataset)
-        pq.write_table(table, target.folder / CHANGES_NAME, compression="zstd")
+        with writing(target.folder / CHANGES_NAME):
+            pq.write_table(table, target.folder / CHANGES_NAME, compression="zstd")
         drift, not_tested = _drift(before, dataset, step)
     images = len(dataset.images)
     seen = Seen(

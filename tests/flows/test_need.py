@@ -13,6 +13,7 @@ from thaw.flows.commands.run import run_recipe
 from thaw.flows.graph import with_all_after
 from thaw.flows.need import why_not
 from thaw.flows.plan import plan
+from thaw.pipeline_config.loading import load_recipe, shipped_recipes
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.home import Home
@@ -183,3 +184,11 @@ def test_a_plan_says_where_it_is_yet_to_be_found(tmp_path: Path, ingested: Recip
         "checks.class_images 10 → 1",
         "it finds whether the tasks after it are needed",
     ]
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_the_settings_that_a_release_states_are_those_of_its_recipe(tmp_path: Path, name: str) -> None:
+    recipe = load_recipe(name, ("retrain.when=changed",), data=tmp_path / "photos")
+    dataset = keep(tmp_path, OLD)
+    learn(tmp_path, dataset, recipe)
+    assert reasons(tmp_path, recipe, dataset) != []
