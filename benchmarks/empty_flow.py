@@ -3,7 +3,7 @@
 from prefect import flow, task
 from prefect.tasks import Task
 
-TASKS = 10
+TASKS = 11
 
 
 def empty(value: int) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from thaw.flows import requests
+from thaw.flows.need import why_not
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.schema import Recipe
@@ -31,6 +32,8 @@ class Node:
         looks_outside: Whether its request depends on more than the recipe and its inputs: on the images, or on the
             releases that there are.
         prepare: What a run does before it makes the request, and a plan does not.
+        ends: By the recipe, the home, what it has made and what that was made from: why the run needs none of the nodes
+            after it. Nothing where it does.
     """
 
     name: str
@@ -41,17 +44,17 @@ class Node:
     may_serve: Callable[[Recipe], bool] | None = None
     looks_outside: bool = False
     prepare: Callable[[Home], None] | None = None
+    ends: Callable[..., list[str]] | None = None
 
 
 _TRAINED = ("records", "stage_one", "stage_two")
 _JUDGED = ("ingest", *_TRAINED, "calibrate", "evaluate", "verdict")
 
-PREPARATION = (
-    # Read every image once, check it, and decide which split it belongs to.
-    Node("ingest", "ingest:ingest", requests.ingest, looks_outside=True),
-    # Write the images as TFRecord shards.
-    Node("records", "records:write_records", requests.records, ("ingest",)),
-)
+# Read every image once, check it, and decide which split it belongs to.
+INGEST = Node("ingest", "ingest:ingest", requests.ingest, looks_outside=True)
+# Write the images as TFRecord shards.
+RECORDS = Node("records", "records:write_records", requests.records, ("ingest",))
+PREPARATION = (INGEST, RECORDS)
 TRAINING = (
     # Train the head, or at low resolution. What the frozen layers put out is computed once, where that pays.
     Node(
@@ -79,7 +82,18 @@ CALIBRATION = Node("calibrate", "calibration:calibrate", requests.calibrate, _TR
 # Judge the model on the test split, and what each stage earned there.
 EVALUATION = Node("evaluate", "evaluation:evaluate", requests.evaluate, (*_TRAINED, "calibrate"))
 GRAPH = (
-    *PREPARATION,
+    INGEST,
+    # Look what changed since the champion learned, and whether that is worth a training.
+    Node(
+        "preflight",
+        "preflight:look",
+        requests.preflight,
+        ("ingest",),
+        looks_outside=True,
+        prepare=requests.mend_releases,
+        ends=why_not,
+    ),
+    RECORDS,
     *TRAINING,
     CALIBRATION,
     EVALUATION,
@@ -96,7 +110,7 @@ GRAPH = (
         "verdict",
         "verdict:give_verdict",
         requests.verdict,
-        ("ingest", *_TRAINED, "calibrate", "evaluate", "baseline"),
+        ("ingest", "stage_one", "stage_two", "calibrate", "evaluate", "baseline"),
         looks_outside=True,
     ),
     # Show all of it on a page.
@@ -138,18 +152,26 @@ class Walk(ABC):
 
     Attributes:
         made: What each node has made: its artifact, or its request if it serves another; None where there is none.
+        nothing_new: Why it ended before its last node; empty where it did not.
     """
 
     def __init__(self, recipe: Recipe, home: Home, refresh: Collection[str] = ()) -> None:
         """Begin; what is to be refreshed is made again, although it is there."""
         self.recipe, self.home, self.refresh = recipe, home, refresh
         self.made: dict[str, Any] = {}
+        self.nothing_new: list[str] = []
         self._tried: set[str] = set()
 
     def go(self, nodes: Sequence[Node]) -> None:
-        """Go through some nodes, those that they are made from before them."""
-        for node in nodes:
+        """Go through some nodes, those that they are made from before them, until one of them ends it."""
+        for number, node in enumerate(nodes, start=1):
             self.made[node.name] = self.visit(node) if node.serves is None else self._serve(node, _NODES[node.serves])
+            # Who asks for a task again wants it done.
+            if node.ends is not None and not any(later.name in self.refresh for later in nodes[number:]):
+                self.nothing_new = self._why_it_ends(node, node.ends)
+            if self.nothing_new:
+                self.leave_out(nodes[number:])
+                return
 
     def request(self, node: Node, **instead: Any) -> Step | None:
         """Make a node's request of what its inputs have made."""
@@ -162,6 +184,15 @@ class Walk(ABC):
         if step is None:
             raise LookupError(f"{node.name} has nothing to be asked")
         return step
+
+    def _why_it_ends(self, node: Node, ends: Callable[..., list[str]]) -> list[str]:
+        names = (node.name, *node.inputs)
+        made = {name: self.made[name] for name in names}
+        return [] if None in made.values() else ends(self.recipe, self.home, **made)
+
+    def leave_out(self, nodes: Sequence[Node]) -> None:
+        """Go past nodes that are not needed."""
+        del nodes
 
     def _serve(self, node: Node, consumer: Node) -> Step | None:
         if not self.knows(node):

@@ -1,6 +1,6 @@
 """What a run would do, without doing it: for each task, whether it is cached, and if not, why. No Prefect."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from pydantic import BaseModel, Field
 
@@ -11,6 +11,7 @@ from thaw.tasks.artifacts.differences import explain, most_similar
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.home import Home
+from thaw.tasks.runs import TaskReport
 
 _REFRESHED = ["--refresh asks for it"]
 
@@ -20,7 +21,8 @@ class PlannedTask(BaseModel):
 
     name: str
     cached: bool = Field(description="whether its artifact is there, whole")
-    reasons: list[str] = Field(description="why it would run, one line each; empty if it is cached")
+    needed: bool = Field(default=True, description="whether the run gets there; false where it has no need to train")
+    reasons: list[str] = Field(description="why it would run, or is not needed, one line each; empty if it is cached")
     digest: str | None = Field(default=None, description="of the artifact, if it is cached")
 
 
@@ -38,7 +40,8 @@ def plan(recipe: Recipe, home: Home, refresh: Collection[str] = ()) -> "Plan":
 class Plan(Walk):
     """What a run would do: looks up what each node would make, for as long as its inputs are there.
 
-    The key of the last step is not known where its inputs have yet to be made.
+    The key of the last step is not known where its inputs have yet to be made. With `decides_next`, the first thing
+    that a run would do is to find whether it is needed at all.
     """
 
     def __init__(self, recipe: Recipe, home: Home, refresh: Collection[str]) -> None:
@@ -46,16 +49,29 @@ class Plan(Walk):
         super().__init__(recipe, home, refresh)
         self.tasks: list[PlannedTask] = []
         self.last_key: str | None = None
+        self.decides_next = False
 
     @property
     def up_to_date(self) -> bool:
         """Whether there is nothing to do."""
-        return all(task.cached for task in self.tasks)
+        return all(task.cached or not task.needed for task in self.tasks)
+
+    @property
+    def reports(self) -> list[TaskReport]:
+        """What a run that has nothing to do would say of the tasks that are there."""
+        return [
+            TaskReport(name=task.name, state="completed", cached=True, seconds=0.0, digest=task.digest)
+            for task in self.tasks
+            if task.digest is not None
+        ]
 
     def visit(self, node: Node) -> ArtifactRef | None:
         """Say whether what a node makes is there, and if not, why."""
         self.last_key = None
         ref, reasons = self._examine(node)
+        if ref is None and node.ends is not None and self.recipe.retrain.when != "always" and not self.refresh:
+            self.decides_next = self.knows(node)
+            reasons = [*reasons, "it finds whether the tasks after it are needed"]
         self._note(node, reasons, ref)
         return ref
 
@@ -72,6 +88,14 @@ class Plan(Walk):
         """Say that a node that serves another may have to run."""
         if node.may_serve is not None and node.may_serve(self.recipe):
             self._note(node, [f"{self._last_missing()} would run before it, and decides whether it pays"])
+
+    def leave_out(self, nodes: Sequence[Node]) -> None:
+        """Say that a run ends before them, and why."""
+        reasons = self.nothing_new
+        for node in nodes:
+            if node.serves is None:
+                self.tasks.append(PlannedTask(name=node.name, cached=False, needed=False, reasons=reasons))
+                reasons = [f"{nodes[0].name} is not needed"]
 
     def _examine(self, node: Node) -> tuple[ArtifactRef | None, list[str]]:
         if not self.knows(node):

@@ -6,6 +6,7 @@ stage gets the request of its features, and not their artifact, because it needs
 
 from typing import Any
 
+from thaw.flows.need import learned_from
 from thaw.pipeline_config.dataset_schema import DirectorySource
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import StageName
@@ -15,6 +16,7 @@ from thaw.tasks.evaluation.step import EvaluateStep
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import columns_digest, content_digest
 from thaw.tasks.ingest.step import IngestStep, digest_without_columns
+from thaw.tasks.preflight.step import PreflightStep
 from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
@@ -37,6 +39,17 @@ def ingest(recipe: Recipe, home: Home) -> IngestStep:
         content=content_digest(dataset.source, home),
         columns=recipe.columns,
         columns_content=columns_digest(dataset.source, home, recipe.columns),
+    )
+
+
+def preflight(recipe: Recipe, home: Home, ingest: ArtifactRef) -> PreflightStep:
+    """Ask what changed since the champion learned, unless it learned from this very dataset; and for the checks."""
+    champion = home.registry.champion(recipe.name)
+    return PreflightStep(
+        dataset=ingest,
+        champion=None if champion is None or learned_from(champion, ingest) else champion.id,
+        checks=recipe.checks,
+        confidence=recipe.retrain.confidence,
     )
 
 
@@ -142,7 +155,6 @@ def verdict(
     stage, slices = _released(home, calibrate), recipe.slices
     return VerdictStep(
         dataset=dataset if slices else None,
-        records=made["records"],
         model=made[stage],
         input=recipe.preprocessing_of(stage),
         evaluation=evaluate,

@@ -16,7 +16,17 @@ from thaw.flows.quick_flow import quick_flow
 from thaw.flows.report_artifact import show_report
 from thaw.flows.served_files import changed_file
 from thaw.flows.server_in_use import outlives_the_run, run_page
-from thaw.flows.story import NOTHING_NEW, WAITING, begin, completed, emit_outcome, refused, rename_run, state_of
+from thaw.flows.story import (
+    NOTHING_NEW,
+    WAITING,
+    begin,
+    completed,
+    emit_outcome,
+    name_run,
+    refused,
+    rename_run,
+    state_of,
+)
 from thaw.flows.task_runner import TaskRunner
 from thaw.pipeline_config.errors import RecipeError
 from thaw.pipeline_config.loading import change_recipe
@@ -27,9 +37,10 @@ from thaw.tasks.children import sharing_children
 from thaw.tasks.evaluation.step import EvaluationFacts
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.step import ReleaseFacts
+from thaw.tasks.releases.preflight import PreflightFacts
 from thaw.tasks.releases.verdict import Verdict
 from thaw.tasks.report.finishing import MARKDOWN_NAME
-from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remember
+from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, nothing_new, recall, remember
 from thaw.tasks.training.stage_facts import StageFacts
 
 _LONGEST_CHANGES = 100  # characters of a run's name
@@ -77,6 +88,8 @@ def retrain(
         opened.state_layout()
         runner = TaskRunner(recipe, opened, with_all_after(refresh))
         runner.go(GRAPH)
+        if runner.nothing_new:
+            return _ended_early(runner, time.monotonic() - started)
         result = _result(runner, time.monotonic() - started)
         key = runner.keys["publish"]
         # A run that was killed between its last task and here left no result: then the next one's takes its place.
@@ -106,6 +119,21 @@ def _ended(home: Home, recipe: Recipe, result: RunResult, verdict: Verdict, repo
     return completed(result, state)
 
 
+def _ended_early(runner: TaskRunner, seconds: float) -> RunResult:
+    """Say in Prefect that there was no need to train, and why."""
+    recipe, home, run = runner.recipe, runner.home, str(runtime.flow_run.id)
+    result = nothing_new(home, recipe.name, runner.nothing_new, runner.reports)
+    pages = _pages(run)
+    result = result.model_copy(update={"run": run, "seconds": round(seconds, 3), **pages})
+    name_run(recipe.name, f"{recipe.name}: {result.metrics['test']['accuracy']:.3f}, {NOTHING_NEW.lower()}")
+    return completed(result, NOTHING_NEW)
+
+
+def _pages(run: str) -> dict[str, str | None]:
+    page, is_shown = run_page(run), outlives_the_run()
+    return {"ui_url": page if is_shown else None, "ui_url_later": None if is_shown else page}
+
+
 def _is_cached(result: RunResult) -> bool:
     return all(task.cached for task in result.tasks)
 
@@ -117,7 +145,6 @@ def _result(runner: TaskRunner, seconds: float) -> RunResult:
     evaluated = store.facts(made["evaluate"], EvaluationFacts)
     judged = store.facts(made["verdict"], Verdict)
     run = str(runtime.flow_run.id)
-    page, is_shown = run_page(run), outlives_the_run()
     return RunResult(
         run=run,
         recipe=runner.recipe.name,
@@ -128,9 +155,9 @@ def _result(runner: TaskRunner, seconds: float) -> RunResult:
         earned=evaluated.stages.sentence,
         verdict=judged.verdict,
         reason=judged.reason,
+        preflight=store.facts(made["preflight"], PreflightFacts),
         release=ReleaseReport(id=published.id, path=published.path, champion=published.is_champion),
-        ui_url=page if is_shown else None,
-        ui_url_later=None if is_shown else page,
+        **_pages(run),
     )
 
 

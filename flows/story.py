@@ -55,6 +55,13 @@ def rename_run(recipe: str, verdict: Verdict, state: str) -> None:
         _tell_of(run, name=outcome(recipe, verdict, state), tags=tags)
 
 
+def name_run(recipe: str, name: str) -> None:
+    """Name the run that is going on, where it has made no verdict."""
+    with only_shown("retrain", "the run's name"):
+        run = _this_run()
+        _tell_of(run, name=name, tags={*run.tags, recipe, trigger_of(run)})
+
+
 def _this_run() -> FlowRun:
     """The run that is going on, as it was when it began."""
     context = FlowRunContext.get()

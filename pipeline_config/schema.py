@@ -14,6 +14,7 @@ from thaw.pipeline_config.dataset_schema import DatasetConfig, RecordsConfig
 from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.publish_schema import DERIVED_SLICES, MOST_SLICES, PublishConfig, SliceName
+from thaw.pipeline_config.retrain_schema import ChecksConfig, RetrainConfig
 from thaw.pipeline_config.stage_schema import StageConfig, StageName, StageStart
 from thaw.pipeline_config.strict import MOST_IMAGES_A_STEP, PathText, Strict, nearest_hint
 
@@ -178,6 +179,8 @@ class Recipe(Strict):
     stage_two: StageConfig
     evaluate: EvaluateConfig = EvaluateConfig()
     publish: PublishConfig = PublishConfig()
+    checks: ChecksConfig = ChecksConfig()
+    retrain: RetrainConfig = RetrainConfig()
     schedule: ScheduleConfig | None = None
     execution: ExecutionConfig = ExecutionConfig()
 

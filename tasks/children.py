@@ -33,15 +33,22 @@ Listener = Callable[[str, Any], None]
 
 
 def run_in_child(
-    function: str, request: BaseModel, *, deadline_seconds: float, listener: Listener, shared: bool = False
+    function: str,
+    request: BaseModel,
+    *,
+    deadline_seconds: float,
+    listener: Listener,
+    shared: bool = False,
+    needs_keras: bool = True,
 ) -> Made:
     """Run a function in a child process and wait for its result: what it returned, as facts, and what it took.
 
     `function` is "package.module:function", which takes the request and a `Reporter` and returns a pydantic model, or
     another value that JSON can hold. The listener is called with the kind and content of every progress, log and
-    warning line, in this thread; its errors do not end the work. `shared` is for a function that needs Keras: inside
-    `sharing_children` it may get a process that has done such work before, and leaves its own, if it succeeds, to the
-    next one. The memory is not known where the system does not say it of a process that has done other work before.
+    warning line, in this thread; its errors do not end the work. With `shared`, inside `sharing_children`, it may get a
+    process that has done such work before, and leaves that, if it succeeds, to the next one. All such processes have
+    imported Keras: for a function that does not need it, none is started. The memory is not known where the system does
+    not say it of a process that has done other work before.
 
     Raises:
         ThawError: The error that the function raised, of the same class.
@@ -49,7 +56,9 @@ def run_in_child(
         DeadlineError: It passed its deadline.
     """
     children = _CHILDREN.get() if shared else None
-    child = Child(_IMPORTED_EARLY if shared else ()) if children is None else children.take()
+    child = None if children is None else children.take() if needs_keras else children.take_waiting()
+    if child is None:
+        children, child = None, Child(_IMPORTED_EARLY if shared and needs_keras else ())
     takes_another = False
     try:
         made, takes_another = child.ask(function, request, deadline_seconds, Shown(listener))
@@ -201,13 +210,16 @@ class Children:
 
     def take(self) -> Child:
         """Take a child that waits for work, or else a new one, to be given back or ended."""
+        with self._lock:
+            self._has_started = True
+        return self.take_waiting() or Child(_IMPORTED_EARLY)
+
+    def take_waiting(self) -> Child | None:
+        """Take a child that waits for work, if there is one."""
         while True:
             with self._lock:
-                self._has_started = True
                 child = self._idle.pop() if self._idle else None
-            if child is None:
-                return Child(_IMPORTED_EARLY)
-            if child.is_ready():
+            if child is None or child.is_ready():
                 return child
             child.end()  # it died of something while it waited; this step is none the worse
 

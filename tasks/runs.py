@@ -4,20 +4,26 @@ A copy is named after the key of the run's last step, which depends on all the o
 """
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from thaw.pipeline_config.errors import PublishError
 from thaw.tasks.artifacts.age import disk_usage, mark_used
 from thaw.tasks.artifacts.atomic import make_folder, write_atomically
 from thaw.tasks.artifacts.document import Document
 from thaw.tasks.artifacts.entries import entries
+from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.refusals import reading
 from thaw.tasks.home import Home
+from thaw.tasks.releases.preflight import PreflightFacts
+from thaw.tasks.releases.verdict import TestMetrics
 
 RUNS_NAME = "runs"
+NOTHING_NEW = "nothing new"
 
 
 class TaskReport(BaseModel):
@@ -52,16 +58,17 @@ class ReleaseReport(BaseModel):
 class RunResult(Document):
     """The result of a run."""
 
-    run: str = Field(description="Prefect's id of the flow run")
+    run: str | None = Field(description="Prefect's id of the flow run; null where it took none to find nothing new")
     recipe: str
     seconds: float = Field(description="wall time of the flow")
     tasks: list[TaskReport] = Field(description="in the order in which they ran")
     stages: list[StageReport]
     metrics: dict[str, dict[str, Any]] = Field(description="by split, as in metrics.json, the short ones")
     earned: str = Field(default="", description="by stage two, in words; empty in a result of an earlier thaw")
-    verdict: str
+    verdict: str = Field(description='"nothing new" where there was no need to train')
     reason: str = Field(default="", description="of the verdict, in words; empty in a result of an earlier thaw")
-    release: ReleaseReport
+    preflight: PreflightFacts | None = Field(default=None, description="of the images; null as for `earned`")
+    release: ReleaseReport = Field(description="where there was no need to train, the champion")
     ui_url: str | None = Field(description="of the run in the Prefect UI; null where the server ended with the run")
     ui_url_later: str | None = Field(default=None, description="where a server would show it that is started later")
 
@@ -89,6 +96,32 @@ class RunRecord:
     def release(self) -> str | None:
         """The id of the release that it made; None where the file is damaged."""
         return None if self.content is None else self.content.release.id
+
+
+def nothing_new(home: Home, recipe: str, reasons: Sequence[str], tasks: list[TaskReport]) -> RunResult:
+    """Make the result of a run that had no need to train: what the champion is.
+
+    Raises:
+        PublishError: There is none any more, or it is damaged.
+    """
+    champion = home.registry.champion(recipe)
+    if champion is None:
+        raise PublishError(f"{recipe} has no champion any more. Run again.")
+    (preflight,) = [task.digest for task in tasks if task.name == "preflight"]
+    test = champion.model_dump(mode="json", include=set(TestMetrics.model_fields))
+    return RunResult(
+        run=None,
+        recipe=champion.recipe,
+        seconds=0.0,
+        tasks=tasks,
+        stages=[],
+        metrics={"test": test},
+        verdict=NOTHING_NEW,
+        reason=" ".join(reasons),
+        preflight=home.store.facts(ArtifactRef(kind="preflight", digest=preflight), PreflightFacts),
+        release=ReleaseReport(id=champion.id, path=champion.path, champion=champion.is_champion),
+        ui_url=None,
+    )
 
 
 def remember(home: Home, key: str, result: RunResult) -> None:

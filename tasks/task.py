@@ -99,7 +99,14 @@ def _limits() -> list[GlobalConcurrencyLimitResponse]:
 
 
 def build_in_child(
-    name: str, step: Step, work_class: type[Work], home: Home, execution: ExecutionConfig, **request: Any
+    name: str,
+    step: Step,
+    work_class: type[Work],
+    home: Home,
+    execution: ExecutionConfig,
+    *,
+    needs_keras: bool = True,
+    **request: Any,
 ) -> ArtifactRef:
     """Build a step's artifact in a child process, and show how it goes; `request` is what this step's work needs.
 
@@ -115,7 +122,10 @@ def build_in_child(
         seconds = execution.deadline_minutes * 60
         # A second attempt gets a process of its own: what the first failed of may be the process.
         shared = this_task_run.run_count <= 1
-        return run_in_child(step.work, whole, deadline_seconds=seconds, listener=listener, shared=shared).parted()
+        made = run_in_child(
+            step.work, whole, deadline_seconds=seconds, listener=listener, shared=shared, needs_keras=needs_keras
+        )
+        return made.parted()
 
     return home.store.telling(lambda text: listener("warning", text)).build_together(step.together(), work)[0]
 

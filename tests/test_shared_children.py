@@ -26,9 +26,18 @@ def run(name, **options):
     return run_measured(name, **options).facts
 
 
-def run_measured(name, *, shared=True, deadline=30.0, listener=lambda *_: None, **request):
-    function = f"tests.child_functions:{name}"
-    return run_in_child(function, Words(**request), deadline_seconds=deadline, listener=listener, shared=shared)
+def run_measured(name, *, shared=True, needs_keras=True, deadline=30.0, listener=lambda *_: None, **request):
+    function, how = f"tests.child_functions:{name}", {"shared": shared, "needs_keras": needs_keras}
+    return run_in_child(function, Words(**request), deadline_seconds=deadline, listener=listener, **how)
+
+
+def test_what_needs_no_keras_takes_a_process_that_waits_and_starts_none_that_imports_it():
+    with sharing_children():
+        alone = run("echo", needs_keras=False)["pid"]
+        assert own_children() == set()
+        shared = run("echo")["pid"]
+        assert run("echo", needs_keras=False)["pid"] == shared != alone
+        assert run("echo")["pid"] == shared
 
 
 def own_children():

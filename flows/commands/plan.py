@@ -23,5 +23,6 @@ def print_plan(recipe: Recipe, refresh: Collection[str], folder: Path | None, *,
         return
     table = plain_table("task", "", "why")
     for task in tasks:
-        table.add_row(task.name, "cached" if task.cached else "would run", "\n".join(task.reasons))
+        state = "cached" if task.cached else "would run" if task.needed else "not needed"
+        table.add_row(task.name, state, "\n".join(task.reasons))
     result_console().print(table)

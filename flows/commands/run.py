@@ -19,7 +19,7 @@ from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.children import sharing_children
 from thaw.tasks.home import Home
 from thaw.tasks.progress import subscribed
-from thaw.tasks.runs import RunResult, recall
+from thaw.tasks.runs import NOTHING_NEW, RunResult, nothing_new, recall
 
 
 def run_recipe(
@@ -34,9 +34,13 @@ def run_recipe(
     console.print(f"thaw: recipe {recipe.name}, seed {recipe.seed}, home {home.path}", soft_wrap=True)
     if verify:
         home.digests.forget()
-    result = None if always else _up_to_date_result(recipe, home, refresh)
+    if always:  # also where the images give no need to
+        recipe = recipe.model_copy(update={"retrain": recipe.retrain.model_copy(update={"when": "always"})})
+    result, needs_keras = (None, False) if always else _look_first(recipe, home, refresh)
     if result is None:
-        result = _run_flow(recipe, home, refresh, console, needs_keras=not always)
+        result = _run_flow(recipe, home, refresh, console, needs_keras=needs_keras)
+    elif result.verdict == NOTHING_NEW:
+        console.print("thaw: nothing new; there is no need to train (--always trains all the same)", soft_wrap=True)
     else:
         console.print(
             "thaw: up to date; this is the result of the run that made it (--always runs all the same)", soft_wrap=True
@@ -61,22 +65,29 @@ def _run_flow(
             return retrain(refresh=sorted(refresh), recipe=recipe, home=home.path)
 
 
-def _up_to_date_result(recipe: Recipe, home: Home, refresh: Collection[TaskName]) -> RunResult | None:
+def _look_first(recipe: Recipe, home: Home, refresh: Collection[TaskName]) -> tuple[RunResult | None, bool]:
+    """Find the result where there is nothing to do; else say whether a run will need Keras, as far as that is known."""
     with home_in_use(home.path):  # what the plan has found is there until it is read
         try:
             planned = plan(recipe, home, refresh)
         except DownloadError:  # a source out of reach; the task looks again, with its retries, and says so
-            return None
-        return recall(home, planned.last_key) if planned.up_to_date and planned.last_key else None
+            return None, True
+        if planned.nothing_new:
+            return nothing_new(home, recipe.name, planned.nothing_new, planned.reports), False
+        result = recall(home, planned.last_key) if planned.up_to_date and planned.last_key else None
+        return result, not planned.decides_next
 
 
 def print_result(result: RunResult) -> None:
-    """Print what a run made, and where it is."""
+    """Print what a run made, or found, and where it is."""
     console = result_console()
     table = plain_table("task", "state", "seconds")
     for task in result.tasks:
         table.add_row(task.name, "cached" if task.cached else task.state, f"{task.seconds:.1f}")
     console.print(table)
+    looked = result.preflight
+    if looked is not None and looked.changes is not None and result.verdict != NOTHING_NEW:
+        console.print(f"images since {looked.champion}: {looked.changes.sentence}", soft_wrap=True)
     for stage in result.stages:
         console.print(
             f"{stage.name}: validation accuracy {stage.val_accuracy_before:.4f} before its first step, "
@@ -89,10 +100,13 @@ def print_result(result: RunResult) -> None:
     console.print(f"test accuracy: {test['accuracy']:.4f} ({low:.4f} to {high:.4f}) on {test['examples']} images")
     if result.earned:
         console.print(result.earned, soft_wrap=True)
-    console.print(f"verdict: {result.verdict}" + (", now in use" if result.release.champion else ", not in use"))
+    use = "" if result.verdict == NOTHING_NEW else ", now in use" if result.release.champion else ", not in use"
+    console.print(f"verdict: {result.verdict}{use}")
     console.print(result.reason, soft_wrap=True)
     for name, file in (("release", ""), ("model", "model.keras"), ("report", "report.html")):
         if (path := result.release.path / file).exists():
             console.print(f"{name}: {path}", soft_wrap=True)
+    if result.run is None:
+        return
     hint = f"{prefect_command()} server start, then open {result.ui_url_later or f'the run {result.run}'}"
     console.print(f"in the Prefect UI: {result.ui_url or hint}", soft_wrap=True)

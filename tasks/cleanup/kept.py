@@ -9,6 +9,7 @@ from thaw.pipeline_config.errors import PublishError
 from thaw.tasks.artifacts.age import disk_usage
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.cleanup.inventory import Inventory
+from thaw.tasks.preflight.step import PreflightStep
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import read_in_place, recipe_of
 from thaw.tasks.runs import RunRecord
@@ -69,6 +70,12 @@ class _Search:
             self._kept.warnings.append(f"{folder} holds {release} under another name: it stays.")
         # Features are large, and whatever was made from them stands by itself: only their age keeps them.
         self._follow({ref for ref in roots if ref.kind != FEATURES_KIND or ref in young})
+        # What was found of kept images is small, and with it a run knows that there is nothing to do.
+        self._kept.artifacts |= {
+            ref
+            for ref, artifact in artifacts.items()
+            if ref.kind == PreflightStep.kind and not self._kept.artifacts.isdisjoint(artifact.refers_to or ())
+        }
         if self._keep_all_artifacts:
             self._kept.artifacts = set(artifacts)
         return self._kept

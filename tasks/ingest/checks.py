@@ -1,4 +1,7 @@
-"""Can the classes be told apart and written down, and is there enough of each in every split?"""
+"""Can the classes be told apart and written down, and can every split be trained or judged on at all?
+
+What is a matter of degree, and a recipe may decide, is in `thaw.tasks.preflight.checks`.
+"""
 
 import unicodedata
 from collections.abc import Sequence
@@ -34,11 +37,8 @@ def check_classes(classes: Sequence[str]) -> None:
         raise DatasetError(f"A classifier needs at least 2 classes. Received: {received}. Add a folder per class.")
 
 
-def check_counts(counts: Counts) -> list[str]:
-    """Refuse splits that cannot be trained or judged on.
-
-    Every split and every class is in the counts, with 0 if need be. Returns warnings about classes that one of the
-    held-out splits lacks.
+def check_counts(counts: Counts) -> None:
+    """Refuse splits that cannot be trained or judged on. Every split and class is in the counts, with 0 if need be.
 
     Raises:
         DatasetError: A split is empty, a class has no training images, or only training images.
@@ -64,11 +64,6 @@ def check_counts(counts: Counts) -> list[str]:
             f"{_named(unjudged)} images in one split only: expected at least 1 in validation or test, "
             f"received {received} in train and 0 in both for {word(unjudged[0])}. {_REMEDY}"
         )
-    return [
-        f"{_named(lacking)} no images in the {split} split, which cannot tell how well they do. {_REMEDY}"
-        for split in ("validation", "test")
-        if (lacking := [name for name in classes if not counts[split][name]])
-    ]
 
 
 def _named(classes: Sequence[str]) -> str:

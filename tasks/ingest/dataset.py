@@ -30,6 +30,7 @@ _SCHEMA = pa.schema(
         pa.field("format", pa.string(), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
         pa.field("origin", pa.string(), nullable=False),
+        pa.field("brightness", pa.float32(), nullable=False),
     ]
 )
 
@@ -48,6 +49,7 @@ class DatasetImage:
         format: Such as "JPEG", by the file's content.
         bytes: Size of the encoded image.
         origin: Where it is in the source.
+        brightness: Mean of all values of its pixels, 0 to 255.
     """
 
     id: str
@@ -59,6 +61,7 @@ class DatasetImage:
     format: str
     bytes: int
     origin: str
+    brightness: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +143,14 @@ def read_dataset(folder: Path) -> Dataset:
     return Dataset(read_classes(folder), [DatasetImage(*row) for row in zip(*columns, strict=True)])
 
 
-def training_ids(folder: Path) -> list[str]:
-    """Read the ids of all images of an artifact that a model learns from: those for training and validation.
+def training_rows(folder: Path, columns: Sequence[str]) -> pa.Table:
+    """Read some columns of all images of an artifact that a model learns from: those for training and validation.
 
     Raises:
-        ArtifactError: The table is not what this version writes.
+        ArtifactError: The table does not have them.
     """
     path = folder / IMAGES
     try:
-        table = pq.read_table(path, columns=["id"], filters=[("split", "!=", "test")])
+        return pq.read_table(path, columns=[*columns], filters=[("split", "!=", "test")])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ArtifactError(f"{path} cannot be read: {error}. Run again to rebuild it.") from error
-    ids: list[str] = table["id"].to_pylist()
-    return ids

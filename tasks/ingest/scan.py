@@ -64,7 +64,7 @@ def scan_images(
 
 def facts_of_images(folders: Iterable[Path]) -> dict[str, ImageFacts]:
     """Read from dataset artifacts, checked, what their images are, by their ids."""
-    columns = ["id", "width", "height", "format"]
+    columns = ["id", "width", "height", "format", "brightness"]
     tables = (pq.read_table(folder / IMAGES, columns=columns).to_pydict() for folder in folders)
     return {
         image_id: ImageFacts(*facts)

@@ -46,8 +46,7 @@ def ingest(work: IngestWork, report: Reporter) -> DatasetFacts:
     labels = {name: label for label, name in enumerate(classes)}
     images = [_row(image, labels, assign_split(plan, image.source_split, image.id, seed)) for image in unique]
     counts = count_images(classes, images)
-    for warning in check_counts(counts):
-        report.warn(warning)
+    check_counts(counts)
     write_dataset(work.folder, Dataset(list(classes), images), duplicates=duplicates, unreadable=unreadable)
     write_columns(work.folder, columns, values)
     return DatasetFacts(
@@ -70,4 +69,5 @@ def _row(image: ScannedImage, labels: dict[str, int], split: SplitName) -> Datas
         format=image.facts.format,
         bytes=image.bytes,
         origin=image.origin,
+        brightness=image.facts.brightness,
     )

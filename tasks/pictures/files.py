@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 from PIL import Image
 
@@ -32,12 +33,13 @@ class ImageFacts:
     """What an image is, once it has been found whole.
 
     Its size is in pixels, after EXIF's orientation has been applied; its format is one of `opening.FORMATS`, by its
-    content.
+    content; its brightness is the mean of all values of its pixels, 0 to 255.
     """
 
     width: int
     height: int
     format: str
+    brightness: float
 
 
 def inspect(encoded: bytes, max_pixels: int) -> ImageFacts:
@@ -51,12 +53,13 @@ def inspect(encoded: bytes, max_pixels: int) -> ImageFacts:
         image = open_small(encoded, max_pixels)
         width, height = image.size
         if format_of(image) in _TENSORFLOWS:
-            height, width, _ = decode_upright(tf.constant(encoded)).shape
+            pixels = decode_upright(tf.constant(encoded)).numpy()
+            height, width, _ = pixels.shape
         else:
-            image.load()
+            pixels = np.asarray(image.convert("RGB"))
         if _orientation(image, encoded) in rules.SIDEWAYS:
             width, height = height, width
-        return ImageFacts(width, height, format_of(image))
+        return ImageFacts(width, height, format_of(image), int(pixels.sum(dtype=np.uint64)) / pixels.size)
 
 
 def readable(encoded: bytes, max_pixels: int) -> bytes:

@@ -18,7 +18,7 @@ def portable_recipe(recipe: Recipe, *, resolved: bool) -> dict[str, Any]:
     The result is a valid recipe: with every default filled in, or else as it was written.
     """
     document = recipe.resolved.model_dump(mode="json", by_alias=True) if resolved else recipe.as_written()
-    for name in ("schedule", "execution"):
+    for name in ("checks", "retrain", "schedule", "execution"):
         document.pop(name, None)
     document["dataset"]["source"] |= recipe.dataset.source.of_this_machine()
     if recipe.model.weights not in (None, "imagenet"):

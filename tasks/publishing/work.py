@@ -20,14 +20,14 @@ from thaw.tasks.evaluation.earned import StagesTested
 from thaw.tasks.evaluation.predictions import top_probability
 from thaw.tasks.formats.base import Format, ModelContext
 from thaw.tasks.formats.members import chosen
-from thaw.tasks.ingest.dataset import SUMMARY, training_ids
+from thaw.tasks.ingest.dataset import SUMMARY, training_rows
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.model_card import CardFacts, write_card
 from thaw.tasks.publishing.portable_recipe import portable_recipe, recipe_yaml
 from thaw.tasks.publishing.step import PublishStep, PublishWork, ReleaseFacts
 from thaw.tasks.releases.abstention import Abstention, Answered
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.learned_from import write_learned_from
+from thaw.tasks.releases.learned_from import COLUMNS, write_learned_from
 from thaw.tasks.releases.release import (
     CARD_NAME,
     LABELS_NAME,
@@ -66,7 +66,7 @@ def write_release(work: PublishWork, report: Reporter) -> ReleaseFacts:
         member.check_needs()
     report.progress(0.1, "writing the model card")
     _copy_results(store, step, folder)
-    write_learned_from(folder, training_ids(store.verified(step.dataset)))
+    write_learned_from(folder, training_rows(store.verified(step.dataset), COLUMNS))
     _write_recipes(step, folder)
     facts = _gather(store, step, folder, formats)
     (folder / LABELS_NAME).write_text("".join(f"{name}\n" for name in facts.release.classes), encoding="utf-8")

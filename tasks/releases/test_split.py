@@ -15,13 +15,18 @@ PREDICTIONS_NAME = "predictions.parquet"
 
 def tested_on(folder: Path) -> list[str]:
     """Read the ids of the images that a release was tested on; raises PublishError where that file is damaged."""
+    return list(tested_classes(folder))
+
+
+def tested_classes(folder: Path) -> dict[str, str]:
+    """Read the classes of the images that a release was tested on, by their ids, in the same way."""
     path = folder / PREDICTIONS_NAME
     verify_file(folder, PREDICTIONS_NAME, read_checksums(folder))
     try:
-        ids: list[str] = pq.read_table(path, columns=["id"])["id"].to_pylist()
+        table = pq.read_table(path, columns=["id", "class_name"])
+        return dict(zip(table["id"].to_pylist(), table["class_name"].to_pylist(), strict=True))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise PublishError(f"{path} cannot be read: {error}. Run its recipe again.") from error
-    return ids
 
 
 def name_of_split(images: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from thaw.tasks.evaluation.examples import read_example
 from thaw.tasks.formats.base import ModelContext
 from thaw.tasks.formats.members import as_input, load_first
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.dataset import training_ids
+from thaw.tasks.ingest.dataset import training_rows
 from thaw.tasks.ingest.step import IngestStep
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
@@ -76,4 +76,5 @@ def _learned_from(store: ArtifactStore, folder: Path, model: ReleasedModel) -> s
     dataset = ArtifactRef(kind=IngestStep.kind, digest=model.dataset) if model.dataset else None
     if dataset is None or not store.folder(dataset).exists():
         return None
-    return {prefix(image) for image in training_ids(store.verified(dataset))}
+    ids = training_rows(store.verified(dataset), ["id"])["id"].to_pylist()
+    return {prefix(image) for image in ids}

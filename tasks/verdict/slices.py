@@ -13,7 +13,6 @@ from thaw.tasks.evaluation.intervals import wilson_interval
 from thaw.tasks.ingest.columns import read_column
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.releases.verdict import SliceResult
-from thaw.tasks.verdict.brightness import brightness_of
 from thaw.tasks.verdict.comparison import compare
 
 _MOST_VALUES = 50  # of one column: those with the most images are listed
@@ -23,8 +22,8 @@ _SIZES = {"tiny": 20_000, "small": 250_000, "medium": 1_000_000, "large": 4_000_
 _BRIGHTNESS = {"dark": 80.0, "medium": 160.0, "bright": float("inf")}
 
 
-def values_of(name: str, images: Sequence[DatasetImage], records: Path, dataset: Path) -> list[str]:
-    """Say to which slice each test image belongs; they are in the records' order.
+def values_of(name: str, images: Sequence[DatasetImage], dataset: Path) -> list[str]:
+    """Say to which slice each test image belongs.
 
     What is not derived from the images is a column that the dataset keeps.
     """
@@ -34,7 +33,7 @@ def values_of(name: str, images: Sequence[DatasetImage], records: Path, dataset:
         case "folder":
             return [str(PurePosixPath(image.origin).parent) for image in images]
         case "brightness":
-            return [_band(value, _BRIGHTNESS) for value in brightness_of(records)]
+            return [_band(image.brightness, _BRIGHTNESS) for image in images]
         case _:
             values = read_column(dataset, name)
             return [values[image.id] for image in images]

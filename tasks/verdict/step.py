@@ -70,7 +70,7 @@ class VerdictStep(JudgingStep):
 
     Where `publish.must_not_break` is a folder, `kept` is the digest of what it holds; the model answers for its
     images, which it gets as `input` says. Where it is a list, `kept` has what it calls each image, by the image's id.
-    The dataset and the records are for the slices.
+    The dataset is for the slices.
     """
 
     kind: ClassVar[str] = "verdict"
@@ -79,7 +79,6 @@ class VerdictStep(JudgingStep):
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "pyarrow", "scipy")
 
     dataset: ArtifactRef | None = Field(description="for slices; null where there are none, because it has file names")
-    records: ArtifactRef
     model: ArtifactRef = Field(description="the stage whose model is judged")
     input: Preprocessing
     evaluation: ArtifactRef

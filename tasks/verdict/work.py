@@ -121,11 +121,11 @@ def _slices(work: VerdictWork, candidate: pa.Table, champion: pa.Table | None, c
     dataset = store.verified(step.dataset)
     by_id = {image.id: image for image in read_dataset(dataset).images}
     images = [by_id[image] for image in candidate["id"].to_pylist()]
-    found = []
-    for name in step.slices:
-        values = values_of(name, images, store.verified(step.records), dataset)
-        found += slices_by(name, values, candidate, champion, confidence)
-    return found
+    return [
+        result
+        for name in step.slices
+        for result in slices_by(name, values_of(name, images, dataset), candidate, champion, confidence)
+    ]
 
 
 def _too_costly(floors: Floors, stage: Path, reporter: Reporter) -> list[str]:

@@ -21,7 +21,7 @@ from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, recall, remem
 from thaw.tasks.training.step import TrainStep
 
 OLD_TAG, NEW_TAG = "old", "new"
-_UNTIL_TRAINED = ("ingest", "records", "training.features", "training")
+_UNTIL_TRAINED = ("ingest", "preflight", "records", "training.features", "training")
 _PACKAGES = (*_UNTIL_TRAINED, "calibration", "evaluation", "verdict", "report", "publishing")
 
 StepFunction = Callable[[Path, dict[str, Any]], None]

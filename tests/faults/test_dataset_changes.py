@@ -11,7 +11,7 @@ from tests.faults.conftest import Finished
 from thaw.flows.plan import plan
 from thaw.tasks.home import Home
 
-TRAINING = ["ingest", "records", "stage_one", "features_two", "stage_two"]
+TRAINING = ["ingest", "preflight", "records", "stage_one", "features_two", "stage_two"]
 ALL = [*TRAINING, "calibrate", "evaluate", "baseline", "verdict", "report", "publish"]
 
 
@@ -55,5 +55,5 @@ def test_another_image_under_the_same_name_runs_everything_again(data: Path, hom
 def test_a_renamed_image_is_read_again_and_nothing_is_trained_again(data: Path, home: Path) -> None:
     (data / "red" / "000.png").rename(data / "red" / "zebra.png")
     assert would_run(home, data) == ALL  # what the first step will find, a plan does not know
-    assert run_chain(whole_chain(data), home)["ran"] == ["ingest", "records", "report", "publish"]
+    assert run_chain(whole_chain(data), home)["ran"] == ["ingest", "preflight", "records", "report", "publish"]
     assert would_run(home, data) == []

@@ -62,7 +62,7 @@ def test_killed_during_stage_two_publishes_nothing_and_the_next_run_succeeds(
     after = thaw("run", recipe, "--home", home, *settings, "--json")
     assert after.returncode == 0, after.stderr
     cached = [task["name"] for task in json.loads(after.stdout)["tasks"] if task["cached"]]
-    assert cached == ["ingest", "records", "stage_one"]
+    assert cached == ["ingest", "preflight", "records", "stage_one"]
     assert list((home / "building").iterdir()) == []
 
 

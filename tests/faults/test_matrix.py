@@ -17,7 +17,7 @@ from thaw.flows.graph import GRAPH
 
 ERRORS = ["ENOSPC", "EIO", "full", "limit error"]
 DEATHS = ["kill", "power", "limit kill"]
-QUICK_STEPS = ["ingest", "records", "verdict"]
+QUICK_STEPS = ["ingest", "preflight", "records", "verdict"]
 # The chain's stage one learns everything, and has no features.
 LONG_STEPS = [node.name for node in GRAPH if node.name not in (*QUICK_STEPS, "features_one")]
 

@@ -24,7 +24,7 @@ from thaw.pipeline_config.yaml_dialect import write_yaml
 from thaw.tasks.artifacts.file_digests import MEMORY_NAME, FileDigests
 from thaw.tasks.home import Home
 
-TASKS = ["ingest", "records", "stage_one", "stage_two", "calibrate", "evaluate", "baseline", "verdict"]
+TASKS = ["ingest", "preflight", "records", "stage_one", "stage_two", "calibrate", "evaluate", "baseline", "verdict"]
 TASKS += ["report", "publish"]
 
 
@@ -226,7 +226,7 @@ def test_a_plan_names_a_damaged_file_and_changes_nothing(first: dict[str, Any], 
     manifest.write_bytes(content[:-1])
     reasons = plan_of(thaw, place)
     assert "images.parquet has" in reasons["ingest"][0]
-    assert reasons["records"] == ["ingest would run before it"]
+    assert reasons["preflight"] == ["ingest would run before it"]
     manifest.write_bytes(content)
     assert plan_of(thaw, place) == {}
 
@@ -234,7 +234,7 @@ def test_a_plan_names_a_damaged_file_and_changes_nothing(first: dict[str, Any], 
 def test_a_damaged_artifact_is_built_again_and_the_rest_stays_cached(
     first: dict[str, Any], thaw: Thaw, place: Path
 ) -> None:
-    digest = first["tasks"][1]["digest"]
+    digest = first["tasks"][2]["digest"]
     (shard, *_) = sorted((place / "home" / "artifacts" / "records" / digest).glob("train-*.tfrecord"))
     content = bytearray(shard.read_bytes())
     content[100] ^= 1
@@ -255,7 +255,7 @@ def test_a_bit_that_flipped_behind_the_file_systems_back_is_found_with_verify(
     first: dict[str, Any], thaw: Thaw, place: Path
 ) -> None:
     """As on a failing disk: the file's size, times and inode say that nothing changed."""
-    digest = first["tasks"][1]["digest"]
+    digest = first["tasks"][2]["digest"]
     (shard, *_) = sorted((place / "home" / "artifacts" / "records" / digest).glob("train-*.tfrecord"))
     time.sleep(2.1)  # younger files are not remembered
     assert plan_of(thaw, place) == {}
@@ -295,7 +295,7 @@ def test_a_refreshed_task_runs_again_with_all_after_it_and_publishes_nothing_new
         "report",
         "publish",
     ]
-    assert [task["digest"] for task in again["tasks"][:8]] == [task["digest"] for task in first["tasks"][:8]]
+    assert [task["digest"] for task in again["tasks"][:9]] == [task["digest"] for task in first["tasks"][:9]]
     assert again["release"] == first["release"]
     assert Home.open(place / "home").registry.log() == log
     assert Home.open(place / "home").registry.list() == releases
@@ -356,7 +356,7 @@ def test_a_worse_model_is_released_but_not_used(worse: dict[str, Any], first: di
 
 
 def test_changed_stages_leave_ingest_and_records_cached(worse: dict[str, Any]) -> None:
-    assert [task["name"] for task in worse["tasks"] if task["cached"]] == ["ingest", "records"]
+    assert [task["name"] for task in worse["tasks"] if task["cached"]] == ["ingest", "preflight", "records"]
 
 
 def test_releases_can_be_listed_promoted_and_rolled_back(

@@ -72,7 +72,7 @@ scanned_images = st.lists(
         id=st.sampled_from("abcdef"),
         class_name=st.just("cats"),
         source_split=st.sampled_from(["train", "validation", "test"]),
-        facts=st.just(ImageFacts(1, 1, "PNG")),
+        facts=st.just(ImageFacts(1, 1, "PNG", 0.0)),
         bytes=st.just(1),
         origin=st.uuids().map(str),
     )

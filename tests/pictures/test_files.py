@@ -12,7 +12,7 @@ from PIL import Image
 from tests.ingest.pictures import decode, deep_png, encode, jpeg, picture, png_that_claims
 from tests.pictures.made import END_OF_JPEG, chunks_of, every_kind, exif, png_of, with_exif
 from thaw.tasks.pictures import decoding
-from thaw.tasks.pictures.files import ImageFacts, canonical, inspect, readable
+from thaw.tasks.pictures.files import canonical, inspect, readable
 from thaw.tasks.pictures.opening import BadImageError
 
 LIMIT = 50_000_000
@@ -40,10 +40,22 @@ def normalise(encoded):
     return canonical(encoded, None)
 
 
+def kind_of(encoded):
+    facts = inspect(encoded, LIMIT)
+    return facts.width, facts.height, facts.format
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "BMP", "GIF", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_brightness_of_an_image_is_the_mean_of_what_is_decoded(format_name, mode):
+    encoded = encode(picture(size=(31, 17)).convert(mode), format_name)
+    assert inspect(encoded, LIMIT).brightness == pytest.approx(decode(normalise(encoded)).mean())
+
+
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "BMP", "GIF", "WEBP"])
 def test_each_format_is_recognised_by_its_content(format_name):
     encoded = encode(picture(size=(31, 17)), format_name)
-    assert inspect(encoded, LIMIT) == ImageFacts(31, 17, format_name)
+    assert kind_of(encoded) == (31, 17, format_name)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +112,7 @@ def test_a_preview_inside_the_header_does_not_hide_a_missing_end():
 
 def test_what_follows_the_end_of_an_image_does_no_harm():
     encoded = jpeg() + b"\xff\xda a video, say"
-    assert inspect(encoded, LIMIT) == ImageFacts(20, 14, "JPEG")
+    assert kind_of(encoded) == (20, 14, "JPEG")
     assert normalise(encoded) == encoded
 
 
@@ -163,14 +175,14 @@ def test_orientation_is_applied_to_the_pixels_and_to_the_size(orientation, forma
 
 def test_a_png_is_not_turned():
     encoded = with_orientation(6, "PNG")
-    assert inspect(encoded, LIMIT) == ImageFacts(20, 14, "PNG")
+    assert kind_of(encoded) == (20, 14, "PNG")
     assert normalise(encoded) == encoded
 
 
 def test_an_orientation_that_does_not_exist_and_damaged_metadata_change_nothing():
     assert normalise(with_orientation(9)) == with_orientation(9)
     damaged = encode(picture(), exif=b"Exif\0\0II*\0\xff\xff\xff\x7f broken")
-    assert inspect(damaged, LIMIT) == ImageFacts(20, 14, "JPEG")
+    assert kind_of(damaged) == (20, 14, "JPEG")
     assert normalise(damaged) == damaged
 
 
@@ -293,7 +305,7 @@ def is_decoded(encoded):
 
 def test_damaged_metadata_of_a_webp_leave_it_as_it_is():
     damaged = encode(picture(), "WEBP", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f broken")
-    assert inspect(damaged, LIMIT) == ImageFacts(20, 14, "WEBP")
+    assert kind_of(damaged) == (20, 14, "WEBP")
     np.testing.assert_array_equal(decode(canonical(damaged, None)), decode(damaged))
 
 

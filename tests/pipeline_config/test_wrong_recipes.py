@@ -17,7 +17,7 @@ def archive(url: str = "https://host/b.zip", sha256: str = "0" * 64, subdirector
 # An override of the digits recipe, and what its error must contain; the first part is how the error must begin.
 WRONG = {
     # keys
-    "seeed=1": ["seeed is not a key of the recipe.", "Nearest: seed.", "Allowed here: augment, dataset,"],
+    "seeed=1": ["seeed is not a key of the recipe.", "Nearest: seed.", "Allowed here: augment, checks, dataset,"],
     "xyz=1": ["xyz is not a key of the recipe. Allowed here:"],
     "stage_two.epoch=3": [
         "stage_two.epoch is not a key of the recipe. Nearest: epochs.",

@@ -95,7 +95,9 @@ def write_tiny_dataset(folder: Path) -> None:
     """Ten images of each class in each split."""
     places = itertools.product(SPLITS, enumerate(CLASSES), range(10))
     images = [
-        DatasetImage(digest_of([split, label, number]), label, name, split, 30, 20, "JPEG", 100, f"{name}/{number}.jpg")
+        DatasetImage(
+            digest_of([split, label, number]), label, name, split, 30, 20, "JPEG", 100, f"{name}/{number}.jpg", 0.0
+        )
         for split, (label, name), number in places
     ]
     write_dataset(folder, Dataset(CLASSES, images), duplicates=0, unreadable=[])

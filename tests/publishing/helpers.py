@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pyarrow as pa
+
 from tests.support import without_cost
 from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.publish_schema import Better
@@ -12,7 +14,7 @@ from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.home import Home
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.checksums import write_checksums
-from thaw.tasks.releases.learned_from import write_learned_from
+from thaw.tasks.releases.learned_from import COLUMNS, write_learned_from
 from thaw.tasks.releases.release import Release, ReleaseInfo, release_id
 from thaw.tasks.releases.verdict import Outcome, ReleasedModel, Verdict
 from thaw.tasks.releases.verdict import TestMetrics as Metrics
@@ -58,7 +60,7 @@ def make_artifact(
         write_json(folder / "release.json", release.model_dump(mode="json"))
         write_json(folder / "verdict.json", verdict.model_dump(mode="json"))
         (folder / "model.keras").write_bytes(f"the model {tag}".encode() * 40 if model is None else model)
-        write_learned_from(folder, [])
+        write_learned_from(folder, pa.table({name: [] for name in COLUMNS}))
         (folder / "README.md").write_text(f"edition {edition}")
         if model is None:
             (folder / "saved_model" / "variables").mkdir(parents=True)

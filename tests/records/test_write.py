@@ -118,7 +118,7 @@ def test_images_may_be_read_from_a_copy_of_the_folder(own, tmp_path):
 
 
 def row(number, size):
-    return DatasetImage(f"{number:064x}", 0, "cats", "train", 1, 1, "PNG", size, str(number))
+    return DatasetImage(f"{number:064x}", 0, "cats", "train", 1, 1, "PNG", size, str(number), 0.0)
 
 
 @given(st.lists(st.integers(1, 3_000_000)), st.floats(0.001, 5), st.randoms())

@@ -35,7 +35,7 @@ def build_dataset(home: Path, folder: str) -> ArtifactRef:
 
     def fill(at: Path):
         images = [
-            DatasetImage(image, row % 2, CLASSES[row % 2], "test", 12, 10, "PNG", 1, f"{folder}/{row:02}.png")
+            DatasetImage(image, row % 2, CLASSES[row % 2], "test", 12, 10, "PNG", 1, f"{folder}/{row:02}.png", 0.0)
             for row, image in enumerate(IDS)
         ]
         write_dataset(at, Dataset(CLASSES, images), duplicates=0, unreadable=[])
@@ -65,7 +65,6 @@ def build_verdict(home: Path, asked: EvaluateStep, evaluation: ArtifactRef, data
 
     step = VerdictStep(
         dataset=dataset,
-        records=asked.records,
         model=asked.stage_two,
         input=INPUT,
         evaluation=evaluation,

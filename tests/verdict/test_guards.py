@@ -62,10 +62,7 @@ def verdict_with(
     new: str, old: str, *, marks: str = "", among: int = 1, kept: dict[str, str] | None = None, **publish
 ) -> Verdict:
     champion = ReleasedModel(release="r-000000000000", weights="w", dataset="d")
-    refs = {
-        name: ArtifactRef(kind=name, digest="0" * 64)
-        for name in ("dataset", "records", "model", "evaluation", "baseline")
-    }
+    refs = {name: ArtifactRef(kind=name, digest="0" * 64) for name in ("dataset", "model", "evaluation", "baseline")}
     how = Preprocessing(max_pixels=10**6, max_side=None, resolution=16, center_crop=None)
     publishing = PublishConfig(**{"min_examples": 1, **publish})
     looks = Looks(test_split="s", before=7, among=among)

@@ -79,7 +79,7 @@ def test_a_release_of_an_earlier_thaw_counts_by_its_predictions(tmp_path, says):
     images = ["1" * 64, "0" * 64]
     for release in (FIRST, SECOND) if says else ():
         folder = tmp_path / "releases" / release
-        pq.write_table(pa.table({"id": images}), folder / "predictions.parquet")
+        pq.write_table(pa.table({"id": images, "class_name": ["cat", "dog"]}), folder / "predictions.parquet")
         write_checksums(folder)
     registry, recipe = Home.open(tmp_path).registry, read_release(tmp_path / "releases" / FIRST).recipe
     looks = looks_of(registry, recipe, evaluation_of(recipe, "new"), None, name_of_split(reversed(images)))

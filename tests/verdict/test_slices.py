@@ -13,21 +13,21 @@ from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.verdict.guards import too_large
 from thaw.tasks.verdict.slices import below_slice_floors, listed_slices, slices_by, values_of
 
-
-def image(width: int = 10, height: int = 10, origin: str = "cats/1.jpg") -> DatasetImage:
-    return DatasetImage("0" * 64, 0, "cat", "test", width, height, "JPEG", 1, origin)
+NOWHERE = Path("unused")
 
 
-def test_images_are_parted_by_their_pixels_and_by_their_folder():
+def image(width: int = 10, height: int = 10, origin: str = "cats/1.jpg", brightness: float = 0.0) -> DatasetImage:
+    return DatasetImage("0" * 64, 0, "cat", "test", width, height, "JPEG", 1, origin, brightness)
+
+
+def test_images_are_parted_by_their_pixels_their_folder_and_their_brightness():
     sizes = [(100, 199), (100, 200), (500, 500), (999, 1000), (1000, 1000), (2000, 2000)]
-    values = values_of("size", [image(*size) for size in sizes], Path("unused"), Path("unused"))
+    values = values_of("size", [image(*size) for size in sizes], NOWHERE)
     assert values == ["tiny", "small", "medium", "medium", "large", "huge"]
     origins = ["cats/1.jpg", "train/day two/x.png", "0001"]
-    assert values_of("folder", [image(origin=origin) for origin in origins], Path("unused"), Path("unused")) == [
-        "cats",
-        "train/day two",
-        ".",
-    ]
+    assert values_of("folder", [image(origin=origin) for origin in origins], NOWHERE) == ["cats", "train/day two", "."]
+    shades = [image(brightness=value) for value in (0, 79.9, 80, 255)]
+    assert values_of("brightness", shades, NOWHERE) == ["dark", "dark", "medium", "bright"]
 
 
 rows = st.lists(
