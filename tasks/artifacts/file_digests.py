@@ -119,8 +119,8 @@ class FileDigests:
                 query = f"SELECT path, identity, sha256, checksum FROM files WHERE path IN ({marks})"  # noqa: S608
                 for path, identity, sha256, checksum in connection.execute(query, some):
                     # In a damaged file a column may be of any type.
-                    parts = (path, identity, sha256)
-                    if all(isinstance(part, bytes) for part in parts) and checksum == _checksum(*parts):
+                    are_bytes = type(path) is type(identity) is type(sha256) is bytes
+                    if are_bytes and checksum == _checksum(path, identity, sha256):
                         found[path] = (identity, sha256)
             return found
 

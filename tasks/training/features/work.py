@@ -265,13 +265,15 @@ class _Pass:
         batches = self._training_views(missing, views, size) if split == "train" else self._held_out(missing)
         for first, images in zip(range(0, len(missing), size), batches, strict=True):
             # One size for all, so that what comes out for an image cannot depend on how many come with it.
-            padded = tf.pad(images, [[0, size * views - len(images)], [0, 0], [0, 0], [0, 0]])
-            outputs = {name: rows.numpy() for compute in self.computes for name, rows in compute(padded).items()}
+            lacking = size * views - len(images)
+            filled = tf.pad(images, [[0, lacking], [0, 0], [0, 0], [0, 0]]) if lacking else images
+            outputs = {name: rows.numpy() for compute in self.computes for name, rows in compute(filled).items()}
             positions, rows = missing[first : first + size], {}
             for target in self.targets:
                 name, document = target.step.name, target.document
-                kept = _checked(outputs[name][: len(images)], name, document.type)
-                rows[name] = encode(kept, document.type).reshape(len(positions), views, *document.shape)
+                by_view = outputs[name][: len(images)].reshape(len(positions), views, *document.shape)
+                kept = by_view[:, : len(target.views_of(split))]  # another target may have more
+                rows[name] = encode(_checked(kept, name, document.type), document.type)
             is_last = first + size >= len(missing)
             yield _Block(examples if is_last else int(positions[-1]) + 1, positions, rows)
 
