@@ -7,11 +7,12 @@ changed is told apart from what stage two's training changed.
 from collections.abc import Mapping
 from typing import Final, Self
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.tasks.evaluation.intervals import agresti_min_interval, wilson_interval
-from thaw.tasks.evaluation.paired_difference import Bools
 from thaw.tasks.evaluation.predictions import right_answers
 
 STAGE_ONE: Final = "stage_one"
@@ -43,7 +44,7 @@ class Gain(BaseModel):
     difference_ci: tuple[float, float] = Field(description="Agresti and Min's interval for pairs")
 
     @classmethod
-    def of(cls, right: Bools, other: Bools, confidence: float) -> Self:
+    def of(cls, right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], confidence: float) -> Self:
         """Compare two sets of answers, each by whether it is right, (images,), with an interval at a level."""
         images, gained, lost = len(right), int((right & ~other).sum()), int((other & ~right).sum())
         interval = agresti_min_interval(gained, lost, images, confidence)

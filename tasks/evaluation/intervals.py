@@ -1,12 +1,15 @@
-"""In which range a share, or the difference of two, is likely to lie. No TensorFlow."""
+"""In which range a share, or the difference of two, is likely to lie. No TensorFlow.
+
+scipy.stats takes a second to import, which a plan has no use for: the facts that it reads only hold such ranges.
+"""
 
 import math
-
-from scipy.stats import binomtest, norm
 
 
 def wilson_interval(successes: int, trials: int, confidence: float) -> list[float]:
     """Estimate the range, within [0, 1], in which the true share lies: Wilson's score interval. It needs a trial."""
+    from scipy.stats import binomtest
+
     interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     return [float(interval.low), float(interval.high)]
 
@@ -18,6 +21,8 @@ def agresti_min_interval(gained: int, lost: int, images: int, confidence: float)
     confidence intervals for comparing matched proportions", 2005: Wald's interval, after half an image more in each of
     the four cells.
     """
+    from scipy.stats import norm
+
     gained_, lost_, images_ = gained + 0.5, lost + 0.5, images + 2
     center = (gained_ - lost_) / images_
     error = math.sqrt(gained_ + lost_ - (gained_ - lost_) ** 2 / images_) / images_

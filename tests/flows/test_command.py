@@ -34,7 +34,7 @@ def test_a_flow_process_does_not_import_tensorflow() -> None:
 def test_a_plan_needs_neither_prefect_nor_tensorflow() -> None:
     script = (
         "import sys\nimport thaw.flows.commands.plan, thaw.flows.commands.run\n"
-        "print([name for name in ('prefect', 'tensorflow', 'keras', 'sklearn') if name in sys.modules])"
+        "print([name for name in ('prefect', 'tensorflow', 'keras', 'sklearn', 'scipy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
