@@ -79,7 +79,8 @@ def test_a_run_waits_until_someone_has_decided_and_the_log_says_who_and_why(thaw
     # The same run again finds nothing to do, and asks nobody.
     again = thaw("run", recipe, "--home", recipe.parent / "home", "--always")
     assert again.returncode == 0
-    assert thaw.api("flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})[0]["state_name"] == "Nothing new"
+    runs = {"flow_runs": {"tags": {"all_": [recipe.stem]}}, "sort": "START_TIME_DESC", "limit": 1}
+    assert thaw.api("flow_runs/filter", runs)[0]["state_name"] == "Nothing new"
 
 
 @pytest.mark.slow
