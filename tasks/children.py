@@ -171,7 +171,7 @@ class Child:
         self._process.wait()
 
     def _close(self) -> None:
-        self._drain.join(timeout=5)  # a machine may be busy; a child of its own may hold the pipe
+        self._drain.join(timeout=1)
         with contextlib.suppress(BrokenPipeError):  # of what it was not sent any more
             self._stdin.close()
         self._stdout.close()

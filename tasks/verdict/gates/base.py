@@ -52,10 +52,13 @@ class Gate(ABC, Generic[SomeRule]):
         return compared.gained > compared.lost
 
     def shown(self, compared: Comparison) -> Outcome:
-        """Say what the figures show at the rule's confidence, whatever is made of it."""
+        """Say what the figures show: a gain at the rule's confidence, a loss where the whole interval is below 0.
+
+        No promotion hangs on the word "worse", so it does not contradict the interval that stands beside it.
+        """
         if compared.p_better <= self.level:
             return "better"
-        return "worse" if compared.p_worse <= self.level else "not shown"
+        return "worse" if compared.difference_ci[1] < 0 else "not shown"
 
     def needed(self, compared: Comparison) -> str:
         """Say about how many images it would take to show the gain that was seen, else a gain of a point."""
