@@ -176,6 +176,25 @@ def predict(
 
 
 @app.command()
+def doctor(
+    recipe: Annotated[
+        str | None, typer.Argument(parser=text, metavar="RECIPE", help="Look also at what this recipe needs.")
+    ] = None,
+    set_: SetOption = None,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a run can succeed here, and what to do where it cannot: exit code 1."""
+    from thaw.flows.commands.doctor import print_findings
+    from thaw.pipeline_config.loading import load_recipe
+
+    loaded = None if recipe is None else load_recipe(recipe, tuple(set_ or ()), data=data, weights=weights)
+    print_findings(loaded, home, as_json=as_json)
+
+
+@app.command()
 def gc(
     keep_releases: Annotated[
         int,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
 from typer.testing import CliRunner
 
 from tests.cleanup import homes
