@@ -36,5 +36,5 @@ def end(flow: Any, flow_run: Any, state: Any) -> None:
 
 
 def _recipes_of(parameters: dict[str, Any]) -> str:
-    recipes = parameters["recipes"] if "recipes" in parameters else [parameters["recipe"]]
-    return ", ".join(recipe["name"] for recipe in recipes)
+    recipes = parameters["recipes"] if "recipes" in parameters else [parameters.get("recipe")]
+    return ", ".join(recipe["name"] for recipe in recipes if isinstance(recipe, dict))
