@@ -20,7 +20,7 @@ from thaw.pipeline_config.loading import parse_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.yaml_dialect import write_yaml
 
-SECRET = "s3cr3t"
+SECRET = "pl4nted"  # Prefect's own database has "s3cr3t" in it, as an example
 OF_THE_MACHINE = {"PREFECT_API_KEY": f"pnu_{SECRET}", "AWS_SECRET_ACCESS_KEY": SECRET}
 
 
@@ -82,7 +82,7 @@ def test_served_run_or_failed_no_server_no_log_and_no_file_of_the_home_has_it(th
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = f"http://127.0.0.1:{closed.getsockname()[1]}/x.zip?token={SECRET}"
     retried = ["execution.retries=1", "execution.retry_delay_seconds=0", f"dataset.source.url={nobody}"]
-    retried.append(f"dataset.source.sha256={'0' * 64}")
+    retried.append(f"dataset.source.sha256={'f' * 64}")  # digits alone would be a number
     settings = [part for setting in retried for part in ("--set", setting)]
     failed = thaw("run", tmp_path / "r.yaml", "--home", home, *settings)
     assert failed.returncode == 1
