@@ -18,15 +18,17 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.settings import get_current_settings
 from prefect.states import Crashed
 
+from thaw.flows import kept_log
 from thaw.flows.temporary_server import runs_on_temporary_server
 
 _DESCRIPTORS: dict[UUID, int] = {}  # open for as long as this process lives, or the run goes on
 
 
 def hooks(*on_crash: Callable[[Any, Any, Any], None]) -> dict[str, Any]:
-    """Make the options of a flow by which its runs are known to be active until they end."""
-    ends = {"on_completion": [end], "on_failure": [end], "on_cancellation": [end], "on_crashed": [*on_crash, end]}
-    return {"on_running": [begin], **ends}
+    """Make the options of a flow by which its runs are known to be active until they end, and have a log."""
+    over = [kept_log.end, end]
+    ends = {"on_completion": over, "on_failure": over, "on_cancellation": over, "on_crashed": [*on_crash, *over]}
+    return {"on_running": [kept_log.begin, begin], **ends}
 
 
 def begin(flow: Any, flow_run: Any, state: Any) -> None:

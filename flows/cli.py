@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from thaw.flows.arguments import path, text
+from thaw.flows.status import VARIABLE, LogFormat, choose_log_format
 
 app = typer.Typer(
     name="thaw",
@@ -51,6 +52,15 @@ VerifyOption = Annotated[
     bool, typer.Option("--verify", help="Read every file, also those that did not change since they were last read.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option(
+        callback=choose_log_format,
+        envvar=VARIABLE,
+        show_envvar=False,
+        help="How standard error says what goes on: json is one document a line.",
+    ),
+]
 ReasonOption = Annotated[str, typer.Option(parser=text, help="Why; it is kept in the log.")]
 IdArgument = Annotated[
     str, typer.Argument(parser=text, metavar="ID", help="A release's id, as `thaw releases list` prints it.")
@@ -83,6 +93,7 @@ def run(
     always: Annotated[bool, typer.Option("--always", help="Start the flow also where everything is cached.")] = False,
     refresh: RefreshOption = None,
     verify: VerifyOption = False,
+    log_format: LogFormatOption = "text",
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe: ingest, train in two stages, compare with the release in use, and publish."""
@@ -135,6 +146,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    log_format: LogFormatOption = "text",
     as_json: JsonOption = False,
 ) -> None:
     """Run recipes with several seeds on the same images, and say whether one is better. Nothing is published."""
@@ -161,6 +173,25 @@ def predict(
     from thaw.flows.commands.predict import predict_images
 
     predict_images(paths, release_id=release, recipe=recipe, home=home, as_json=as_json)
+
+
+@app.command()
+def doctor(
+    recipe: Annotated[
+        str | None, typer.Argument(parser=text, metavar="RECIPE", help="Look also at what this recipe needs.")
+    ] = None,
+    set_: SetOption = None,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a run can succeed here, and what to do where it cannot: exit code 1."""
+    from thaw.flows.commands.doctor import print_findings
+    from thaw.pipeline_config.loading import load_recipe
+
+    loaded = None if recipe is None else load_recipe(recipe, tuple(set_ or ()), data=data, weights=weights)
+    print_findings(loaded, home, as_json=as_json)
 
 
 @app.command()
@@ -196,11 +227,30 @@ def serve(
     data: DataOption = None,
     weights: WeightsOption = None,
     home: HomeOption = None,
+    log_format: LogFormatOption = "text",
 ) -> None:
     """Serve each recipe's deployment: runs by its schedule, and on demand from the Prefect UI."""
     from thaw.flows.commands.serve import serve_recipes
 
     serve_recipes(recipes, tuple(set_ or ()), data=data, weights=weights, home=home)
+
+
+@app.command()
+def logs(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            parser=text, metavar="RUN", help="Prefect's id of the run, or its beginning.  [default: the last run]"
+        ),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until the run has ended.")] = False,
+    home: HomeOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
+) -> None:
+    """Print what a run said, as it is kept in the home folder."""
+    from thaw.flows.commands.logs import print_log
+
+    print_log(run, home, follow=follow, as_json=as_json)
 
 
 @app.command()

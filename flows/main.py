@@ -55,7 +55,12 @@ def leave(number: int, frame: object) -> None:
     import signal
 
     try:
-        os.write(2, f"thaw: interrupted by {signal.Signals(number).name}\n".encode())  # a stream may be in use just now
+        line = f"thaw: interrupted by {signal.Signals(number).name}\n"
+        if os.environ.get("THAW_LOG_FORMAT") == "json":
+            from thaw.flows.status import end_line
+
+            line = end_line(line.removeprefix("thaw: ").rstrip())
+        os.write(2, line.encode())  # a stream may be in use just now
     finally:
         os._exit(128 + number)
 
@@ -107,11 +112,12 @@ def _call(arguments: list[str]) -> int:
 
 
 def _give_up(error: BaseException, message: str, exit_code: int, debug: bool) -> None:
-    if debug:
-        import traceback
+    import traceback
 
-        traceback.print_exception(error)
-    sys.stderr.write(f"thaw: {' '.join(message.split())}\n")
+    from thaw.flows.status import end_line
+
+    trace = "".join(traceback.format_exception(error)) if debug else ""
+    sys.stderr.write(end_line(" ".join(message.split()), trace))
     sys.exit(exit_code)
 
 

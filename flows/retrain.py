@@ -36,6 +36,7 @@ from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.children import sharing_children
 from thaw.tasks.evaluation.step import EvaluationFacts
 from thaw.tasks.home import Home
+from thaw.tasks.progress import belongs_to
 from thaw.tasks.publishing.step import ReleaseFacts
 from thaw.tasks.releases.preflight import PreflightFacts
 from thaw.tasks.releases.verdict import Verdict
@@ -75,6 +76,7 @@ def retrain(
     Raises:
         ThawError: What the first task that failed raised. Nothing is published then.
     """
+    belongs_to(recipe=recipe.name)
     begin(recipe.name)
     if warning := changed_file(recipe.name):
         get_run_logger().warning(warning)

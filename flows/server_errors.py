@@ -68,14 +68,18 @@ def server_errors() -> Iterator[None]:
 
 def server_error(error: Exception) -> ServerError:
     """Say in one line what is wrong with the server that Prefect's settings name; the error is of a request to it."""
+    return ServerError(
+        f"{complaint_about(error)}. {start_one()}. "
+        f"(`{prefect_command()} config view` says where the present address is set.)"
+    )
+
+
+def complaint_about(error: BaseException) -> str:
+    """Say the same without what to do about it, and without a full stop."""
     from prefect.settings import get_current_settings
 
     cause = _failed_request(error) or error.__cause__ or error
-    address = word(str(get_current_settings().api.url))
-    return ServerError(
-        f"Prefect's server at {address} {_complaint(cause)}. {start_one()}. "
-        f"(`{prefect_command()} config view` says where the present address is set.)"
-    )
+    return f"Prefect's server at {word(str(get_current_settings().api.url))} {_complaint(cause)}"
 
 
 def _complaint(cause: BaseException) -> str:

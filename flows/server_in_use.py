@@ -31,6 +31,11 @@ def require_answer() -> None:
         raise server_error(error) from error
 
 
+def version() -> str:
+    """Ask the server for its version; raises what a request to it raises."""
+    return str(get_client(sync_client=True, httpx_settings={"timeout": _TIMEOUT}).api_version())
+
+
 def outlives_the_run() -> bool:
     """Say whether the server is there when a run is over: not so a temporary one."""
     return is_named() and not runs_on_temporary_server()

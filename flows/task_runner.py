@@ -14,7 +14,7 @@ from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Step
 from thaw.tasks.home import Home
 from thaw.tasks.pending_step import PendingStep
-from thaw.tasks.progress import part_of_run
+from thaw.tasks.progress import Event, emit, part_of_run
 from thaw.tasks.runs import TaskReport
 from thaw.tasks.task import StepTask, tags_with_limits, with_execution
 
@@ -66,7 +66,10 @@ class TaskRunner(Walk):
         # Typed by hand: the types of a task's call do not tell its state from its result.
         call: Any = with_execution(task, self.recipe.execution, tags)
         with part_of_run(self.label), told_of_waiting(node.name, tags, pending.begun):
+            emit(Event(node.name, "detail", "begins"))
             state: State[ArtifactRef] = call(pending, self.home, self.recipe.execution, return_state=True)
+            seconds = round(time.monotonic() - started, 3)
+            emit(Event(node.name, "detail", f"{state.name}, after {seconds:.1f} s"))
         ref = ArtifactRef.model_validate(state.result())
         self.keys[node.name] = pending.step.key
         self.home.store.mark_used(pending.step.key)
@@ -75,7 +78,7 @@ class TaskRunner(Walk):
                 name=node.name,
                 state=state.type.value.lower(),
                 cached=state.name == "Cached",
-                seconds=round(time.monotonic() - started, 3),
+                seconds=seconds,
                 digest=ref.digest,
             )
         )

@@ -18,6 +18,7 @@ from prefect.runtime import task_run as this_task_run
 from prefect.tasks import exponential_backoff
 
 from thaw.pipeline_config.errors import DeadlineError, NewerVersionError, RequestError, TrainingError
+from thaw.pipeline_config.messages import one_line, text_without_secrets
 from thaw.pipeline_config.schema import ExecutionConfig
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Made, Step
@@ -139,7 +140,7 @@ def only_shown(step: str, what: str, *, again: bool = False) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 (whatever Prefect or its server made of it)
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+        reason = one_line(f"{type(error).__name__}: {error}", _LONGEST_REASON)
         text = f"The Prefect UI does not show {what}; the work goes on. {reason}"
         if not again:
             get_run_logger().warning(text)
@@ -152,7 +153,8 @@ def _may_pass(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> boo
         state.result()
     except (RequestError, TrainingError, NewerVersionError, DeadlineError):
         return False
-    except Exception:  # noqa: BLE001 (whatever it is, it is the task's failure, and already logged)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is the task's failure, and already logged)
+        emit(Event(task.name, "warning", f"{task.name} failed, and is tried again: {one_line(str(error))}"))
         return True
     return True
 
@@ -175,10 +177,11 @@ class _UiListener:
     def __call__(self, kind: str, content: Any) -> None:
         if kind == "progress":
             words = content["text"].removeprefix(f"{self._name}: ")  # the task's name stands beside it everywhere
-            text = ", ".join(filter(None, [words, self._time_left(content["done"])]))
+            text = text_without_secrets(", ".join(filter(None, [words, self._time_left(content["done"])])))
             emit(Event(self._name, "progress", text, content["done"]))
             self._show_progress(content["done"] * 100, text)
             return
+        content = text_without_secrets(content)
         emit(Event(self._name, cast(Literal["log", "warning"], kind), content))
         self._logger.log({"log": logging.INFO, "warning": logging.WARNING}[kind], content)
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import typer
 from rich.table import Column
 
-from thaw.flows.commands.console import plain_table, result_console, status_console
+from thaw.flows.commands.console import plain_table, result_console
 from thaw.flows.commands.home import prepare_home
-from thaw.flows.commands.live import LiveProgress
 from thaw.flows.commands.start_prefect import start_prefect
 from thaw.flows.comparison_result import ComparisonResult
 from thaw.flows.server_errors import server_errors
+from thaw.flows.status import shown
 from thaw.pipeline_config.errors import RecipeError, RequestError
 from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.schema import Recipe
-from thaw.tasks.progress import subscribed
+from thaw.tasks.progress import belongs_to, say
 
 _SEED_LIMIT = 2**31  # the recipe's own
 _SEED = re.compile("[0-9]{1,10}")
@@ -37,16 +37,16 @@ def compare(
                 "Change `name` in one of them."
             )
     folder = prepare_home(home).path
-    console = status_console()
-    what = f"{', '.join(names)}; seeds {', '.join(map(str, seeds))}"
-    console.print(f"thaw: comparing {what}; home {folder}", soft_wrap=True)
-    interruption = start_prefect(folder, console)
-
-    from thaw.flows.compare import compare_recipes
-
     place = None if output is None else output.expanduser().absolute()
-    with LiveProgress(console) as live, subscribed(live), interruption.in_flow(compare_recipes), server_errors():
-        result = compare_recipes(recipes, seeds, folder, place, workers)
+    belongs_to(recipe=", ".join(names))
+    with shown() as bars:
+        say(f"comparing {', '.join(names)}; seeds {', '.join(map(str, seeds))}; home {folder}")
+        interruption = start_prefect(folder)
+
+        from thaw.flows.compare import compare_recipes
+
+        with bars, interruption.in_flow(compare_recipes), server_errors():
+            result = compare_recipes(recipes, seeds, folder, place, workers)
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:

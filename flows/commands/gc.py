@@ -17,7 +17,14 @@ from thaw.tasks.cleanup.kept import Limits
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGE = re.compile(r"([0-9]{1,9})([mhdw])")
-_SMALL = ("run record", "Prefect record", "key record")  # many, of some kilobytes each: one row for all of a kind
+_STALE = "they lead to nothing that stays"
+# Many, of some kilobytes each: one row for all of a kind.
+_SMALL = {
+    "run record": _STALE,
+    "Prefect record": _STALE,
+    "key record": _STALE,
+    "log": "nothing was written there lately",
+}
 
 
 def collect(home: Path | None, *, keep_releases: int, older_than: str, dry_run: bool, as_json: bool) -> None:
@@ -52,7 +59,7 @@ def _print(collected: Collected) -> None:
             items = list(group)
             if kind in _SMALL:
                 size = sum(item.bytes for item in items)
-                table.add_row(kind, f"{len(items)} of them", _megabytes(size), "they lead to nothing that stays")
+                table.add_row(kind, f"{len(items)} of them", _megabytes(size), _SMALL[kind])
             else:
                 for item in items:
                     table.add_row(kind, item.name, _megabytes(item.bytes), item.reason)

@@ -5,6 +5,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from thaw.tasks.progress import Event
 
+_PREFIXES = {"log": "", "warning": "warning: "}  # of what is shown as a line; all else is for the logs
+
 
 class LiveProgress(Progress):
     """Shows the events of a run; a context manager, and the subscriber of `thaw.tasks.progress`."""
@@ -24,12 +26,11 @@ class LiveProgress(Progress):
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        run = f"{event.run}: " if event.run else ""
+        part = f"{event.about.part}: " if event.about.part else ""
         if event.kind == "progress":
-            self._draw(f"{run}{event.step}", event)
-        else:
-            warning = "warning: " if event.kind == "warning" else ""
-            self.console.print(f"thaw: {warning}{run}{event.text}", soft_wrap=True)
+            self._draw(f"{part}{event.step}", event)
+        elif event.kind in _PREFIXES:
+            self.console.print(f"thaw: {_PREFIXES[event.kind]}{part}{event.text}", soft_wrap=True)
 
     def _draw(self, name: str, event: Event) -> None:
         if name not in self._bars:

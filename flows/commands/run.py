@@ -1,24 +1,24 @@
 """`thaw run`: one run of a recipe, shown live, and its result."""
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
-from thaw.flows.commands.console import plain_table, result_console, status_console
+from thaw.flows.commands.console import plain_table, result_console
 from thaw.flows.commands.home import prepare_home
-from thaw.flows.commands.live import LiveProgress
 from thaw.flows.commands.start_prefect import start_prefect
 from thaw.flows.graph import TaskName
 from thaw.flows.plan import plan
 from thaw.flows.server_errors import prefect_command, server_errors
+from thaw.flows.status import shown
 from thaw.pipeline_config.errors import DownloadError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.children import sharing_children
 from thaw.tasks.home import Home
-from thaw.tasks.progress import subscribed
+from thaw.tasks.progress import belongs_to, say
 from thaw.tasks.runs import NOTHING_NEW, RunResult, nothing_new, recall
 
 
@@ -30,21 +30,20 @@ def run_recipe(
     With `verify`, files that seem unchanged are read, too; with `always`, the flow starts also where all is cached.
     """
     home = prepare_home(folder)
-    console = status_console()
-    console.print(f"thaw: recipe {recipe.name}, seed {recipe.seed}, home {home.path}", soft_wrap=True)
-    if verify:
-        home.digests.forget()
+    belongs_to(recipe=recipe.name)
     if always:  # also where the images give no need to
         recipe = recipe.model_copy(update={"retrain": recipe.retrain.model_copy(update={"when": "always"})})
-    result, needs_keras = (None, False) if always else _look_first(recipe, home, refresh)
-    if result is None:
-        result = _run_flow(recipe, home, refresh, console, needs_keras=needs_keras)
-    elif result.verdict == NOTHING_NEW:
-        console.print("thaw: nothing new; there is no need to train (--always trains all the same)", soft_wrap=True)
-    else:
-        console.print(
-            "thaw: up to date; this is the result of the run that made it (--always runs all the same)", soft_wrap=True
-        )
+    with shown() as bars:
+        say(f"recipe {recipe.name}, seed {recipe.seed}, home {home.path}")
+        if verify:
+            home.digests.forget()
+        result, needs_keras = (None, False) if always else _look_first(recipe, home, refresh)
+        if result is None:
+            result = _run_flow(recipe, home, refresh, bars, needs_keras=needs_keras)
+        elif result.verdict == NOTHING_NEW:
+            say("nothing new; there is no need to train (--always trains all the same)")
+        else:
+            say("up to date; this is the result of the run that made it (--always runs all the same)")
     if as_json:
         typer.echo(result.model_dump_json(indent=1))
     else:
@@ -52,16 +51,21 @@ def run_recipe(
 
 
 def _run_flow(
-    recipe: Recipe, home: Home, refresh: Collection[TaskName], console: Console, *, needs_keras: bool
+    recipe: Recipe,
+    home: Home,
+    refresh: Collection[TaskName],
+    bars: AbstractContextManager[object],
+    *,
+    needs_keras: bool,
 ) -> RunResult:
     with sharing_children() as children:
         if needs_keras:
             children.prepare()  # it imports Keras while Prefect starts
-        interruption = start_prefect(home.path, console)
+        interruption = start_prefect(home.path)
 
         from thaw.flows.retrain import retrain
 
-        with LiveProgress(console) as live, subscribed(live), interruption.in_flow(retrain), server_errors():
+        with bars, interruption.in_flow(retrain), server_errors():
             return retrain(refresh=sorted(refresh), recipe=recipe, home=home.path)
 
 

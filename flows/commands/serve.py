@@ -3,14 +3,15 @@
 import os
 from pathlib import Path
 
-from thaw.flows.commands.console import status_console
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.start_prefect import set_prefect_defaults
 from thaw.flows.interruption import leave_interrupts_to_prefect
 from thaw.flows.served_files import note_file
 from thaw.flows.server_errors import import_with_prefect, server_errors, start_one
+from thaw.flows.status import is_json, shown
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipes, shipped_recipes
+from thaw.tasks.progress import say
 
 
 def serve_recipes(
@@ -47,15 +48,14 @@ def serve_recipes(
     if not server_in_use.is_named():
         raise RequestError(f"thaw serve needs a Prefect server that outlives it. {start_one()}.")
     server_in_use.require_answer()
-    console = status_console()
     # Prefect looks for modules first where a run works: here may be a user's own `thaw.py` or `keras.py`, at home not.
     os.chdir(folder)
-    with server_errors():
+    with shown(), server_errors():
         deployments = [deployment(recipe, folder) for recipe in recipes]
         for recipe, each in zip(recipes, deployments, strict=True):
             at = recipe.schedule
             when = f"by schedule {at.cron} ({at.timezone})" if at else "on demand"
             paused = ", which is paused until you resume it in the Prefect UI" if is_paused(each) else ""
-            console.print(f"thaw: serving retrain/{recipe.name}, {when}{paused}", soft_wrap=True)
+            say(f"serving retrain/{recipe.name}, {when}{paused}")
         leave_interrupts_to_prefect()
-        serve(*deployments, pause_on_shutdown=False)
+        serve(*deployments, pause_on_shutdown=False, print_starting_message=not is_json())

@@ -4,16 +4,15 @@ import logging
 import os
 from pathlib import Path
 
-from rich.console import Console
-
 from thaw.flows.commands.home import require_writable
 from thaw.flows.interruption import Interruption
 from thaw.flows.server_errors import import_with_prefect, start_one
 from thaw.flows.temporary_server import TemporaryServer
 from thaw.pipeline_config.errors import ServerError
+from thaw.tasks.progress import say
 
 
-def start_prefect(home: Path, console: Console) -> Interruption:
+def start_prefect(home: Path) -> Interruption:
     """Import Prefect, with a temporary server unless its settings name another, and handle signals from now on.
 
     What handles the signals is returned; the flow that starts must let it take over.
@@ -26,7 +25,7 @@ def start_prefect(home: Path, console: Console) -> Interruption:
     # progress that it does not show is warned of, and Prefect prints nothing besides.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     logging.raiseExceptions = False
-    console.print("thaw: starting Prefect")
+    say("starting Prefect")
     interruption = Interruption()
     server = None if "PREFECT_API_URL" in os.environ else TemporaryServer()
     import_with_prefect("thaw.flows.task_runner")  # 2 s, because of Prefect; the server starts beside it

@@ -13,6 +13,7 @@ from thaw.tasks.cleanup.inventory import Inventory
 from thaw.tasks.cleanup.kept import Kept, Limits
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import recipe_of
+from thaw.tasks.run_logs import log_folders
 from thaw.tasks.runs import RUNS_NAME
 from thaw.tasks.training.features.step import FEATURES_KIND
 
@@ -21,6 +22,7 @@ TRASH_NAME = "trash"
 Kind = Literal[
     "release",
     "run record",
+    "log",
     "Prefect record",
     "key record",
     "artifact",
@@ -106,6 +108,9 @@ def _untouched(home: Path, limits: Limits) -> Iterator[Garbage]:
         for path in entries(home / folder, "*"):
             if disk_usage(path).modified <= limits.young_after:
                 yield _garbage(kind, path, "nobody has gone on with it")
+    for path in log_folders(home):
+        if disk_usage(path).modified <= limits.young_after:
+            yield _garbage("log", path, "nothing was written there lately")
     for path in sorted((home / "quarantine").glob("*/*")):
         # A folder that is set aside keeps its time of modification; its inode's change is the moment of the renaming.
         set_aside = max(disk_usage(path).modified, path.lstat().st_ctime)

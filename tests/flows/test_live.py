@@ -92,4 +92,4 @@ def test_runs_in_threads_have_names_of_their_own() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    assert sorted((event.run, event.text) for event in heard) == [("one", "one"), ("two", "two")]
+    assert sorted((event.about.part, event.text) for event in heard) == [("one", "one"), ("two", "two")]
