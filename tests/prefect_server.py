@@ -1,5 +1,6 @@
 """A Prefect server for the tests of the command, and a way to call the command as a user does."""
 
+import contextlib
 import http
 import json
 import os
@@ -66,7 +67,14 @@ class Thaw:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a process that uses a server which the tests started."""
-    home = tmp_path_factory.mktemp("prefect")
+    with running_server(tmp_path_factory.mktemp("prefect")) as environment:
+        yield environment
+
+
+@contextlib.contextmanager
+def running_server(home: Path, **settings: str) -> Iterator[dict[str, str]]:
+    """Run a server for the length of a block, with further settings of Prefect's: the environment of its users."""
+    home.mkdir(exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -76,6 +84,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+        **settings,
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
     with (home / "server.log").open("wb") as log:

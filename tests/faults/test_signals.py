@@ -77,7 +77,7 @@ def states_in(prefect_home: Path) -> set[str]:
     with sqlite3.connect(prefect_home / "prefect.db") as database:
         run, state = database.execute("select id, state_type from flow_run order by created desc limit 1").fetchone()
         tasks = database.execute("select state_type from task_run where flow_run_id = ?", (run,)).fetchall()
-    assert len(tasks) == 3
+    assert len(tasks) == 4
     return {state, *(kind for (kind,) in tasks)}
 
 
