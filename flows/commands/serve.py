@@ -9,9 +9,8 @@ from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.start_prefect import set_prefect_defaults
 from thaw.flows.interruption import leave_interrupts_to_prefect
 from thaw.flows.served_files import note_file
-from thaw.flows.server_errors import import_with_prefect, server_errors, start_one
+from thaw.flows.server_errors import import_with_prefect, server_errors
 from thaw.flows.status import is_json, shown
-from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipes, shipped_recipes
 from thaw.tasks.progress import say
 
@@ -49,9 +48,7 @@ def serve_recipes(
     from thaw.flows.deployments import deployment, started
     from thaw.flows.late_runs import cancel_late_runs
 
-    if not server_in_use.is_named():
-        raise RequestError(f"thaw serve needs a Prefect server that outlives it. {start_one()}.")
-    server_in_use.require_answer()
+    server_in_use.require_lasting("thaw serve")
     # Prefect looks for modules first where a run works: here may be a user's own `thaw.py` or `keras.py`, at home not.
     os.chdir(folder)
     with shown(), server_errors():
