@@ -236,6 +236,26 @@ def serve(
 
 
 @app.command()
+def deploy(
+    recipes: Annotated[
+        list[str], typer.Argument(parser=text, metavar="RECIPE...", help="Without a schedule: on demand.")
+    ],
+    pool: Annotated[str, typer.Option(parser=text, metavar="NAME", help="The work pool, which has to exist.")],
+    image: Annotated[
+        str | None, typer.Option(parser=text, metavar="NAME", help="The image, where the pool runs containers.")
+    ] = None,
+    set_: SetOption = None,
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Give each recipe's deployment to a work pool of Prefect's: its workers do the runs, here or elsewhere."""
+    from thaw.flows.commands.deploy import deploy_recipes
+
+    deploy_recipes(recipes, tuple(set_ or ()), pool=pool, image=image, data=data, weights=weights, home=home)
+
+
+@app.command()
 def logs(
     run: Annotated[
         str | None,

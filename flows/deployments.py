@@ -1,44 +1,57 @@
-"""The deployments that `thaw serve` offers: one per recipe, with its schedule, and never two runs of it at once."""
+"""The deployments of recipes: one per recipe, with its schedule, and never two runs of it at once.
 
+`thaw serve` and `thaw deploy` describe them alike; what runs them differs.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
-from prefect.schedules import Cron
+from prefect.schedules import Schedule
 from prefect.types.entrypoint import EntrypointType
 
-from thaw.flows.addresses import keep_for_runs
 from thaw.flows.parameters import as_text, form
 from thaw.flows.retrain import retrain
-from thaw.pipeline_config.schema import Recipe
+from thaw.pipeline_config.schedule_schema import ScheduleConfig
+from thaw.pipeline_config.schema import Overlap, Recipe
+
+_STRATEGIES: dict[Overlap, ConcurrencyLimitStrategy] = {
+    "skip": ConcurrencyLimitStrategy.CANCEL_NEW,
+    "queue": ConcurrencyLimitStrategy.ENQUEUE,
+}
 
 
-def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
+def deployment(
+    recipe: Recipe, home: Path, pool: str | None = None, job_variables: Mapping[str, Any] | None = None
+) -> RunnerDeployment:
     """Describe a recipe's deployment, which runs on demand only where there is no `schedule`.
 
-    The addresses in it are without secrets; those are for the runs that this process starts.
-
-    A run that would start while another of it is going on is cancelled: the next scheduled one will do its work. What
-    is paused in the Prefect UI stays so, the deployment or its schedule: Prefect would resume both.
+    Its runs are for the workers of a pool, or, where there is none, for whoever serves it. The addresses in it are
+    without secrets. What is paused in the Prefect UI stays so, the deployment or its schedule: Prefect would resume
+    both.
     """
-    keep_for_runs(recipe)
-    schedule = recipe.schedule
     paused, schedule_paused = _pauses(recipe.name)
     text = as_text(recipe)
     made = RunnerDeployment.from_flow(
         retrain,
         name=recipe.name,
         parameters={"recipe": text, "home": str(home)},
-        schedule=Cron(schedule.cron, timezone=schedule.timezone, active=not schedule_paused) if schedule else None,
+        schedule=_schedule(recipe.schedule, active=not schedule_paused) if recipe.schedule else None,
         paused=paused,
-        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=_STRATEGIES[recipe.execution.overlap]),
         tags=["thaw", recipe.name],
         description=f"Retrain {recipe.name} in two stages, and use the new model if it is shown to be better.",
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     made._parameter_openapi_schema = form(retrain, text)  # Prefect has no other way to give a deployment its own
+    # Said also where there is none: Prefect would leave a deployment that was there in the pool where it was.
+    made.work_pool_name, made.job_variables = pool, dict(job_variables or {})
     return made
 
 
@@ -46,6 +59,25 @@ def is_paused(deployment: RunnerDeployment) -> bool:
     """Say whether nothing starts by schedule, though there is one."""
     schedules = deployment.schedules or []
     return bool(schedules) and (bool(deployment.paused) or not any(schedule.active for schedule in schedules))
+
+
+def started(recipe: Recipe, deployment: RunnerDeployment) -> str:
+    """Say how the runs of a deployment start."""
+    when = f"by schedule {recipe.schedule}" if recipe.schedule else "on demand"
+    return when + (", which is paused until you resume it in the Prefect UI" if is_paused(deployment) else "")
+
+
+def _schedule(config: ScheduleConfig, *, active: bool) -> Schedule:
+    # An interval is counted from a Monday's midnight, so that its times are the same whenever it is deployed.
+    monday = datetime(2024, 1, 1, tzinfo=ZoneInfo(config.timezone))
+    return Schedule(
+        cron=config.cron,
+        interval=config.every,
+        rrule=config.rrule,
+        timezone=config.timezone,
+        anchor_date=monday,
+        active=active,
+    )
 
 
 def _pauses(name: str) -> tuple[bool, bool]:

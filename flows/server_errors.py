@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from thaw.pipeline_config.errors import ServerError
+from thaw.pipeline_config.errors import ServerError, ThawError
 from thaw.pipeline_config.messages import word
 
 _LONGEST_PART = 160  # characters of an address or a reason
@@ -60,6 +60,8 @@ def server_errors() -> Iterator[None]:
     """
     try:
         yield
+    except ThawError:
+        raise
     except Exception as error:
         if _failed_request(error) is None:
             raise

@@ -4,8 +4,9 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings, temporary_settings
 
-from thaw.flows.server_errors import server_error
+from thaw.flows.server_errors import server_error, start_one
 from thaw.flows.temporary_server import runs_on_temporary_server
+from thaw.pipeline_config.errors import RequestError
 
 _TIMEOUT = httpx.Timeout(5.0, connect=3.0)  # seconds; all commands say within ten what is wrong
 
@@ -13,6 +14,18 @@ _TIMEOUT = httpx.Timeout(5.0, connect=3.0)  # seconds; all commands say within t
 def is_named() -> bool:
     """Say whether Prefect's settings name a server: the environment, a `prefect.toml` here, or the profile."""
     return bool(get_current_settings().api.url)
+
+
+def require_lasting(command: str) -> None:
+    """Make sure that the settings name a server, which outlives this process, and that it answers.
+
+    Raises:
+        RequestError: They name none.
+        ServerError: It does not answer.
+    """
+    if not is_named():
+        raise RequestError(f"{command} needs a Prefect server that outlives it. {start_one()}.")
+    require_answer()
 
 
 def require_answer() -> None:

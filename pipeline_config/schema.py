@@ -1,11 +1,8 @@
 """The recipe as strict pydantic models: every key of it, its type, its default, and its unit."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
 
-from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from thaw.pipeline_config.augment_schema import Augmentations
@@ -15,6 +12,7 @@ from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.pipeline_config.publish_schema import DERIVED_SLICES, MOST_SLICES, PublishConfig, SliceName
 from thaw.pipeline_config.retrain_schema import ChecksConfig, RetrainConfig
+from thaw.pipeline_config.schedule_schema import ScheduleConfig
 from thaw.pipeline_config.stage_schema import StageConfig, StageName, StageStart
 from thaw.pipeline_config.strict import MOST_IMAGES_A_STEP, PathText, Strict, nearest_hint
 
@@ -104,35 +102,7 @@ class EvaluateConfig(Strict):
     )
 
 
-class ScheduleConfig(Strict):
-    """When `thaw serve` retrains."""
-
-    cron: str = Field(description="five fields: minute hour day month weekday")
-    timezone: str = Field(default="UTC", description="an IANA name, such as Europe/Paris")
-
-    @field_validator("cron")
-    @classmethod
-    def _check_cron(cls, cron: str) -> str:
-        if len(cron.split()) != 5:
-            raise ValueError(
-                f"must be five fields: minute hour day month weekday, such as '0 3 * * 1'. Received: {received(cron)}."
-            )
-        try:
-            CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC))
-        except CronSimError as error:
-            raise ValueError(f"{error}; expected something such as '0 3 * * 1'. Received: {received(cron)}.") from error
-        return cron
-
-    @field_validator("timezone")
-    @classmethod
-    def _check_timezone(cls, timezone: str) -> str:
-        # UTC needs no data; a machine without any knows no other.
-        if timezone != "UTC" and timezone not in (known := available_timezones()):
-            hint = nearest_hint(timezone, sorted(known))
-            raise ValueError(f"must be an IANA name, such as Europe/Paris. Received: {received(timezone)}.{hint}")
-        return timezone
-
-
+Overlap = Literal["skip", "queue"]
 _A_YEAR = 365 * 24 * 60  # minutes
 _A_DAY = 24 * 60 * 60  # seconds
 
@@ -140,6 +110,9 @@ _A_DAY = 24 * 60 * 60  # seconds
 class ExecutionConfig(Strict):
     """How a run is carried out; nothing here changes its result, so nothing here is part of a cache key."""
 
+    overlap: Overlap = Field(
+        default="skip", description="what a deployment does with a run that would start while another one goes on"
+    )
     deadline_minutes: float = Field(
         default=720, gt=0, le=_A_YEAR, description="longest time of a step; it is not tried again then"
     )

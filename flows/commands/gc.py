@@ -1,6 +1,5 @@
 """`thaw gc`: remove what nothing needs any more, and print what that frees."""
 
-import re
 import time
 from itertools import groupby
 from pathlib import Path
@@ -10,13 +9,11 @@ from rich.table import Column
 
 from thaw.flows.commands.console import plain_table, result_console
 from thaw.flows.commands.home import open_home
+from thaw.pipeline_config.durations import seconds_of
 from thaw.pipeline_config.errors import RequestError
-from thaw.pipeline_config.messages import received
 from thaw.tasks.cleanup.collect import Collected, collect_garbage
 from thaw.tasks.cleanup.kept import Limits
 
-_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
-_AGE = re.compile(r"([0-9]{1,9})([mhdw])")
 _STALE = "they lead to nothing that stays"
 # Many, of some kilobytes each: one row for all of a kind.
 _SMALL = {
@@ -28,8 +25,15 @@ _SMALL = {
 
 
 def collect(home: Path | None, *, keep_releases: int, older_than: str, dry_run: bool, as_json: bool) -> None:
-    """Remove what no kept release, champion or recent run refers to, and print what it was."""
-    limits = Limits(keep_releases, young_after=time.time() - seconds_of(older_than))
+    """Remove what no kept release, champion or recent run refers to, and print what it was.
+
+    Raises:
+        RequestError: The age is none.
+    """
+    try:
+        limits = Limits(keep_releases, young_after=time.time() - seconds_of(older_than))
+    except ValueError as error:
+        raise RequestError(f"--older-than {error}") from error
     collected = collect_garbage(open_home(home), limits, dry_run=dry_run)
     for warning in collected.warnings:
         typer.echo(f"thaw: warning: {warning}", err=True)
@@ -37,18 +41,6 @@ def collect(home: Path | None, *, keep_releases: int, older_than: str, dry_run: 
         typer.echo(collected.model_dump_json(indent=1))
     else:
         _print(collected)
-
-
-def seconds_of(age: str) -> int:
-    """Read an age: a whole number and a unit, m, h, d or w.
-
-    Raises:
-        RequestError: It is none.
-    """
-    match = _AGE.fullmatch(age)
-    if match is None:
-        raise RequestError(f"--older-than is {received(age)}, expected a whole number and a unit: 45m, 12h, 30d or 2w.")
-    return int(match[1]) * _SECONDS[match[2]]
 
 
 def _print(collected: Collected) -> None:

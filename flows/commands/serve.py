@@ -1,15 +1,16 @@
 """`thaw serve`: offer recipes as Prefect deployments until interrupted."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
+from thaw.flows.addresses import keep_for_runs
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.start_prefect import set_prefect_defaults
 from thaw.flows.interruption import leave_interrupts_to_prefect
 from thaw.flows.served_files import note_file
-from thaw.flows.server_errors import import_with_prefect, server_errors, start_one
+from thaw.flows.server_errors import import_with_prefect, server_errors
 from thaw.flows.status import is_json, shown
-from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipes, shipped_recipes
 from thaw.tasks.progress import say
 
@@ -32,6 +33,7 @@ def serve_recipes(
         RequestError: A recipe is wrong, or no Prefect server is set.
         ServerError: The server does not answer.
     """
+    began = datetime.now(UTC)
     recipes = load_recipes(recipe_names, overrides, data=data, weights=weights)
     for name, recipe in zip(recipe_names, recipes, strict=True):
         if name not in shipped_recipes():
@@ -43,19 +45,18 @@ def serve_recipes(
     from prefect import serve
 
     from thaw.flows import server_in_use
-    from thaw.flows.deployments import deployment, is_paused
+    from thaw.flows.deployments import deployment, started
+    from thaw.flows.late_runs import cancel_late_runs
 
-    if not server_in_use.is_named():
-        raise RequestError(f"thaw serve needs a Prefect server that outlives it. {start_one()}.")
-    server_in_use.require_answer()
+    server_in_use.require_lasting("thaw serve")
     # Prefect looks for modules first where a run works: here may be a user's own `thaw.py` or `keras.py`, at home not.
     os.chdir(folder)
     with shown(), server_errors():
         deployments = [deployment(recipe, folder) for recipe in recipes]
         for recipe, each in zip(recipes, deployments, strict=True):
-            at = recipe.schedule
-            when = f"by schedule {at.cron} ({at.timezone})" if at else "on demand"
-            paused = ", which is paused until you resume it in the Prefect UI" if is_paused(each) else ""
-            say(f"serving retrain/{recipe.name}, {when}{paused}")
+            keep_for_runs(recipe)
+            late = cancel_late_runs(recipe.name, recipe.schedule.catch_up, began) if recipe.schedule else 0
+            cancelled = f"; {late} runs that are late were cancelled" if late else ""
+            say(f"serving retrain/{recipe.name}, {started(recipe, each)}{cancelled}")
         leave_interrupts_to_prefect()
         serve(*deployments, pause_on_shutdown=False, print_starting_message=not is_json())

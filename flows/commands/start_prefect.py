@@ -42,16 +42,20 @@ def start_prefect(home: Path) -> Interruption:
     return interruption
 
 
-def set_prefect_defaults(home: Path) -> None:
-    """Set what holds for every command that starts Prefect; the home folder holds Prefect's records of results."""
-    defaults = {
+def prefect_defaults(home: Path) -> dict[str, str]:
+    """Give the environment of all that runs Prefect for thaw; the home folder holds Prefect's records of results."""
+    return {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # no word to anyone about who runs what: not from the server,
         "DO_NOT_TRACK": "1",  # and not from Prefect in this process, which would say that it does on a terminal
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # 20 is too few: 12 s on a quiet machine
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "prefect-results"),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }
-    for name, value in defaults.items():
+
+
+def set_prefect_defaults(home: Path) -> None:
+    """Set what holds for every command that starts Prefect."""
+    for name, value in prefect_defaults(home).items():
         os.environ.setdefault(name, value)
     if not os.environ.get("PREFECT_API_URL", "").strip():  # empty is as good as not there, also where a profile has one
         os.environ.pop("PREFECT_API_URL", None)

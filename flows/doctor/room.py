@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from thaw.flows.doctor.base import Check, Finding, Here, nearest_folder
-from thaw.pipeline_config.messages import is_address
+from thaw.flows.places import places_of_images
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.training.features.choice import possible_views
 
@@ -66,10 +66,7 @@ def images_here(recipe: Recipe) -> Images:
 
     Of a table that names files, only the table counts.
     """
-    source = recipe.dataset.source
-    named = [getattr(source, field) for field in source.of_this_machine()]
-    paths = [Path(place) for value in named for place in _places(value)]
-    sizes = [size for path in paths for size in _sizes(path)]
+    sizes = [size for path in places_of_images(recipe) for size in _sizes(path)]
     return Images(len(sizes), sum(sizes))
 
 
@@ -82,18 +79,6 @@ def estimate(recipe: Recipe, images: Images) -> int:
     views += possible_views(stages.stage_two) if may_want_features_two(recipe) else 0
     weights = MILLIONS_OF_WEIGHTS[recipe.model.backbone] * 1e6 * _BYTES_OF_A_WEIGHT
     return round(images.bytes + images.files * views * _BYTES_OF_A_VIEW + _COPIES * weights)
-
-
-def _places(value: object) -> Iterator[str]:
-    match value:
-        case str() if not is_address(value):
-            yield value
-        case dict():
-            for part in value.values():
-                yield from _places(part)
-        case list():
-            for part in value:
-                yield from _places(part)
 
 
 def _sizes(path: Path) -> Iterator[int]:

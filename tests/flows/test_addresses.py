@@ -30,7 +30,7 @@ def recipe_of(url: str, sha256: str = "0" * 64, name: str = "small") -> Recipe:
 
 @pytest.fixture
 def environment(monkeypatch):
-    monkeypatch.delenv(addresses._VARIABLE, raising=False)
+    monkeypatch.delenv(addresses.VARIABLE, raising=False)
     return monkeypatch
 
 
@@ -46,6 +46,8 @@ def test_what_prefect_is_told_of_a_run_and_of_a_deployment_is_without_it(environ
 def test_a_served_run_gets_it_back_and_each_recipe_its_own(environment, tmp_path):
     recipes = [recipe_of(f"https://host/a.zip?token={SECRET}{name}", name=name) for name in ("one", "two")]
     recipes.append(recipe_of("https://host/a.zip?token=REMOVED", name="three"))
+    for recipe in recipes:
+        addresses.keep_for_runs(recipe)
     texts = [deployment(recipe, tmp_path).parameters["recipe"] for recipe in recipes]
     assert [addresses.with_whole_addresses(parse_recipe(read_yaml(text))) for text in texts] == recipes
 
@@ -53,6 +55,7 @@ def test_a_served_run_gets_it_back_and_each_recipe_its_own(environment, tmp_path
 def test_an_address_without_a_secret_is_kept_nowhere_else(environment, tmp_path):
     recipe = recipe_of("https://host/a.zip")
     assert read_yaml(deployment(recipe, tmp_path).parameters["recipe"]) == recipe.as_written()
+    addresses.keep_for_runs(recipe)
     assert addresses._kept() == {}
 
 

@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 from tests.cleanup import homes
 from thaw.flows.cli import app
-from thaw.flows.commands.gc import seconds_of
-from thaw.pipeline_config.errors import HomeInUseError, RequestError
+from thaw.pipeline_config.errors import HomeInUseError
 from thaw.tasks.artifacts.in_use import home_in_use
 
 
@@ -30,19 +29,6 @@ def gc(home: Path, *options: str) -> str:
     done = CliRunner().invoke(app, ["gc", "--home", str(home), *options], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
-
-
-@pytest.mark.parametrize(("age", "seconds"), [("45m", 2700), ("12h", 43200), ("30d", 2592000), ("2w", 1209600)])
-def test_ages_are_read(age, seconds):
-    assert seconds_of(age) == seconds
-    assert seconds_of(f"0{age[-1]}") == 0
-
-
-@pytest.mark.parametrize("age", ["", "30", "d", "-1d", "1.5h", "30 d", "30D", "1y", "1d12h", "٣d", "9" * 400 + "w"])
-def test_what_is_no_age_is_refused(age):
-    with pytest.raises(RequestError, match="expected a whole number and a unit") as caught:
-        seconds_of(age)
-    assert caught.value.exit_code == 2
 
 
 def test_the_table_says_what_goes_and_why_and_what_it_frees(home):
@@ -100,7 +86,7 @@ def test_a_run_that_goes_on_and_a_wrong_age_are_one_line_and_an_exit_code(home):
     assert busy.stderr == f"thaw: A run is going on in the home folder {home}; try again when it has ended.\n"
     wrong = subprocess.run([*command, "--older-than", "30"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("thaw: --older-than is '30', expected")
+    assert wrong.stderr.startswith("thaw: --older-than must be a whole number and a unit: ")
 
 
 def test_a_clean_up_needs_nothing_heavy() -> None:

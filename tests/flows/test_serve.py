@@ -179,15 +179,40 @@ def test_of_two_serves_one_can_stop_without_the_other(thaw: Thaw, tmp_path: Path
         assert last_state(thaw, run["id"]) == "COMPLETED"
 
 
+def missed_runs(thaw: Thaw, deployment: dict[str, Any]) -> list[str]:
+    """Runs of an hourly schedule that nobody served, the newest last."""
+    now = datetime.now(UTC)
+    start, end = now - timedelta(hours=3), now - timedelta(minutes=5)
+    asked = {"start_time": start.isoformat(), "end_time": end.isoformat(), "min_runs": 3, "max_runs": 3}
+    thaw.api(f"deployments/{deployment['id']}/schedule", asked)
+    missed = {
+        "deployments": {"id": {"any_": [deployment["id"]]}},
+        "flow_runs": {"state": {"name": {"any_": ["Scheduled", "Late"]}}, "expected_start_time": {"before_": str(end)}},
+        "sort": "EXPECTED_START_TIME_ASC",
+    }
+    return [run["id"] for run in thaw.api("flow_runs/filter", missed) if run["auto_scheduled"]]
+
+
 @pytest.mark.slow
-def test_of_runs_that_nobody_served_one_is_made_up_for_and_the_others_are_cancelled(thaw: Thaw, tmp_path: Path) -> None:
-    recipe = scheduled_recipe(tmp_path, "late", "0 6 * * 1")
+def test_of_runs_that_nobody_served_the_newest_is_made_up_for_and_so_is_each_by_hand(
+    thaw: Thaw, tmp_path: Path
+) -> None:
+    recipe = scheduled_recipe(tmp_path, "late", "0 * * * *", execution={"overlap": "queue"})
     with serving(thaw, recipe) as (_, deployment):
-        pass
-    missed = []
-    for hours in (3, 2, 1):
-        due = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
-        state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due}}
-        missed.append(thaw.api(f"deployments/{deployment['id']}/create_flow_run", {"state": state})["id"])
-    with serving(thaw, recipe):
-        assert sorted(last_state(thaw, run) for run in missed) == ["CANCELLED", "CANCELLED", "COMPLETED"]
+        assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+    *older, newest = missed_runs(thaw, deployment)
+    assert older
+    due = {
+        "type": "SCHEDULED",
+        "state_details": {"scheduled_time": (datetime.now(UTC) - timedelta(hours=2)).isoformat()},
+    }
+    by_hand = thaw.api(f"deployments/{deployment['id']}/create_flow_run", {"state": due})["id"]
+    with serving(thaw, recipe) as (_, deployment):
+        assert {last_state(thaw, run) for run in older} == {"CANCELLED"}
+        assert [last_state(thaw, run) for run in (newest, by_hand)] == ["COMPLETED", "COMPLETED"], "one waits"
+    (run,) = thaw.api("flow_runs/filter", {"flow_runs": {"id": {"any_": older[:1]}}})
+    assert run["state"]["message"] == "Due while nothing served it; schedule.catch_up is latest."
+    missed = missed_runs(thaw, deployment)
+    with serving(thaw, recipe, "--set", "schedule.catch_up=none"):
+        assert missed
+        assert {last_state(thaw, run) for run in missed} == {"CANCELLED"}

@@ -17,6 +17,8 @@ _WORDS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "sha256": st.sampled_from(["0" * 64, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]),
     "cron": st.sampled_from(["0 3 * * 1", "*/5 * * * *", "0 0 29 2 *", "59 23 L * 7"]),
+    "interval": st.sampled_from(["30m", "2d", "0m", "6"]),
+    "rrule": st.sampled_from(["FREQ=DAILY", "DTSTART:20260105T030000\nFREQ=WEEKLY;INTERVAL=2", "FREQ=SECONDLY"]),
     "timezone": st.sampled_from(["UTC", "Europe/Paris"]),
     "path": st.sampled_from(
         ["photos", "images.csv", "images.parquet", "none/*.parquet", "a b/é", "s3://b/x?region=eu"]

@@ -108,7 +108,7 @@ def test_recipe_cannot_be_changed(part, key):
 
 
 def test_utc_needs_no_database_of_time_zones(monkeypatch):
-    monkeypatch.setattr("thaw.pipeline_config.schema.available_timezones", set)
+    monkeypatch.setattr("thaw.pipeline_config.schedule_schema.available_timezones", set)
     schedule = load_recipe("digits", ("schedule={cron: 0 3 * * 1}",)).schedule
     assert schedule is not None
     assert schedule.timezone == "UTC"

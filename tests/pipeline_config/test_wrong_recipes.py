@@ -95,6 +95,10 @@ WRONG = {
     "schedule={cron: 61 3 * * *}": ["schedule.cron: ", "Bad minute", "Received: '61 3 * * *'."],
     "schedule={cron: 0 3 31 2 *}": ["schedule.cron: ", "Bad day-of-month", "Received: '0 3 31 2 *'."],
     "schedule={cron: 0 3 * * *, timezone: Europe/Pariss}": ["schedule.timezone: ", "Nearest: Europe/Paris."],
+    "schedule={interval: daily}": ["schedule.interval: ", "whole number and a unit", "Received: 'daily'."],
+    "schedule={rrule: FREQ=DAYLY}": ["schedule.rrule: ", "invalid 'FREQ': DAYLY", "Received: 'FREQ=DAYLY'."],
+    "schedule={interval: 6h, catch_up: all}": ["schedule.catch_up: ", "'latest' or 'none'", "Received: 'all'."],
+    "execution.overlap=skp": ["execution.overlap: ", "'skip' or 'queue'", "Nearest: skip."],
     # combinations
     "evaluate.slices=[size, brigthness]": [
         "The recipe: evaluate.slices must be some of size, brightness, folder: there are no columns in a source ",
