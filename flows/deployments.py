@@ -10,6 +10,7 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from thaw.flows.addresses import keep_for_runs
+from thaw.flows.automations import started_by_new_images
 from thaw.flows.parameters import as_text, form
 from thaw.flows.retrain import retrain
 from thaw.pipeline_config.schema import Recipe
@@ -34,6 +35,7 @@ def deployment(recipe: Recipe, home: Path) -> RunnerDeployment:
         schedule=Cron(schedule.cron, timezone=schedule.timezone, active=not schedule_paused) if schedule else None,
         paused=paused,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        triggers=[started_by_new_images(recipe.name)],
         tags=["thaw", recipe.name],
         description=f"Retrain {recipe.name} in two stages, and use the new model if it is shown to be better.",
         entrypoint_type=EntrypointType.MODULE_PATH,

@@ -44,6 +44,7 @@ def serve_recipes(
 
     from thaw.flows import server_in_use
     from thaw.flows.deployments import deployment, is_paused
+    from thaw.flows.standby import stand_by
 
     if not server_in_use.is_named():
         raise RequestError(f"thaw serve needs a Prefect server that outlives it. {start_one()}.")
@@ -52,6 +53,7 @@ def serve_recipes(
     os.chdir(folder)
     with shown(), server_errors():
         deployments = [deployment(recipe, folder) for recipe in recipes]
+        stand_by(recipes, folder)
         for recipe, each in zip(recipes, deployments, strict=True):
             at = recipe.schedule
             when = f"by schedule {at.cron} ({at.timezone})" if at else "on demand"
