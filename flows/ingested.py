@@ -12,8 +12,8 @@ from thaw.pipeline_config.messages import without_secrets
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.atomic import make_folder, write_atomically
 from thaw.tasks.artifacts.manifest import digest_of
+from thaw.tasks.artifacts.step import Step
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.step import IngestStep
 from thaw.tasks.runs import RUNS_NAME
 
 
@@ -27,26 +27,27 @@ def images_now(recipe: Recipe, home: Home) -> str:
 
 
 def images_of_last_run(recipe: Recipe, home: Home) -> str | None:
-    """Read the digest of what the last run took in; None where there was none, or it was cut short."""
+    """Read the digest of what the last run took in; None where there was none."""
     with contextlib.suppress(FileNotFoundError):
         return _place(recipe, home).read_text(encoding="utf-8")
     return None
 
 
-def note_images(recipe: Recipe, home: Home, step: IngestStep) -> None:
-    """Note what a run has taken in.
+def note_images(recipe: Recipe, home: Home, ingest: Step) -> None:
+    """Note what a run has taken in, by its request for the dataset.
 
     Raises:
         ArtifactError: The home folder cannot be written.
     """
     place = _place(recipe, home)
     make_folder(place.parent)
-    write_atomically(place, _images_of(step).encode())
+    write_atomically(place, _images_of(ingest).encode())
 
 
-def _images_of(step: IngestStep) -> str:
-    # Not the step's key: another seed, or another thaw, makes another dataset of the same images.
-    return digest_of([step.content, step.columns_content])
+def _images_of(ingest: Step) -> str:
+    # Not its key: another seed, or another thaw, makes another dataset of the same images.
+    asked = ingest.depends_on()
+    return digest_of([asked["content"], asked.get("columns_content")])
 
 
 def _place(recipe: Recipe, home: Home) -> Path:

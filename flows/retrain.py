@@ -38,7 +38,6 @@ from thaw.tasks.artifacts.in_use import home_in_use
 from thaw.tasks.children import sharing_children
 from thaw.tasks.evaluation.step import EvaluationFacts
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.step import IngestStep
 from thaw.tasks.progress import belongs_to
 from thaw.tasks.publishing.step import ReleaseFacts
 from thaw.tasks.releases.preflight import PreflightFacts
@@ -92,11 +91,9 @@ def retrain(
         started, opened = time.monotonic(), Home.open(home)
         opened.state_layout()
         runner = TaskRunner(recipe, opened, with_all_after(refresh))
-        try:
-            runner.go(GRAPH)
-        finally:
-            if isinstance(step := runner.steps.get("ingest"), IngestStep):
-                note_images(recipe, opened, step)
+        runner.go(GRAPH[:1])
+        note_images(recipe, opened, runner.steps["ingest"])
+        runner.go(GRAPH[1:])
         if runner.nothing_new:
             return _ended_early(runner, time.monotonic() - started)
         result = _result(runner, time.monotonic() - started)

@@ -9,6 +9,7 @@ from thaw.flows.watching import start_watching
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.settings import Settings
 from thaw.tasks.home import Home
+from thaw.tasks.progress import say
 
 
 def stand_by(recipes: Sequence[Recipe], home: Path) -> None:
@@ -22,3 +23,4 @@ def stand_by(recipes: Sequence[Recipe], home: Path) -> None:
         set_up(recipe, notification_blocks(recipe.name, places))
         if "folder" in recipe.retrain.on:
             start_watching(recipe, Home.open(home))
+            say(f"watching the images of {recipe.name}")

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import copy_context
+from datetime import datetime
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -17,6 +18,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 
+from thaw.flows.automations import deployment_of
 from thaw.flows.events import tell_dataset_changed
 from thaw.flows.ingested import images_now, images_of_last_run
 from thaw.flows.story import FLOW
@@ -32,8 +34,8 @@ _GOES_ON = [StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CA
 class Watch:
     """Decides, look by look, whether a recipe's images have changed and are worth a run. It has no clock.
 
-    What is told once is not told again, and neither is what the last run took in. While a run goes on, a change waits:
-    the run that it would start would be cancelled.
+    What is told once is not told again, and neither is what the last run took in. A change waits until a run can start:
+    while one goes on, another would be cancelled.
     """
 
     def __init__(
@@ -43,12 +45,12 @@ class Watch:
         *,
         now: Callable[[], str],
         last_run: Callable[[], str | None],
-        is_running: Callable[[], bool],
+        can_start: Callable[[], bool],
         tell: Callable[[], None],
     ) -> None:
-        """Ask, for each look, for the digest of the images, that of the last run, and whether one goes on."""
+        """Ask, for each look, for the digest of the images, for that of the last run, and whether one can start."""
         self._recipe, self._settle_seconds = recipe, settle_seconds
-        self._now, self._last_run, self._is_running, self._tell = now, last_run, is_running, tell
+        self._now, self._last_run, self._can_start, self._tell = now, last_run, can_start, tell
         self._seen: str | None = None
         self._since = 0.0
         self._told: str | None = None
@@ -73,23 +75,25 @@ class Watch:
         if images == self._told or moment - self._since < self._settle_seconds:
             return
         if images != self._last_run():
-            if self._is_running():
+            if not self._can_start():
                 return
             self._tell()
         self._told = images
 
 
 def start_watching(recipe: Recipe, home: Home) -> None:
-    """Watch a recipe's images in the background, to the end of this process.
+    """Watch a recipe's images in the background, to the end of this process, which is about to serve it.
 
     Of several processes that serve a recipe from one home folder, one watches; when it ends, another does.
     """
+    polled_before = _last_polled(recipe.name)
     watch = Watch(
         recipe.name,
         recipe.retrain.settle_seconds,
         now=lambda: images_now(recipe, home),
         last_run=lambda: images_of_last_run(recipe, home),
-        is_running=lambda: _is_running(recipe.name),
+        # Before it is served, its trigger may not be there, or not be known to the server's part that looks at events.
+        can_start=lambda: _last_polled(recipe.name) != polled_before and not _is_running(recipe.name),
         tell=lambda: _tell(recipe.name),
     )
 
@@ -108,6 +112,11 @@ def start_watching(recipe: Recipe, home: Home) -> None:
 def _tell(recipe: str) -> None:
     tell_dataset_changed(recipe, "folder")
     say(f"the images of {recipe} have changed; told Prefect's server")
+
+
+def _last_polled(recipe: str) -> datetime | None:
+    found = deployment_of(recipe)
+    return None if found is None else found.last_polled
 
 
 def _is_running(recipe: str) -> bool:

@@ -37,7 +37,7 @@ class Folder:
             SETTLE,
             now=self.now,
             last_run=lambda: self.last_run,
-            is_running=lambda: self.is_running,
+            can_start=lambda: not self.is_running,
             tell=self.tell,
         )
 
@@ -171,6 +171,7 @@ def test_one_of_two_processes_watches_in_a_thread_of_its_own(tmp_path: Path, mon
 
     recipe = small_recipe(tmp_path, retrain={"on": ["folder"], "settle_seconds": 86_400.0})
     monkeypatch.setattr(watching, "images_now", images)
+    monkeypatch.setattr(watching, "deployment_of", lambda recipe: None)  # no server
     home = Home.open(tmp_path / "home")
     with home.store.lock("watch-small"):
         watching.start_watching(recipe, home)
