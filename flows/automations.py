@@ -33,7 +33,8 @@ _MODEL = "{{ event.payload.reason }}\n\n{{ event.payload.release }}, {{ flow_run
 def deployment_of(recipe: str) -> DeploymentResponse | None:
     """Find a recipe's deployment, if the server has one."""
     try:
-        return get_client(sync_client=True).read_deployment_by_name(f"{FLOW}/{recipe}")
+        with get_client(sync_client=True) as client:
+            return client.read_deployment_by_name(f"{FLOW}/{recipe}")
     except ObjectNotFound:
         return None
 
@@ -44,7 +45,8 @@ def started_by_new_images(recipe: str) -> DeploymentEventTrigger:
     Prefect makes it anew with the deployment; one that the user has disabled stays so.
     """
     name = _name(recipe, "new images")
-    existing = get_client(sync_client=True).read_automations_by_name(name)
+    with get_client(sync_client=True) as client:
+        existing = client.read_automations_by_name(name)
     return DeploymentEventTrigger(
         name=name,
         description=f"Starts a run when the images of {recipe} have changed ({DATASET_CHANGED}).",

@@ -22,7 +22,7 @@ from tests.flows.waiting import wait_for
 from tests.prefect_server import Thaw
 from tests.report.synthetic import make_verdict
 from tests.support import small_recipe
-from thaw.flows.automations import set_up
+from thaw.flows.automations import set_up, started_by_new_images
 from thaw.flows.events import BecameOfRelease, tell_of_release
 from thaw.flows.notification_blocks import notification_blocks
 from thaw.pipeline_config.errors import RequestError
@@ -132,6 +132,15 @@ def test_automations_are_made_once_changed_in_place_and_left_alone_where_disable
     assert changed["failed"]["actions"] == first["failed"]["actions"]
     set_up(recipe_named("once", stale_after_days=None), [])
     assert {*automations_of(thaw, "once")} == {"lost runs", "failed"}
+
+
+def test_a_trigger_that_was_disabled_stays_so_when_the_deployment_is_made_anew() -> None:
+    trigger = started_by_new_images("off")
+    assert trigger.enabled
+    trigger.set_deployment_id(uuid4())
+    with get_client(sync_client=True) as client:
+        client.pause_automation(client.create_automation(trigger.as_automation()))
+    assert not started_by_new_images("off").enabled
 
 
 def test_a_failed_run_a_promoted_and_a_waiting_model_are_told(thaw: Thaw) -> None:
