@@ -6,7 +6,7 @@ starts looks for files that nobody holds.
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,13 +21,20 @@ from prefect.states import Crashed
 from thaw.flows import kept_log
 from thaw.flows.temporary_server import runs_on_temporary_server
 
+Hook = Callable[[Any, Any, Any], None]
+
 _DESCRIPTORS: dict[UUID, int] = {}  # open for as long as this process lives, or the run goes on
 
 
-def hooks(*on_crash: Callable[[Any, Any, Any], None]) -> dict[str, Any]:
+def hooks(*on_crash: Hook, on_failure: Sequence[Hook] = ()) -> dict[str, Any]:
     """Make the options of a flow by which its runs are known to be active until they end, and have a log."""
     over = [kept_log.end, end]
-    ends = {"on_completion": over, "on_failure": over, "on_cancellation": over, "on_crashed": [*on_crash, *over]}
+    ends = {
+        "on_completion": over,
+        "on_failure": [*on_failure, *over],
+        "on_cancellation": over,
+        "on_crashed": [*on_crash, *over],
+    }
     return {"on_running": [kept_log.begin, begin], **ends}
 
 

@@ -19,6 +19,9 @@ app = typer.Typer(
 releases = typer.Typer(help="List, show, compare, promote and roll back releases.", no_args_is_help=True)
 app.add_typer(releases, name="releases")
 
+notify = typer.Typer(help="Tell Prefect's server what it cannot see.", no_args_is_help=True)
+app.add_typer(notify, name="notify")
+
 RecipeArgument = Annotated[
     str, typer.Argument(parser=text, metavar="RECIPE", help="The name of a shipped recipe, or a YAML file.")
 ]
@@ -336,6 +339,15 @@ def rollback(
 
     restored = open_home(home).registry.rollback(recipe, reason)
     typer.echo(f"{restored.id} is the champion of {restored.recipe} again.")
+
+
+@notify.command()
+def dataset(recipe: RecipeArgument) -> None:
+    """Say that a recipe's images have changed, so that its deployment starts a run: the event thaw.dataset.changed."""
+    from thaw.flows.commands.notify import notify_dataset
+    from thaw.pipeline_config.loading import load_recipe
+
+    notify_dataset(load_recipe(recipe).name)
 
 
 if __name__ == "__main__":

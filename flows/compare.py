@@ -110,7 +110,7 @@ def _train_and_test(runner: TaskRunner) -> MeasuredRun:
     runner.go(EXPERIMENT)
     made, recipe = runner.made, runner.recipe
     stages = [
-        TrainedStage(made[stage], runner.keys[stage], made[features] and made[features].key)
+        TrainedStage(made[stage], runner.steps[stage].key, made[features] and made[features].key)
         for stage, features in (("stage_one", "features_one"), ("stage_two", "features_two"))
     ]
     return measured_run(runner.home.store, recipe.name, recipe.seed, stages, made["evaluate"])

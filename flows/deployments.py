@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
-from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Schedule
 from prefect.types.entrypoint import EntrypointType
 
+from thaw.flows.automations import deployment_of, started_by_new_images
 from thaw.flows.parameters import as_text, form
 from thaw.flows.retrain import retrain
 from thaw.pipeline_config.schedule_schema import ScheduleConfig
@@ -45,6 +44,7 @@ def deployment(
         schedule=_schedule(recipe.schedule, active=not schedule_paused) if recipe.schedule else None,
         paused=paused,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=_STRATEGIES[recipe.execution.overlap]),
+        triggers=[started_by_new_images(recipe.name)],
         tags=["thaw", recipe.name],
         description=f"Retrain {recipe.name} in two stages, and use the new model if it is shown to be better.",
         entrypoint_type=EntrypointType.MODULE_PATH,
@@ -82,8 +82,7 @@ def _schedule(config: ScheduleConfig, *, active: bool) -> Schedule:
 
 def _pauses(name: str) -> tuple[bool, bool]:
     """Ask the server whether a recipe's deployment is paused, and whether its schedule is."""
-    try:
-        found = get_client(sync_client=True).read_deployment_by_name(f"{retrain.name}/{name}")
-    except ObjectNotFound:
+    found = deployment_of(name)
+    if found is None:
         return False, False
     return found.paused, bool(found.schedules) and not any(schedule.active for schedule in found.schedules)

@@ -18,10 +18,17 @@ def as_text(recipe: Recipe) -> str:
     return write_yaml(without_secrets(recipe.as_written()))
 
 
+def name_in(value: Any) -> str:
+    """Find a recipe's name in the parameter as the server has it, also where the recipe is wrong."""
+    return str(_document(value)["name"])
+
+
 def _read(value: Any) -> Recipe:
-    if isinstance(value, Recipe):
-        return value
-    return parse_recipe(read_yaml(value) if isinstance(value, str) else value)  # a document: of an earlier thaw
+    return value if isinstance(value, Recipe) else parse_recipe(_document(value))
+
+
+def _document(value: Any) -> Any:
+    return read_yaml(value) if isinstance(value, str) else value  # a document: of an earlier thaw, or of `thaw run`
 
 
 RecipeParameter = Annotated[Recipe, BeforeValidator(_read), WithJsonSchema({"type": "string"})]

@@ -10,18 +10,20 @@ from prefect import get_run_logger, runtime
 from thaw.flows import active_runs
 from thaw.flows.addresses import with_whole_addresses
 from thaw.flows.approval import ask
+from thaw.flows.events import tell_of_failure, tell_of_release
 from thaw.flows.graph import GRAPH, TaskName, with_all_after
+from thaw.flows.ingested import note_images
 from thaw.flows.parameters import Folder, RecipeParameter
 from thaw.flows.quick_flow import quick_flow
 from thaw.flows.report_artifact import show_report
 from thaw.flows.served_files import changed_file
 from thaw.flows.server_in_use import outlives_the_run, run_page
 from thaw.flows.story import (
+    FLOW,
     NOTHING_NEW,
     WAITING,
     begin,
     completed,
-    emit_outcome,
     name_run,
     refused,
     rename_run,
@@ -55,7 +57,7 @@ def _run_name() -> str:
     return f"{recipe.name}, {changes}" if changes else f"{recipe.name}-seed-{recipe.seed}"
 
 
-@quick_flow(name="retrain", flow_run_name=_run_name, **active_runs.hooks())
+@quick_flow(name=FLOW, flow_run_name=_run_name, **active_runs.hooks(tell_of_failure, on_failure=[tell_of_failure]))
 def retrain(
     set: Sequence[str] = (),
     refresh: Sequence[TaskName] = (),
@@ -89,11 +91,13 @@ def retrain(
         started, opened = time.monotonic(), Home.open(home)
         opened.state_layout()
         runner = TaskRunner(recipe, opened, with_all_after(refresh))
-        runner.go(GRAPH)
+        runner.go(GRAPH[:1])
+        note_images(recipe, opened, runner.steps["ingest"])
+        runner.go(GRAPH[1:])
         if runner.nothing_new:
             return _ended_early(runner, time.monotonic() - started)
         result = _result(runner, time.monotonic() - started)
-        key = runner.keys["publish"]
+        key = runner.steps["publish"].key
         # A run that was killed between its last task and here left no result: then the next one's takes its place.
         if not _is_cached(result) or recall(opened, key) is None:
             remember(opened, key, result)
@@ -108,6 +112,7 @@ def _ended(home: Home, recipe: Recipe, result: RunResult, verdict: Verdict, repo
     waits = False
     if approval is not None and home.registry.is_due(release):
         show_report(home, release, verdict, WAITING, report)
+        tell_of_release("waiting", recipe.name, release.id, verdict)
         waits = ask(home, release, approval)
     release = home.registry.get(release.id)
     result = result.model_copy(update={"release": result.release.model_copy(update={"champion": release.is_champion})})
@@ -117,7 +122,7 @@ def _ended(home: Home, recipe: Recipe, result: RunResult, verdict: Verdict, repo
     rename_run(recipe.name, verdict, state)
     if state not in (WAITING, NOTHING_NEW):
         show_report(home, release, verdict, state, report)
-        emit_outcome(result, verdict)
+        tell_of_release("promoted" if release.is_champion else "kept", recipe.name, release.id, verdict)
     return completed(result, state)
 
 

@@ -1,11 +1,10 @@
-"""What a run tells in Prefect of how it came out: its name, its tags, the name of its last state, and an event."""
+"""What a run tells in Prefect of how it came out: its name, its tags and the name of its last state."""
 
 from typing import Any, cast
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from thaw.pipeline_config.errors import ThawError
@@ -13,10 +12,14 @@ from thaw.tasks.releases.verdict import Verdict
 from thaw.tasks.runs import RunResult
 from thaw.tasks.task import only_shown
 
+FLOW = "retrain"
+
 WAITING = "Waiting for approval"
 NOTHING_NEW = "Nothing new"
 
 _OWN_STATES = ("not shown", "not comparable", "vetoed")  # of the outcomes that leave the champion as it is
+# How a run that did what it was asked ends, where not as Prefect's Completed.
+LAST_STATES = ("Promoted", "Kept", *(state.capitalize() for state in _OWN_STATES), WAITING, NOTHING_NEW)
 
 
 def state_of(verdict: Verdict, *, is_champion: bool) -> str:
@@ -73,16 +76,6 @@ def _this_run() -> FlowRun:
 def _tell_of(run: FlowRun, *, tags: set[str], **changes: Any) -> None:
     with get_client(sync_client=True) as client:
         client.update_flow_run(run.id, tags=sorted(tags), **changes)
-
-
-def emit_outcome(result: RunResult, verdict: Verdict) -> None:
-    """Tell Prefect's automations what became of a new model; the event holds the verdict."""
-    with only_shown("retrain", "the event"):
-        emit_event(
-            "thaw.release.promoted" if result.release.champion else "thaw.release.kept",
-            resource={"prefect.resource.id": f"thaw.recipe.{result.recipe}", "prefect.resource.name": result.recipe},
-            payload={"release": result.release.id, **verdict.model_dump(mode="json")},
-        )
 
 
 def completed(result: RunResult, state: str) -> RunResult:

@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 
+from thaw.flows.events import at_task
 from thaw.flows.graph import Node, Walk
 from thaw.flows.slots import told_of_waiting
 from thaw.pipeline_config.schema import Recipe
@@ -20,7 +21,7 @@ from thaw.tasks.task import StepTask, tags_with_limits, with_execution
 
 
 class TaskRunner(Walk):
-    """Runs a recipe's tasks, and keeps their reports, and the keys of their steps by the nodes' names.
+    """Runs a recipe's tasks, and keeps their reports, and their steps by the nodes' names.
 
     The label is for the names of the tasks: which of a flow's several runs it is; empty where there is one.
     """
@@ -29,7 +30,7 @@ class TaskRunner(Walk):
         """Begin, inside a flow."""
         super().__init__(recipe, home, refresh)
         self.label = label
-        self.keys: dict[str, str] = {}
+        self.steps: dict[str, Step] = {}
         self.reports: list[TaskReport] = []
         self._limited = tags_with_limits()
 
@@ -67,11 +68,12 @@ class TaskRunner(Walk):
         call: Any = with_execution(task, self.recipe.execution, tags)
         with part_of_run(self.label), told_of_waiting(node.name, tags, pending.begun):
             emit(Event(node.name, "detail", "begins"))
-            state: State[ArtifactRef] = call(pending, self.home, self.recipe.execution, return_state=True)
-            seconds = round(time.monotonic() - started, 3)
-            emit(Event(node.name, "detail", f"{state.name}, after {seconds:.1f} s"))
-        ref = ArtifactRef.model_validate(state.result())
-        self.keys[node.name] = pending.step.key
+            with at_task(node.name):
+                state: State[ArtifactRef] = call(pending, self.home, self.recipe.execution, return_state=True)
+                seconds = round(time.monotonic() - started, 3)
+                emit(Event(node.name, "detail", f"{state.name}, after {seconds:.1f} s"))
+                ref = ArtifactRef.model_validate(state.result())
+        self.steps[node.name] = pending.step
         self.home.store.mark_used(pending.step.key)
         self.reports.append(
             TaskReport(

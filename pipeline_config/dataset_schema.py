@@ -22,11 +22,13 @@ class SourceConfig(Strict):
     """Base of every source.
 
     The fields in `not_in_key` say where the images are, or how much may be read, but not which images they are. A
-    source that `has_columns` is a table, whose columns `evaluate.slices` may name.
+    source that `has_columns` is a table, whose columns `evaluate.slices` may name. What `may_change` under the same
+    recipe can be watched.
     """
 
     not_in_key: ClassVar[frozenset[str]] = frozenset()
     has_columns: ClassVar[bool] = False
+    may_change: ClassVar[bool] = False
 
     def of_this_machine(self) -> dict[str, str]:
         """Say which fields name a place on this machine, and what stands in its place in a release.
@@ -46,6 +48,7 @@ class DirectorySource(SourceConfig):
     """A folder of class folders, or of train, validation and test folders of class folders."""
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"path"})
+    may_change: ClassVar[bool] = True
 
     kind: Literal["directory"]
     path: PathText = Field(description="relative to the recipe's file, or to the current folder for a shipped one")
@@ -123,6 +126,7 @@ class CsvSource(SourceConfig):
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"path", "path_column", "label_column", "split_column"})
     has_columns: ClassVar[bool] = True
+    may_change: ClassVar[bool] = True
 
     kind: Literal["csv"]
     path: PathText
@@ -158,6 +162,7 @@ class ParquetSource(SourceConfig):
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"path"})
     has_columns: ClassVar[bool] = True
+    may_change: ClassVar[bool] = True
 
     kind: Literal["parquet"]
     path: Annotated[OneOrMore | Annotated[PlacesOfSplits, Tag("mapping_form")], Discriminator(_places_form)] = Field(

@@ -38,6 +38,15 @@ class RetrainConfig(Strict):
         le=0.998,
         description="from which on a drift is said to be shown, by all its tests together",
     )
+    on: list[Literal["folder"]] = Field(
+        default=[], max_length=1, description="what starts a run under `thaw serve`, besides the schedule"
+    )
+    settle_seconds: float = Field(
+        default=30, ge=1, le=86_400, description="for which the images must be unchanged; a copy takes its time"
+    )
+    stale_after_days: float | None = Field(
+        default=30, ge=0.001, le=3650, description="without a new model, promoted or kept; null: it never is"
+    )
 
 
 Share = Annotated[float, Field(gt=0, le=1)]

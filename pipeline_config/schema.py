@@ -173,6 +173,16 @@ class Recipe(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_what_is_watched(self) -> Self:
+        source = self.dataset.source
+        if self.retrain.on and not source.may_change:
+            raise ValueError(
+                f"retrain.on: a source of kind {source.kind} does not change, so that there is nothing to watch. Leave "
+                "it out, or use a source of kind directory, csv or parquet."
+            )
+        return self
+
     @property
     def slices(self) -> list[str]:
         """By what the test images are parted, for the report or for a floor: in alphabetical order."""

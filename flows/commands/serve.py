@@ -47,12 +47,14 @@ def serve_recipes(
     from thaw.flows import server_in_use
     from thaw.flows.deployments import deployment, started
     from thaw.flows.late_runs import cancel_late_runs
+    from thaw.flows.standby import stand_by
 
     server_in_use.require_lasting("thaw serve")
     # Prefect looks for modules first where a run works: here may be a user's own `thaw.py` or `keras.py`, at home not.
     os.chdir(folder)
     with shown(), server_errors():
         deployments = [deployment(recipe, folder) for recipe in recipes]
+        stand_by(recipes, folder)
         for recipe, each in zip(recipes, deployments, strict=True):
             keep_for_runs(recipe)
             late = cancel_late_runs(recipe.name, recipe.schedule.catch_up, began) if recipe.schedule else 0
