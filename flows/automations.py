@@ -30,11 +30,11 @@ _RUN = "{{ flow_run.name }}: {{ flow_run.state.message }}\n\n{{ flow_run|ui_url 
 _MODEL = "{{ event.payload.reason }}\n\n{{ event.payload.release }}, {{ flow_run|ui_url }}"
 
 
-def deployment_of(recipe: str) -> DeploymentResponse | None:
-    """Find a recipe's deployment, if the server has one."""
+def deployment_of(name: str, flow: str = FLOW) -> DeploymentResponse | None:
+    """Find a deployment, that of a recipe unless another flow is named, if the server has one."""
     try:
         with get_client(sync_client=True) as client:
-            return client.read_deployment_by_name(f"{FLOW}/{recipe}")
+            return client.read_deployment_by_name(f"{flow}/{name}")
     except ObjectNotFound:
         return None
 

@@ -226,6 +226,10 @@ def serve(
     recipes: Annotated[
         list[str], typer.Argument(parser=text, metavar="RECIPE...", help="Without a schedule: on demand.")
     ],
+    gc: Annotated[
+        str | None,
+        typer.Option(parser=text, metavar="CRON", help="Clean up at these times, as thaw gc does: '0 4 * * *'."),
+    ] = None,
     set_: SetOption = None,
     data: DataOption = None,
     weights: WeightsOption = None,
@@ -235,7 +239,7 @@ def serve(
     """Serve each recipe's deployment: runs by its schedule, and on demand from the Prefect UI."""
     from thaw.flows.commands.serve import serve_recipes
 
-    serve_recipes(recipes, tuple(set_ or ()), data=data, weights=weights, home=home)
+    serve_recipes(recipes, tuple(set_ or ()), clean_up_cron=gc, data=data, weights=weights, home=home)
 
 
 @app.command()

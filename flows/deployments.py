@@ -1,4 +1,4 @@
-"""The deployments of recipes: one per recipe, with its schedule, and never two runs of it at once.
+"""The deployments: one per recipe, with its schedule, and never two runs of it at once; and one that cleans up.
 
 `thaw serve` and `thaw deploy` describe them alike; what runs them differs.
 """
@@ -15,6 +15,7 @@ from prefect.schedules import Schedule
 from prefect.types.entrypoint import EntrypointType
 
 from thaw.flows.automations import deployment_of, started_by_new_images
+from thaw.flows.clean_up import gc
 from thaw.flows.parameters import as_text, form
 from thaw.flows.retrain import retrain
 from thaw.pipeline_config.schedule_schema import ScheduleConfig
@@ -35,7 +36,7 @@ def deployment(
     without secrets. What is paused in the Prefect UI stays so, the deployment or its schedule: Prefect would resume
     both.
     """
-    paused, schedule_paused = _pauses(recipe.name)
+    paused, schedule_paused = _pauses(retrain.name, recipe.name)
     text = as_text(recipe)
     made = RunnerDeployment.from_flow(
         retrain,
@@ -55,15 +56,31 @@ def deployment(
     return made
 
 
+def clean_up(home: Path, schedule: ScheduleConfig) -> RunnerDeployment:
+    """Describe the deployment that removes by a schedule what a home folder does not need any more."""
+    name = home.name.lstrip(".") or "home"
+    paused, schedule_paused = _pauses(gc.name, name)
+    return RunnerDeployment.from_flow(
+        gc,
+        name=name,
+        parameters={"home": str(home)},
+        schedule=_schedule(schedule, active=not schedule_paused),
+        paused=paused,
+        tags=["thaw"],
+        description=f"Remove from {home} what no kept release and no recent run refers to.",
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+
+
 def is_paused(deployment: RunnerDeployment) -> bool:
     """Say whether nothing starts by schedule, though there is one."""
     schedules = deployment.schedules or []
     return bool(schedules) and (bool(deployment.paused) or not any(schedule.active for schedule in schedules))
 
 
-def started(recipe: Recipe, deployment: RunnerDeployment) -> str:
+def started(schedule: ScheduleConfig | None, deployment: RunnerDeployment) -> str:
     """Say how the runs of a deployment start."""
-    when = f"by schedule {recipe.schedule}" if recipe.schedule else "on demand"
+    when = f"by schedule {schedule}" if schedule else "on demand"
     return when + (", which is paused until you resume it in the Prefect UI" if is_paused(deployment) else "")
 
 
@@ -80,9 +97,9 @@ def _schedule(config: ScheduleConfig, *, active: bool) -> Schedule:
     )
 
 
-def _pauses(name: str) -> tuple[bool, bool]:
-    """Ask the server whether a recipe's deployment is paused, and whether its schedule is."""
-    found = deployment_of(name)
+def _pauses(flow: str, name: str) -> tuple[bool, bool]:
+    """Ask the server whether a deployment is paused, and whether its schedule is."""
+    found = deployment_of(name, flow)
     if found is None:
         return False, False
     return found.paused, bool(found.schedules) and not any(schedule.active for schedule in found.schedules)

@@ -47,7 +47,9 @@ def deploy_recipes(
         for recipe, needed in zip(recipes, variables, strict=True):
             made = deployment(recipe, folder, pool, needed)
             made.apply()
-            typer.echo(f"deployed retrain/{recipe.name} to the work pool {word(pool)}, {started(recipe, made)}")
+            typer.echo(
+                f"deployed retrain/{recipe.name} to the work pool {word(pool)}, {started(recipe.schedule, made)}"
+            )
             for warning in _warnings(recipe):
                 typer.echo(f"thaw: warning: {warning}", err=True)
     typer.echo(f"Its workers start the runs. One is started by: {prefect_command()} worker start --pool {word(pool)}")

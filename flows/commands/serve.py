@@ -4,6 +4,8 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from thaw.flows.addresses import keep_for_runs
 from thaw.flows.commands.home import prepare_home
 from thaw.flows.commands.start_prefect import set_prefect_defaults
@@ -11,7 +13,9 @@ from thaw.flows.interruption import leave_interrupts_to_prefect
 from thaw.flows.served_files import note_file
 from thaw.flows.server_errors import import_with_prefect, server_errors
 from thaw.flows.status import is_json, shown
+from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.loading import load_recipes, shipped_recipes
+from thaw.pipeline_config.schedule_schema import ScheduleConfig
 from thaw.tasks.progress import say
 
 
@@ -19,6 +23,7 @@ def serve_recipes(
     recipe_names: list[str],
     overrides: tuple[str, ...],
     *,
+    clean_up_cron: str | None,
     data: Path | None,
     weights: Path | None,
     home: Path | None,
@@ -30,10 +35,11 @@ def serve_recipes(
     `thaw serve` serves.
 
     Raises:
-        RequestError: A recipe is wrong, or no Prefect server is set.
+        RequestError: A recipe or the times of the clean-up are wrong, or no Prefect server is set.
         ServerError: The server does not answer.
     """
     began = datetime.now(UTC)
+    clean_up_schedule = None if clean_up_cron is None else _schedule_of(clean_up_cron)
     recipes = load_recipes(recipe_names, overrides, data=data, weights=weights)
     for name, recipe in zip(recipe_names, recipes, strict=True):
         if name not in shipped_recipes():
@@ -45,7 +51,7 @@ def serve_recipes(
     from prefect import serve
 
     from thaw.flows import server_in_use
-    from thaw.flows.deployments import deployment, started
+    from thaw.flows.deployments import clean_up, deployment, started
     from thaw.flows.late_runs import cancel_late_runs
     from thaw.flows.standby import stand_by
 
@@ -59,6 +65,17 @@ def serve_recipes(
             keep_for_runs(recipe)
             late = cancel_late_runs(recipe.name, recipe.schedule.catch_up, began) if recipe.schedule else 0
             cancelled = f"; {late} runs that are late were cancelled" if late else ""
-            say(f"serving retrain/{recipe.name}, {started(recipe, each)}{cancelled}")
+            say(f"serving retrain/{recipe.name}, {started(recipe.schedule, each)}{cancelled}")
+        if clean_up_schedule is not None:
+            deployments.append(clean_up(folder, clean_up_schedule))
+            say(f"serving gc/{deployments[-1].name}, {started(clean_up_schedule, deployments[-1])}")
         leave_interrupts_to_prefect()
         serve(*deployments, pause_on_shutdown=False, print_starting_message=not is_json())
+
+
+def _schedule_of(cron: str) -> ScheduleConfig:
+    try:
+        return ScheduleConfig(cron=cron)
+    except ValidationError as error:
+        (wrong,) = error.errors()
+        raise RequestError(f"--gc {wrong['ctx']['error']}") from error
