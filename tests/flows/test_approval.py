@@ -72,6 +72,8 @@ def test_a_run_waits_until_someone_has_decided_and_the_log_says_who_and_why(thaw
     assert ended["state"]["message"] in out
     assert ended["name"].startswith(f"{recipe.stem}: ")
     assert ended["name"].endswith(", promoted")
+    asked = wait_for(partial(event_about, thaw, "thaw.release.waiting", entry.release), 30)
+    assert asked["related"][0]["prefect.resource.id"] == f"prefect.flow-run.{run['id']}"
     told = wait_for(partial(event_about, thaw, "thaw.release.promoted", entry.release), 30)
     assert told["payload"]["reason"] == ended["state"]["message"]
     assert told["resource"]["prefect.resource.id"] == f"thaw.recipe.{recipe.stem}"
