@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from prefect.client.schemas.objects import WorkPool
 
+from tests.docs.markdown import ROOT, blocks
 from tests.flows.test_serve import deployment_of, last_state, serving
 from tests.flows.waiting import wait_for
 from tests.ingest.archives import pack
@@ -145,6 +146,15 @@ def test_all_that_a_run_reads_is_mounted_and_a_colon_cannot_be(tmp_path: Path) -
     pool = pool_of("docker")
     with pytest.raises(RequestError, match="its name holds a colon"):
         job_variables(pool, small_recipe(tmp_path / "a:b"), tmp_path, "thaw:1", {})
+
+
+def test_what_the_docs_add_to_a_pod_of_kubernetes_stands_beside_what_prefects_template_has() -> None:
+    (text,) = blocks(ROOT / "docs" / "operations.md", "json")
+    added = json.loads(text)
+    pod = template("kubernetes")["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    (theirs,), (ours,) = pod["containers"], added["containers"]
+    assert (ours.keys() & theirs.keys(), added.keys() & pod.keys()) == (set(), {"containers"})
+    assert [mount["name"] for mount in ours["volumeMounts"]] == [volume["name"] for volume in added["volumes"]]
 
 
 @pytest.mark.slow
