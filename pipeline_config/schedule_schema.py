@@ -128,6 +128,7 @@ def _problem_of_dates(start: str, rule: str) -> str | None:
         # Prefect's server, over and over. The calendar repeats after 28 years: those before the end stand for all.
         last = begin.replace(year=9944 + (begin.year - 1944) % 28)
         comes_due = next(iter(dates.replace(dtstart=last, until=None, count=None)), None) is not None
-    except (ValueError, OverflowError, TypeError) as error:
-        return f"cannot be read as a rule of RFC 5545 ({error}); expected one"
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:  # as dateutil meets a number out of range
+        reason = f" ({error})" if isinstance(error, ValueError) else ""
+        return f"cannot be read as a rule of RFC 5545{reason}; expected one"
     return None if comes_due else "must come due at some time"

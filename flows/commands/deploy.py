@@ -38,6 +38,7 @@ def deploy_recipes(
 
     from thaw.flows import server_in_use
     from thaw.flows.deployments import deployment, started
+    from thaw.flows.standby import set_up_automations
     from thaw.flows.work_pools import find_pool, job_variables
 
     server_in_use.require_lasting("thaw deploy")
@@ -47,6 +48,7 @@ def deploy_recipes(
         for recipe, needed in zip(recipes, variables, strict=True):
             made = deployment(recipe, folder, pool, needed)
             made.apply()
+            set_up_automations([recipe])
             typer.echo(
                 f"deployed retrain/{recipe.name} to the work pool {word(pool)}, {started(recipe.schedule, made)}"
             )
@@ -64,4 +66,6 @@ def _warnings(recipe: Recipe) -> list[str]:
         )
     if recipe.schedule is not None and "catch_up" in recipe.schedule.model_fields_set:
         found.append(f"schedule.catch_up of {recipe.name} is for thaw serve alone: a worker starts all that is late.")
+    if recipe.retrain.on:
+        found.append(f"retrain.on of {recipe.name} is for thaw serve alone: elsewhere, thaw notify dataset says it.")
     return found

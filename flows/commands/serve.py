@@ -64,7 +64,7 @@ def serve_recipes(
         for recipe, each in zip(recipes, deployments, strict=True):
             keep_for_runs(recipe)
             late = cancel_late_runs(recipe.name, recipe.schedule.catch_up, began) if recipe.schedule else 0
-            cancelled = f"; {late} runs that are late were cancelled" if late else ""
+            cancelled = f"; late runs cancelled: {late}" if late else ""
             say(f"serving retrain/{recipe.name}, {started(recipe.schedule, each)}{cancelled}")
         if clean_up_schedule is not None:
             deployments.append(clean_up(folder, clean_up_schedule))

@@ -44,16 +44,18 @@ def state_of(thaw: Thaw, run: str) -> tuple[str, str]:
     return state["name"], state["message"] or ""
 
 
+def lines_of(thaw: Thaw, run: str) -> list[str]:
+    return [log["message"] for log in thaw.api("logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})]
+
+
 @pytest.mark.slow
 def test_a_run_of_it_removes_what_nothing_needs_and_waits_while_the_home_folder_is_in_use(
     thaw: Thaw, served: Path
 ) -> None:
     with home_in_use(served):
-        waits = start(thaw)
-        wait_for(lambda: state_of(thaw, waits)[0] == "AwaitingRetry", 120)
-    assert len(Home.open(served).registry.ids()) == 2
-    thaw.api(f"flow_runs/{waits}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
-    run = start(thaw, keep_releases=0)
+        run = start(thaw, keep_releases=0)
+        wait_for(lambda: any("Waits until no run" in line for line in lines_of(thaw, run)), 120)
+        assert len(Home.open(served).registry.ids()) == 2
     assert last_state(thaw, run) == "COMPLETED"
     assert state_of(thaw, run)[1].startswith("Freed ")
     assert len(Home.open(served).registry.ids()) == 1

@@ -1,11 +1,12 @@
 """`thaw deploy`: deployments for the workers of a work pool, described as those of `thaw serve` are."""
 
+import asyncio
 import contextlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from prefect.client.schemas.objects import WorkPool
+from prefect.server.schemas.schedules import RRuleSchedule
 
+from tests.docs.markdown import ROOT, blocks
 from tests.flows.test_serve import deployment_of, last_state, serving
 from tests.flows.waiting import wait_for
 from tests.ingest.archives import pack
 from tests.ingest.file_server import FileServer
+from tests.pipeline_config.test_schedule import RULES
 from tests.prefect_server import Thaw
 from tests.support import small_recipe, write_pictures
 from thaw.flows.addresses import VARIABLE
@@ -108,6 +112,8 @@ def test_a_pool_of_containers_gets_the_image_and_the_folders_and_no_secret(thaw:
     assert boxed["concurrency_options"]["collision_strategy"] == "ENQUEUE"
     assert sealed["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert SECRET not in json.dumps([boxed, sealed])
+    made = {automation["name"] for automation in thaw.api("automations/filter", {"limit": 200})}
+    assert {"thaw: boxed, new images", "thaw: boxed, lost runs", "thaw: boxed, failed", "thaw: boxed, stale"} <= made
     again = thaw(*command, "--set", "seed=5")
     assert again.returncode == 0, again.stderr
     changed = deployment_of(thaw, "boxed")
@@ -145,6 +151,23 @@ def test_all_that_a_run_reads_is_mounted_and_a_colon_cannot_be(tmp_path: Path) -
     pool = pool_of("docker")
     with pytest.raises(RequestError, match="its name holds a colon"):
         job_variables(pool, small_recipe(tmp_path / "a:b"), tmp_path, "thaw:1", {})
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_prefects_server_finds_the_dates_of_a_rule_that_a_recipe_may_have(rule: str) -> None:
+    schedule = RRuleSchedule(rrule=rule, timezone="Europe/Paris")
+    (due,) = asyncio.run(schedule.get_dates(n=1, start=datetime(2026, 1, 1, tzinfo=UTC)))
+    assert due.tzinfo is not None
+    assert due.year <= 2028
+
+
+def test_what_the_docs_add_to_a_pod_of_kubernetes_stands_beside_what_prefects_template_has() -> None:
+    (text,) = blocks(ROOT / "docs" / "operations.md", "json")
+    added = json.loads(text)
+    pod = template("kubernetes")["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    (theirs,), (ours,) = pod["containers"], added["containers"]
+    assert (ours.keys() & theirs.keys(), added.keys() & pod.keys()) == (set(), {"containers"})
+    assert [mount["name"] for mount in ours["volumeMounts"]] == [volume["name"] for volume in added["volumes"]]
 
 
 @pytest.mark.slow

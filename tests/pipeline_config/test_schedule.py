@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -43,6 +43,8 @@ WRONG_RULES = {
     "DTSTART:20260230T030000\nFREQ=DAILY": "day is out of range for month",
     "FREQ=FORTNIGHTLY": "invalid 'FREQ'",
     "FREQ=DAILY;BYDAY=XX": "invalid 'BYDAY'",
+    "FREQ=YEARLY;BYDAY=60MO": "cannot be read as a rule of RFC 5545; expected one",
+    "FREQ=MINUTELY;BYMINUTE=75": "cannot be read as a rule of RFC 5545; expected one",
     "FREQ=DAILY;BYHOUR=99": "cannot be read as a rule",
     "FREQ=DAILY;UNTIL=20261231T000000Z": "without the Z",
     "FREQ=HOURLY;INTERVAL=24;BYHOUR=3": "generates an empty set",
@@ -74,10 +76,11 @@ def test_a_wrong_rule_is_refused_in_one_line_at_once(rule: str) -> None:
 
 
 _PARTS = "INTERVAL BYDAY BYHOUR BYMINUTE BYMONTH BYMONTHDAY BYSETPOS BYWEEKNO BYYEARDAY UNTIL WKST X"
-_VALUES = "0 1 -1 5 12 24 31 -31 53 366 1000 MO 1MO,-1SU 60MO 20261231T000000 1,2,3 , - +"
+_VALUES = "0 1 -1 5 12 24 31 -31 53 75 366 1000 MO 1MO,-1SU 60MO 20261231T000000 1,2,3 , - +"
 _PART, _VALUE = st.sampled_from(_PARTS.split()), st.sampled_from(_VALUES.split())
 
 
+@settings(max_examples=400)
 @given(
     frequency=st.sampled_from(["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "DAYLY"]),
     parts=st.dictionaries(_PART, _VALUE, max_size=4),
