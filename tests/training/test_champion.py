@@ -146,6 +146,7 @@ def test_shrink_and_perturb_is_what_it_says() -> None:
         assert np.array_equal(variable.numpy(), expected), variable.path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("after", "stop"), [(5, test_resume.stop_at_once), (2, test_resume.ask_to_leave)])
 def test_killed_and_gone_on_it_ends_in_the_same_bytes(
     champion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, stop: Callable[[], None]
@@ -165,6 +166,7 @@ def test_killed_and_gone_on_it_ends_in_the_same_bytes(
     assert any("goes on from a checkpoint" in line for line in reporter.told("log"))
 
 
+@pytest.mark.slow
 def test_features_are_what_the_champions_layers_put_out(champion: Path) -> None:
     settings = {"train": "head", "feature_views": 1, "epochs": 1}
     place = place_for(champion / "more", champion / "home", augment=[], **warm(SHRUNK, **settings))
