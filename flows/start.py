@@ -67,7 +67,7 @@ def start_of(recipe: Recipe, home: Home, records: ArtifactRef) -> Start:
 
 def start_of_trained(recipe: Recipe, home: Home, stage_one: ArtifactRef) -> Start:
     """Say what a first stage that is there started from, whichever release is the champion by now."""
-    stage = None if recipe.model.champion is None else _started_from(home, stage_one)
+    stage = _started_from(recipe, home, stage_one)
     return _first(recipe, home) if stage is None else _from_champion(recipe, stage, None)
 
 
@@ -82,7 +82,7 @@ def started_from(recipe: Recipe, home: Home, stage_one: ArtifactRef) -> str | No
 
     A release that was made from the same start says it best: so a run that is repeated says the same.
     """
-    stage = _started_from(home, stage_one)
+    stage = _started_from(recipe, home, stage_one)
     if stage is None:
         return None
     releases = _releases(home.registry, recipe.name)
@@ -134,7 +134,9 @@ def _ref(stage: str) -> ArtifactRef:
     return ArtifactRef(kind=TrainStep.kind, digest=stage)
 
 
-def _started_from(home: Home, stage_one: ArtifactRef) -> str | None:
+def _started_from(recipe: Recipe, home: Home, stage_one: ArtifactRef) -> str | None:
+    if recipe.model.champion is None:
+        return None
     stage: str | None = read_manifest(home.store.folder(stage_one)).made_from["depends_on"].get("champion")
     return stage
 
