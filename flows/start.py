@@ -5,12 +5,14 @@ asked what the champion's own was asked, it starts from what that started from, 
 """
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from thaw.pipeline_config.errors import ArtifactError, PublishError, RecipeError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef, read_manifest
 from thaw.tasks.home import Home
+from thaw.tasks.releases.checksums import read_checksums, verify_file
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import Release, read_in_place, recipe_of
 from thaw.tasks.training.features.step import FeaturesStep
@@ -59,8 +61,9 @@ def start_of(recipe: Recipe, home: Home, records: ArtifactRef) -> Start:
     if (own := _own_start(champion, recipe, home, records)) is not None:
         return own
     stage = champion.model.weights
-    if stage is None or (problem := _why_not(recipe, home, stage)):
-        problem = problem if stage else "does not say which weights it has"
+    if stage is None:
+        return _first(recipe, home, start_warning=f"{champion.id}, the champion, does not say which weights it has")
+    if problem := _why_not(recipe, home, stage) or _what_it_gives_away(found.path, home.store.folder(records)):
         return _first(recipe, home, start_warning=f"{champion.id}, the champion, {problem}")
     return _from_champion(recipe, stage, champion.id)
 
@@ -122,6 +125,22 @@ def _why_not(recipe: Recipe, home: Home, stage: str) -> str | None:
         return "has lost its weights: artifacts/stage does not have them whole"
     backbone = home.store.facts(_ref(stage), StageFacts).backbone
     return None if backbone == recipe.model.backbone else f"is of another backbone, {backbone}"
+
+
+def _what_it_gives_away(release: Path, records: Path) -> str | None:
+    """Say that a release has learned from what is tested now, by which the test would say too much; None if not."""
+    # These import numpy and pyarrow, for which few plans have to wait.
+    from thaw.tasks.records.index import IDS, read_table
+    from thaw.tasks.releases.learned_from import LEARNED_FROM_NAME, prefix, read_learned_from
+
+    if not (release / LEARNED_FROM_NAME).exists():
+        return "does not say which images it has learned from"
+    verify_file(release, LEARNED_FROM_NAME, read_checksums(release))
+    learned = read_learned_from(release)
+    ids, size = read_table(records, "test")["id"].tobytes(), IDS.itemsize
+    tested = sum(prefix(ids[start : start + size].hex()) in learned for start in range(0, len(ids), size))
+    remedy = "set dataset.seed, so that an image stays in its split"
+    return f"has learned from {tested:,} of the images that are tested now ({remedy})" if tested else None
 
 
 def _is_whole(home: Home, stage: str | None) -> bool:

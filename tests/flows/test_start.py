@@ -1,9 +1,11 @@
 """What training starts from, where a recipe asks for the champion. No TensorFlow: stages and releases are made up."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.preflight.made import dataset_of, images, keep, learn
@@ -17,8 +19,10 @@ from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.dataset import write_dataset
+from thaw.tasks.ingest.dataset import read_dataset, write_dataset
 from thaw.tasks.ingest.step import DatasetFacts
+from thaw.tasks.records.ids import ids_of
+from thaw.tasks.records.index import table_name, table_of_shard
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
 from thaw.tasks.releases.release import ReleaseInfo, read_in_place
 from thaw.tasks.training.stage_facts import Measurement, StageFacts
@@ -56,6 +60,11 @@ class Made:
 
         def work(folder: Path) -> Any:
             write_json(folder / "records.json", dataset.digest)
+            found = read_dataset(self.home.store.folder(dataset)).images
+            tested = sorted(image.id for image in found if image.split == "test")
+            np.save(
+                folder / table_name("test"), table_of_shard(0, ids_of(tested), [0] * len(tested), [1] * len(tested))
+            )
             return without_cost(RecordsFacts(examples={"train": 80, "validation": 10, "test": 10}, shards={}, bytes={}))
 
         return self.home.store.build(step, work)
@@ -210,6 +219,20 @@ def test_a_champion_that_will_not_do_is_passed_over_with_a_warning(made: Made) -
     assert "has lost its weights" in lost.start_warning
     learn(made.home.path, made.dataset, WARM, tag="b", made_from={"stage_two": {"kind": "stage"}})
     assert "does not say which weights it has" in str(made.ask().start_warning)
+
+
+def test_a_champion_that_has_learned_from_what_is_tested_now_is_passed_over(made: Made) -> None:
+    _, champion = made.publish()
+    moved = [dataclasses.replace(each, split="test") if number < 3 else each for number, each in enumerate(images(60))]
+    made.dataset = keep(made.home.path, moved)
+    made.records = made.records_of(made.dataset)
+    step = made.ask()
+    assert step.champion is None
+    assert step.start_warning is not None
+    assert f"{champion.id}, the champion, has learned from 3 of the images that are tested now" in step.start_warning
+    assert "set dataset.seed" in step.start_warning
+    learn(made.home.path, made.dataset, WARM, tag=weights_of(champion) or "", form=0)  # of an earlier thaw
+    assert "does not say which images it has learned from" in str(made.ask().start_warning)
 
 
 def test_a_weights_file_that_is_gone_is_missed_only_where_it_is_needed(made: Made, tmp_path: Path) -> None:
