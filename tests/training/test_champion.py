@@ -146,8 +146,10 @@ def test_shrink_and_perturb_is_what_it_says() -> None:
         assert np.array_equal(variable.numpy(), expected), variable.path
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("after", "stop"), [(5, test_resume.stop_at_once), (2, test_resume.ask_to_leave)])
+@pytest.mark.parametrize(
+    ("after", "stop"),
+    [pytest.param(5, test_resume.stop_at_once, marks=pytest.mark.slow), (2, test_resume.ask_to_leave)],
+)
 def test_killed_and_gone_on_it_ends_in_the_same_bytes(
     champion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, stop: Callable[[], None]
 ) -> None:
