@@ -84,6 +84,13 @@ class Plan(Walk):
         del step
         return True
 
+    def _serve(self, node: Node, consumer: Node) -> Step | None:
+        try:
+            return super()._serve(node, consumer)
+        except PublishError as error:  # a damaged champion, as below
+            self._note(node, [str(error)])
+            return None
+
     def leave_open(self, node: Node) -> None:
         """Say that a node that serves another may have to run."""
         if node.may_serve is not None and node.may_serve(self.recipe):

@@ -4,9 +4,8 @@ All take the recipe and the home. Parameters that come after them are named afte
 stage gets the request of its features, and not their artifact, because it needs that only while it trains.
 """
 
-from typing import Any
-
 from thaw.flows.need import learned_from
+from thaw.flows.start import Start, ask_for_stage, start_of, start_of_features, start_of_trained, started_from
 from thaw.pipeline_config.dataset_schema import DirectorySource
 from thaw.pipeline_config.schema import Recipe
 from thaw.pipeline_config.stage_schema import StageName
@@ -24,7 +23,7 @@ from thaw.tasks.report.step import ReportStep
 from thaw.tasks.training.checks import check_against_dataset
 from thaw.tasks.training.features.choice import possible_views, views_of
 from thaw.tasks.training.features.step import FeaturesStep, features_of
-from thaw.tasks.training.step import TrainStep, weights_digest
+from thaw.tasks.training.step import TrainStep
 from thaw.tasks.verdict.looks import looks_of
 from thaw.tasks.verdict.rivals import rivals_of
 from thaw.tasks.verdict.step import BaselineFacts, BaselineStep, VerdictStep
@@ -66,32 +65,37 @@ def records(recipe: Recipe, home: Home, ingest: ArtifactRef) -> RecordsStep:
 
 def features_one(recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesStep | None:
     """Ask for what stage one's frozen layers put out, if it pays; where it serves, the same pass makes stage two's."""
-    alone = _features(home, stage_one(recipe, home, records, None))
-    also = features_two(recipe, home, records, None) if one_pass_does(recipe) else None
+    start = start_of(recipe, home, records)
+    after = {"stage_two": recipe.resolved.stage_two}
+    alone = _features(home, ask_for_stage("stage_one", recipe, records, **start, stages_after=after))
+    also = _features_two_of(start, recipe, home, records) if one_pass_does(recipe) else None
     return alone if alone is None else alone.model_copy(update={"also": also})
 
 
 def stage_one(recipe: Recipe, home: Home, records: ArtifactRef, features_one: FeaturesStep | None) -> TrainStep:
     """Ask for the first stage: from the recipe's weights, on what its frozen layers put out if that is there."""
+    # The champion may be another one by now: the features are of that from which they were asked for.
+    start = start_of(recipe, home, records) if features_one is None else start_of_features(features_one)
     after = {"stage_two": recipe.resolved.stage_two}
-    return _stage("stage_one", recipe, records, features_one, **_recipes_weights(recipe, home), stages_after=after)
+    return ask_for_stage("stage_one", recipe, records, features_one, **start, stages_after=after)
 
 
 def features_two(
     recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef | None
 ) -> FeaturesStep | None:
     """Ask for what stage two's frozen layers put out, if it pays."""
-    if one_pass_does(recipe):  # they are those of stage one's start, and look at the same pictures
-        stage = _stage("stage_two", recipe, records, **_recipes_weights(recipe, home))
-        return _features(home, stage, draws="stage_one")
-    return _features(home, _stage("stage_two", recipe, records, start=stage_one))
+    if not one_pass_does(recipe):
+        return _features(home, ask_for_stage("stage_two", recipe, records, start=stage_one))
+    # They are those of stage one's start, and look at the same pictures.
+    start = start_of(recipe, home, records) if stage_one is None else start_of_trained(recipe, home, stage_one)
+    return _features_two_of(start, recipe, home, records)
 
 
 def stage_two(
     recipe: Recipe, home: Home, records: ArtifactRef, stage_one: ArtifactRef, features_two: FeaturesStep | None
 ) -> TrainStep:
     """Ask for the second stage: from the first one's kept weights, in the same way."""
-    return _stage("stage_two", recipe, records, features_two, start=stage_one)
+    return ask_for_stage("stage_two", recipe, records, features_two, start=stage_one)
 
 
 def calibrate(
@@ -201,7 +205,14 @@ def publish(recipe: Recipe, home: Home, calibrate: ArtifactRef, **made: Artifact
     """Ask for the release."""
     written = portable_recipe(recipe, resolved=False)
     stage = _released(home, calibrate)
-    return PublishStep(recipe=recipe.resolved, written=written, stage=stage, calibration=calibrate, **_as_inputs(made))
+    return PublishStep(
+        recipe=recipe.resolved,
+        written=written,
+        stage=stage,
+        started_from=started_from(recipe, home, made["stage_one"]),
+        calibration=calibrate,
+        **_as_inputs(made),
+    )
 
 
 def may_want_features_one(recipe: Recipe) -> bool:
@@ -234,25 +245,8 @@ def _released(home: Home, calibrate: ArtifactRef) -> StageName:
     return home.store.facts(calibrate, CalibrationFacts).stage
 
 
-def _stage(
-    name: str, recipe: Recipe, records: ArtifactRef, features: FeaturesStep | None = None, **start: Any
-) -> TrainStep:
-    without_weights = recipe.model.model_copy(update={"weights": None})  # where stage one's came from is nothing to two
-    return TrainStep(
-        name=name,
-        records=records,
-        stage=getattr(recipe.resolved, name),
-        seed=recipe.seed,
-        deterministic=recipe.deterministic,
-        precision=recipe.precision,
-        devices=recipe.devices,
-        features_key=None if features is None else features.key,
-        **{"model": without_weights} | start,
-    )
-
-
-def _recipes_weights(recipe: Recipe, home: Home) -> dict[str, Any]:
-    return {"model": recipe.model, "weights_sha256": weights_digest(recipe.model, home.digests)}
+def _features_two_of(start: Start, recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesStep | None:
+    return _features(home, ask_for_stage("stage_two", recipe, records, **start), draws="stage_one")
 
 
 def _features(home: Home, stage: TrainStep, draws: str | None = None) -> FeaturesStep | None:

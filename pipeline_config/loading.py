@@ -71,9 +71,7 @@ def load_recipes(
     takers = 0
     for document, _ in documents:
         _change(document, overrides, None if data is None else data.absolute())
-        if weights is not None and _section(document, "model").get("weights") is not None:
-            document["model"]["weights"] = str(weights.absolute())
-            takers += 1
+        takers += weights is not None and _give(_section(document, "model"), str(weights.absolute()))
     loaded = [_absolute_paths(parse_recipe(document), folder) for document, folder in documents]
     if weights is not None and not takers:
         names = ", ".join(recipe.name for recipe in loaded)
@@ -170,6 +168,20 @@ def _override(document: dict[str, Any], override: str) -> None:
     place[_key_in(place, last, path)] = value
 
 
+def _give(model: dict[str, Any], weights: str) -> bool:
+    """Put a file in the place of a recipe's first weights, unless those are random."""
+    match model.get("weights"):
+        case None | {"champion": {"otherwise": None}}:
+            return False
+        case "champion":
+            model["weights"] = {"champion": {"otherwise": weights}}
+        case {"champion": dict(champion)}:
+            champion["otherwise"] = weights
+        case _:
+            model["weights"] = weights
+    return True
+
+
 def _key_in(place: Any, key: str, path: str) -> str | int:
     if isinstance(place, dict):
         return key
@@ -196,8 +208,8 @@ def _absolute_paths(recipe: Recipe, folder: Path | None) -> Recipe:
         if (places := getattr(source, field, None)) is not None
     }
     source = source.model_copy(update=places)
-    if model.weights not in (None, "imagenet"):
-        model = model.model_copy(update={"weights": _absolute(str(model.weights), folder, "model.weights")})
+    if (first := model.first_weights) not in (None, "imagenet"):
+        model = model.starting_from(_absolute(str(first), folder, "model.weights"))
     publish = recipe.publish
     if isinstance(publish.must_not_break, str):
         kept = _absolute(publish.must_not_break, folder, "publish.must_not_break")

@@ -17,6 +17,37 @@ from thaw.pipeline_config.stage_schema import StageConfig, StageName, StageStart
 from thaw.pipeline_config.strict import MOST_IMAGES_A_STEP, PathText, Strict, nearest_hint
 
 
+class ChampionStart(Strict):
+    """How training starts from the weights of the recipe's champion: shrink * weight + perturb * noise.
+
+    The noise is the weights of a network that has learned nothing (Ash and Adams 2020, arXiv 1910.08475).
+    """
+
+    otherwise: PathText | None = Field(
+        default="imagenet",
+        description="what it starts from where no champion will do; null where the backbone has no ImageNet weights",
+    )
+    shrink: float = Field(default=1, gt=0, le=1, description="share that is left of each weight that stage one trains")
+    perturb: float = Field(default=0, ge=0, le=1, description="share of a fresh network's weight that is added to it")
+
+
+class FromChampion(Strict):
+    """The long form of `weights: champion`."""
+
+    champion: ChampionStart
+
+
+def _weights_form(value: Any) -> str:
+    # Names the member that the value means, so that its complaint is the only one that is shown.
+    return "mapping_form" if isinstance(value, dict | FromChampion) else "word_form"
+
+
+Weights = Annotated[
+    Annotated[PathText | None, Tag("word_form")] | Annotated[FromChampion, Tag("mapping_form")],
+    Discriminator(_weights_form),
+]
+
+
 class ModelConfig(Strict):
     """The network: a backbone, global average pooling, dropout, and one dense layer with an output per class.
 
@@ -24,8 +55,9 @@ class ModelConfig(Strict):
     """
 
     backbone: str
-    weights: PathText | None = Field(
-        default=None, description="null (from scratch), imagenet, or the path of a Keras weights file"
+    weights: Weights = Field(
+        default=None,
+        description="null (from scratch), imagenet, the path of a Keras weights file, champion, or {champion: mapping}",
     )
     head_batch_norm: bool = Field(default=False, description="normalize the pooled features before the dropout")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="share of pooled features dropped in training")
@@ -46,11 +78,38 @@ class ModelConfig(Strict):
         facts = BACKBONES[self.backbone]
         if self.drop_connect_rate is not None and not facts.has_drop_connect:
             raise ValueError(f"drop_connect_rate is for EfficientNets. {self.backbone} has none; leave it out.")
-        if self.weights == "imagenet" and not facts.has_imagenet_weights:
-            raise ValueError(
-                f"{self.backbone} has no ImageNet weights. Use weights: null or the path of a weights file."
-            )
+        if self.first_weights == "imagenet" and not facts.has_imagenet_weights:
+            key = "weights" if self.champion is None else "weights.champion.otherwise"
+            raise ValueError(f"{self.backbone} has no ImageNet weights. Use {key}: null or the path of a weights file.")
         return self
+
+    @property
+    def champion(self) -> ChampionStart | None:
+        """How it starts from the recipe's champion; None where it does not."""
+        if isinstance(self.weights, FromChampion):
+            return self.weights.champion
+        return ChampionStart() if self.weights == "champion" else None
+
+    @property
+    def first_weights(self) -> str | None:
+        """What it starts from where there is no champion, or it does not ask for one: null, imagenet or a path."""
+        if self.weights is None or (isinstance(self.weights, str) and self.weights != "champion"):
+            return self.weights
+        champion = self.champion or ChampionStart()
+        is_said = "otherwise" in champion.model_fields_set
+        return champion.otherwise if is_said or BACKBONES[self.backbone].has_imagenet_weights else None
+
+    def starting_from(self, weights: str | None) -> Self:
+        """The same network, with these as its first weights: null, imagenet or a path."""
+        champion = self.champion
+        if champion is None:
+            return self.model_copy(update={"weights": weights})
+        start = champion.model_copy(update={"otherwise": weights})
+        return self.model_copy(update={"weights": FromChampion(champion=start)})
+
+    def without_champion(self) -> Self:
+        """The same network, which starts from its first weights."""
+        return self.model_copy(update={"weights": self.first_weights})
 
 
 _MOST_DEVICES = 1024
@@ -195,20 +254,21 @@ class Recipe(Strict):
 
     @property
     def resolved(self) -> Self:
-        """The recipe whose stages say by themselves all that their results depend on.
+        """The recipe whose parts say by themselves all that their results depend on.
 
         Raises:
             ValueError: A stage sets something that the model does not have.
         """
         start = StageStart(
-            random_backbone=self.model.weights is None,
+            random_backbone=self.model.first_weights is None,
             random_head=True,
             head_batch_norm=self.model.head_batch_norm,
             resolution=BACKBONES[self.model.backbone].resolution,
         )
         starts = {"stage_one": start, "stage_two": replace(start, random_backbone=False, random_head=False)}
         stages = {name: getattr(self, name).resolve(self.augment, start, name) for name, start in starts.items()}
-        return self.model_copy(update=stages)
+        model = self.model.starting_from(self.model.first_weights)  # which says it where the recipe leaves it out
+        return self.model_copy(update=stages | {"model": model})
 
     def as_written(self) -> dict[str, Any]:
         """The recipe as a JSON document, without what was left to the defaults."""

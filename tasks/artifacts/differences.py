@@ -12,6 +12,7 @@ _SETTINGS_WITH_WORDS = {
     "weights_sha256": "the weights file changed",
     "written": "the recipe is written in another way",
     "features_key": "its features are others",
+    "champion": "it starts from another release's weights",
 }
 
 

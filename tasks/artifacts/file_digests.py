@@ -51,6 +51,8 @@ _NOT_DAMAGE = (
     sqlite3.SQLITE_NOMEM,
 )
 
+_PACK = struct.Struct("<QqqQQ").pack
+
 Answer = TypeVar("Answer")
 
 
@@ -75,10 +77,7 @@ class FileDigests:
         Returns for each path the SHA-256 of its content, in hexadecimal, or the error for which it cannot be read.
         """
         places = [_place_of(os.fspath(path)) for path in paths]
-        remembered = self._look_up(places)
-        now = time.time_ns()
-        recognized = {place: _recognize(place, known, now) for place, known in remembered.items()}
-        answers = {place: answer for place, answer in recognized.items() if answer is not None}
+        answers: dict[bytes, str | OSError] = {**_unchanged(self._look_up(places), time.time_ns())}
         unknown = [place for place in places if place not in answers]
         rows: list[tuple[bytes, bytes, bytes, int]] = []
         for place, result in zip(unknown, _hash_all(unknown), strict=True):
@@ -157,12 +156,17 @@ def _place_of(path: str) -> bytes:
     return os.fsencode(path if os.path.isabs(path) else os.path.join(os.getcwd(), path))  # noqa: PTH109, PTH117, PTH118
 
 
-def _recognize(place: bytes, known: tuple[bytes, bytes], now: int) -> str | OSError | None:
-    try:
-        identity = _identity(os.stat(place))  # noqa: PTH116
-    except OSError as error:
-        return error
-    return known[1].hex() if identity.packed == known[0] and identity.is_settled(now) else None
+def _unchanged(remembered: dict[bytes, tuple[bytes, bytes]], now: int) -> dict[bytes, str]:
+    """Give the digests of the files that are as they were."""
+    settled, found = now - _SETTLED_AFTER_NS, {}
+    for place, (identity, sha256) in remembered.items():  # without a call for each: there may be 100,000
+        try:
+            status = os.stat(place)  # noqa: PTH116
+        except OSError:  # of which reading it says the same
+            continue
+        if _packed(status) == identity and status.st_mtime_ns <= settled and status.st_ctime_ns <= settled:
+            found[place] = sha256.hex()
+    return found
 
 
 def _hash_all(places: list[bytes]) -> Iterator[tuple[bytes, _Identity | None] | OSError]:
@@ -194,8 +198,11 @@ def _hash(place: bytes) -> tuple[bytes, _Identity | None] | OSError:
 def _identity(status: os.stat_result) -> _Identity:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "Not a regular file")
-    packed = struct.pack("<QqqQQ", status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
-    return _Identity(packed, max(status.st_mtime_ns, status.st_ctime_ns))
+    return _Identity(_packed(status), max(status.st_mtime_ns, status.st_ctime_ns))
+
+
+def _packed(status: os.stat_result) -> bytes:
+    return _PACK(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
 
 def _checksum(path: bytes, identity: bytes, sha256: bytes) -> int:

@@ -2,18 +2,21 @@
 
 Stage one's weights answer twice: for images as stage one sees them, and as stage two does. So what only the resolution
 changed is told apart from what stage two's training changed.
+
+A plan reads these facts, and has no use for numpy and pyarrow, which take a tenth of a second to import.
 """
 
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from thaw.tasks.evaluation.intervals import agresti_min_interval, wilson_interval
-from thaw.tasks.evaluation.predictions import right_answers
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
 
 STAGE_ONE: Final = "stage_one"
 STAGE_ONE_AT_STAGE_TWO = "stage_one_at_stage_two"
@@ -44,7 +47,7 @@ class Gain(BaseModel):
     difference_ci: tuple[float, float] = Field(description="Agresti and Min's interval for pairs")
 
     @classmethod
-    def of(cls, right: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], confidence: float) -> Self:
+    def of(cls, right: "npt.NDArray[np.bool_]", other: "npt.NDArray[np.bool_]", confidence: float) -> Self:
         """Compare two sets of answers, each by whether it is right, (images,), with an interval at a level."""
         images, gained, lost = len(right), int((right & ~other).sum()), int((other & ~right).sum())
         interval = agresti_min_interval(gained, lost, images, confidence)
@@ -89,8 +92,10 @@ class StagesTested(BaseModel):
     training_earned: Gain = Field(description="by stage two's training, at its resolution")
 
     @classmethod
-    def of(cls, tables: Mapping[str, pa.Table], resolutions: Mapping[str, int], confidence: float) -> Self:
+    def of(cls, tables: "Mapping[str, pa.Table]", resolutions: Mapping[str, int], confidence: float) -> Self:
         """Sum up the predictions tables, by the names in `ANSWERS`; all are about the same images in the same order."""
+        from thaw.tasks.evaluation.predictions import right_answers
+
         examples = tables[STAGE_TWO].num_rows
         right = {name: right_answers(table) for name, table in tables.items()}
 

@@ -57,7 +57,7 @@ def write_card(facts: CardFacts) -> str:
         metadata=yaml.safe_dump(_metadata(facts), sort_keys=False, allow_unicode=True),
         named=listed([escaped(name) for name in release.classes], _CLASSES_NAMED),
         context=ModelContext.of(release),
-        start=_STARTS.get(recipe.model.weights, "from weights in a file"),
+        start=_start(facts),
         configs_and_stages=list(zip((recipe.stage_one, recipe.stage_two), facts.stages, strict=True)),
         trained=_trained,
         number=lambda value: f"{value:.4f}",
@@ -65,6 +65,15 @@ def write_card(facts: CardFacts) -> str:
         percent=lambda value: f"{value * 100:.1f} %",
         short=lambda value: f"{value:g}",
     )
+
+
+def _start(facts: CardFacts) -> str:
+    model, release = facts.recipe.model, facts.release
+    if "champion" not in release.made_from or model.champion is None:
+        return _STARTS.get(model.first_weights, "from weights in a file")
+    words = f"from the weights of {release.started_from or 'an earlier release'}"
+    shrink, perturb = model.champion.shrink, model.champion.perturb
+    return words if (shrink, perturb) == (1, 0) else f"{words}, shrunk by {shrink:g} and perturbed by {perturb:g},"
 
 
 def _metadata(facts: CardFacts) -> dict[str, Any]:

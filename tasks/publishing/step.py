@@ -26,7 +26,8 @@ class PublishStep(Step):
 
     A stage's model is released, with the files of its evaluation, verdict and report; the other inputs are for what the
     card says.
-    `recipe` is resolved, and `written` is what was written of it.
+    `recipe` is resolved, and `written` is what was written of it; `started_from` names the release whose weights
+    training started from, if any.
     """
 
     kind: ClassVar[str] = "release"
@@ -37,6 +38,7 @@ class PublishStep(Step):
     recipe: Recipe
     written: dict[str, Any]
     stage: StageName
+    started_from: str | None = None
     dataset: ArtifactRef
     records: ArtifactRef
     stage_one: ArtifactRef

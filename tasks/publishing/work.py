@@ -42,6 +42,7 @@ from thaw.tasks.releases.verdict import FLIPS_NAME, METRICS_NAME, VERDICT_NAME, 
 from thaw.tasks.report.finishing import with_release_id
 from thaw.tasks.training.logits import divide_logits
 from thaw.tasks.training.stage_artifact import load_classifier, read_stage
+from thaw.tasks.training.step import TrainStep, request_digest
 
 _PAGE_NAME = "report.html"
 # Which input has which of the files that are copied. The tables of answers are the report's, which name files.
@@ -91,7 +92,7 @@ def _write_recipes(step: PublishStep, folder: Path) -> None:
         (RECIPE_FILE_NAME, "as it was written", step.written),
         (RESOLVED_RECIPE_FILE_NAME, "with every default filled in", resolved),
     ):
-        text = recipe_yaml(document, name, words, step.recipe.dataset.source)
+        text = recipe_yaml(document, name, words, step.recipe.dataset.source, step.started_from)
         (folder / name).write_text(text, encoding="utf-8")
 
 
@@ -124,6 +125,8 @@ def _gather(store: ArtifactStore, step: PublishStep, folder: Path, formats: Sequ
         thaw=thaw_version(),
         temperature=calibration.temperature,
         abstain=None if calibration.abstain is None else _tested(calibration.abstain, folder),
+        started_from=step.started_from,
+        stage_one_request=request_digest(read_manifest(store.folder(step.stage_one)).made_from),
     )
     metrics = json.loads((folder / METRICS_NAME).read_bytes())
     return CardFacts(
@@ -170,6 +173,7 @@ def _made_from(step: PublishStep, store: ArtifactStore) -> dict[str, dict[str, s
     for name, kind, ref, field in (
         ("source", step.recipe.dataset.source.kind, step.dataset, "content"),
         ("weights", "file", step.stage_one, "weights_sha256"),
+        ("champion", TrainStep.kind, step.stage_one, "champion"),
     ):
         digest = read_manifest(store.folder(ref)).made_from["depends_on"].get(field)
         if digest is not None:

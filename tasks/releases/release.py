@@ -69,6 +69,8 @@ class Release(Document):
         stage: Whose model it is.
         temperature: What the model's logits are divided by, in its weights; None in an older release, as 1.
         abstain: Which of its answers count; None where all do.
+        started_from: Id of the release whose weights its training started from, if any.
+        stage_one_request: Digest of what its first stage was asked, by which a run that is repeated is known.
     """
 
     id: ReleaseId
@@ -85,6 +87,8 @@ class Release(Document):
     stage: StageName = "stage_two"
     temperature: float | None = None
     abstain: Abstention | None = None
+    started_from: str | None = None
+    stage_one_request: str | None = None
 
     FORM: ClassVar[int] = 2
 

@@ -46,10 +46,10 @@ def build_classifier(config: ModelConfig, *, classes: int, resolution: int, pret
     x = layers.Dense(classes, name=LOGITS_NAME, dtype="float32")(x)
     probabilities = layers.Softmax(name="probabilities", dtype="float32")(x)
     model = keras.Model(inputs, probabilities, name="classifier")
-    if pretrained and config.weights is not None:
+    if pretrained and isinstance(config.weights, str):
         # Last, so that the classifier's random weights do not depend on how the backbone's are loaded.
         if config.weights == "imagenet":
-            _copy_weights(_download(config, resolution), trunk)
+            copy_weights(_download(config, resolution), trunk)
         else:
             _load_weights(trunk, config, Path(config.weights))
         _divide_by_the_deviation(trunk)
@@ -80,7 +80,8 @@ def _download(config: ModelConfig, resolution: int) -> keras.Model:
         ) from error
 
 
-def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Give a backbone the weights of another one of its kind."""
     # Layer by layer, because keras.applications adds a layer without weights where it loads ImageNet's (see below).
     pairs = zip(*([layer for layer in model.layers if layer.weights] for model in (source, target)), strict=True)
     for from_layer, to_layer in pairs:

@@ -12,6 +12,7 @@ from thaw.pipeline_config.stage_schema import StageConfig
 from thaw.tasks.process import Reporter, asked_to_leave
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.averaging import WeightAverage, averaged_variables
+from thaw.tasks.training.champion import leave_champion
 from thaw.tasks.training.checkpoint import Checkpoints
 from thaw.tasks.training.checks import check_class_weights
 from thaw.tasks.training.devices import computing_in
@@ -46,10 +47,15 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
     check_class_weights(step.name, step.stage, train_split.classes)
     resolution = step.stage.fit.resolution
     with strategy.scope(), computing_in(step.precision), contextlib.ExitStack() as stack:
-        model = build_start(step, store, classes=len(train_split.classes), resolution=resolution)
+        model = build_start(step, store, classes=train_split.classes, resolution=resolution)
         thawed = thaw(model, step.stage, step.model.backbone)
         for warning in thawed.warnings:
             reporter.warn(warning)
+        if step.start_note is not None:
+            reporter.log(step.start_note)
+        if step.start_warning is not None:
+            reporter.warn(step.start_warning)
+        leave_champion(step, store, thawed.variables, train_split.classes, reporter)
         features = open_features(store, step)
         if features is None:
             examples = of_images(step, train_split, validation_split)

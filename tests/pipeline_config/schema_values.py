@@ -24,7 +24,7 @@ _WORDS: dict[str, st.SearchStrategy[Any]] = {
         ["photos", "images.csv", "images.parquet", "none/*.parquet", "a b/é", "s3://b/x?region=eu"]
     ),
     "data_dir": st.just("prepared"),
-    "weights": st.sampled_from(["imagenet", "w.weights.h5"]),
+    "weights": st.sampled_from(["imagenet", "w.weights.h5", "champion"]),
     "subdirectory": st.sampled_from(["a", "a/b"]),
 }
 _TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)

@@ -188,7 +188,10 @@ def test_paths_of_a_recipe_file_are_relative_to_it(recipe_file, tmp_path, monkey
     assert isinstance(recipe.dataset.source, DirectorySource)
     assert Path(recipe.dataset.source.path).is_absolute()
     assert Path(recipe.dataset.source.path).resolve() == tmp_path.resolve() / "photos"
-    assert Path(recipe.model.weights or "").resolve() == tmp_path.resolve() / "weights" / "mine.h5"
+    expected = tmp_path.resolve() / "weights" / "mine.h5"
+    assert Path(recipe.model.first_weights or "").resolve() == expected
+    recipe_file(("imagenet", "{champion: {otherwise: weights/mine.h5}}"))
+    assert Path(load_recipe("../mine.yaml").model.first_weights or "").resolve() == expected
 
 
 def test_paths_of_a_shipped_recipe_are_relative_to_the_current_folder(tmp_path, monkeypatch):
@@ -289,6 +292,33 @@ def test_weights_take_the_place_of_those_that_the_recipe_starts_from():
     assert load_recipe("cats_dogs", weights=Path("/w.h5")).model.weights == "/w.h5"
     override = ("model.weights=other.h5",)
     assert load_recipe("digits", override, weights=Path("/w.h5")).resolved.stage_one.batch_norm == "frozen"
+
+
+@pytest.mark.parametrize(
+    ("written", "otherwise"),
+    [
+        ("champion", "/w.h5"),
+        ("{champion: {}}", "/w.h5"),
+        ("{champion: {otherwise: x.h5, shrink: 0.4}}", "/w.h5"),
+    ],
+)
+def test_weights_are_what_a_recipe_starts_from_that_has_no_champion_yet(written, otherwise):
+    model = load_recipe("cats_dogs", (f"model.weights={written}",), weights=Path("/w.h5")).model
+    assert model.first_weights == otherwise
+    assert model.champion is not None
+    assert model.champion.shrink == (0.4 if "shrink" in written else 1)
+
+
+def test_without_a_word_the_first_weights_are_imagenets_where_the_backbone_has_any():
+    for recipe, expected in (("cats_dogs", "imagenet"), ("digits", None)):
+        for written in ("champion", "{champion: {shrink: 0.4, perturb: 0.1}}"):
+            loaded = load_recipe(recipe, (f"model.weights={written}",))
+            assert loaded.model.first_weights == expected
+            resolved = loaded.resolved
+            assert resolved.model.champion is not None
+            assert resolved.model.champion.otherwise == expected
+            assert parse_recipe(resolved.model_dump(mode="json", by_alias=True)).resolved == resolved
+            assert resolved.stage_one == load_recipe(recipe).resolved.stage_one
 
 
 @pytest.mark.parametrize("names", [["digits"], ["digits", "flowers_fixres"]])

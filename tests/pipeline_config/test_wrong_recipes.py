@@ -109,7 +109,16 @@ WRONG = {
         "Received: 'camera'.",
     ],
     "evaluate.slices=['']": ["evaluate.slices.0: ", "at least 1 character", "Received: ''."],
-    "model.weights=imagenet": ["model: SmallCNN has no ImageNet weights."],
+    "model.weights=imagenet": ["model: SmallCNN has no ImageNet weights. Use weights: null"],
+    "model.weights.champion.otherwise=imagenet": [
+        "model: SmallCNN has no ImageNet weights. Use weights.champion.otherwise: null"
+    ],
+    "model.weights.champion.shrnk=0.4": ["model.weights.champion.shrnk is not a key", "Nearest: shrink."],
+    "model.weights={champions: {}}": ["model.weights.champions is not a key", "Nearest: champion."],
+    "model.weights={champion: 3}": ["model.weights.champion: ", "object", "Received: 3."],
+    "model.weights={champion: {shrink: 0}}": ["model.weights.champion.shrink: ", "greater than 0", "Received: 0."],
+    "model.weights={champion: {perturb: 2}}": ["model.weights.champion.perturb: ", "less than or equal to 1"],
+    "model.weights={champion: {otherwise: 3}}": ["model.weights.champion.otherwise: ", "valid string", "Received: 3."],
     "model.drop_connect_rate=0.4": ["model: drop_connect_rate is for EfficientNets. SmallCNN has none;"],
     "stage_one.head_batch_norm=train": [
         "The recipe: stage_one.head_batch_norm has no effect without model.head_batch_norm: true."

@@ -89,10 +89,13 @@ def keep(home: Path, found: Sequence[DatasetImage], duplicates: int = 0) -> Arti
     return Home.open(home).store.build(_DatasetStep(content=digest_of([*map(repr, found), duplicates])), work)
 
 
-def learn(home: Path, dataset: ArtifactRef, recipe: Recipe = RECIPE, *, tag: str = "a", form: int = 2) -> ReleaseInfo:
+def learn(
+    home: Path, dataset: ArtifactRef, recipe: Recipe = RECIPE, *, tag: str = "a", form: int = 2, **changes: Any
+) -> ReleaseInfo:
     """Publish a release of a recipe that has learned from a dataset, and make it the champion.
 
-    Of form 1, it says of the images no more than an earlier thaw did, and of form 0 nothing.
+    The tag is the digest of its weights, and `changes` are what else it says. Of form 1, it says of the images no more
+    than an earlier thaw did, and of form 0 nothing.
     """
     opened = Home.open(home)
     content = opened.store.folder(dataset)
@@ -100,8 +103,9 @@ def learn(home: Path, dataset: ArtifactRef, recipe: Recipe = RECIPE, *, tag: str
     before = opened.registry.champion(recipe.name)
     metrics = Metrics(examples=100, accuracy=0.9, accuracy_ci=(0.85, 0.95))
     verdict = verdict_of(metrics, None, None, 0.0)
+    made_from = {"dataset": dataset.model_dump(), "stage_two": {"kind": "stage", "digest": tag}}
     release = Release(
-        id=release_id(recipe.name, [tag, dataset.digest]),
+        id=release_id(recipe.name, [tag, dataset.digest, *sorted(changes)]),
         recipe=recipe.name,
         verdict="first",
         compared_with=before and before.id,
@@ -109,9 +113,10 @@ def learn(home: Path, dataset: ArtifactRef, recipe: Recipe = RECIPE, *, tag: str
         classes=found.classes,
         input=recipe.preprocessing_of("stage_two"),
         test=metrics,
-        made_from={"dataset": dataset.model_dump(), "stage_two": {"kind": "stage", "digest": tag}},
+        made_from=made_from | changes.pop("made_from", {}),
         libraries={},
         thaw="0",
+        **changes,
     )
 
     def work(folder: Path) -> Made:

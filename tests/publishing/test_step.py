@@ -46,9 +46,9 @@ def test_the_request_survives_the_way_to_the_child(tmp_path):
     assert again.step.key == work.step.key
 
 
-def stated(recipe: Recipe) -> str:
+def stated(recipe: Recipe, started_from: str | None = None) -> str:
     document = portable_recipe(recipe, resolved=False)
-    return recipe_yaml(document, "recipe.yaml", "as it was written", recipe.dataset.source)
+    return recipe_yaml(document, "recipe.yaml", "as it was written", recipe.dataset.source, started_from)
 
 
 def test_the_stated_recipe_can_be_run_and_names_no_folder_of_this_machine(tmp_path):
@@ -64,3 +64,17 @@ def test_the_stated_recipe_can_be_run_and_names_no_folder_of_this_machine(tmp_pa
 def test_the_stated_recipe_of_digits_needs_no_options(tmp_path):
     (tmp_path / "recipe.yaml").write_text(stated(load_recipe("digits")))
     assert load_recipe(str(tmp_path / "recipe.yaml")) == load_recipe("digits")
+
+
+@pytest.mark.parametrize("written", ["champion", "{champion: {otherwise: x.h5, shrink: 0.4}}"])
+def test_the_stated_recipe_names_the_release_that_it_started_from_and_can_start_from_a_later_one(tmp_path, written):
+    recipe = directory_recipe(tmp_path, f"model.weights={written}")
+    text = stated(recipe, "cats_dogs-0123456789ab")
+    assert str(tmp_path) not in text
+    first, second, *_ = text.splitlines()
+    assert first.endswith("--weights FILE")
+    assert second == "# Training started from the weights of cats_dogs-0123456789ab, the champion then."
+    (tmp_path / "recipe.yaml").write_text(text)
+    again = load_recipe(str(tmp_path / "recipe.yaml"), data=tmp_path / "photos", weights=tmp_path / "w.weights.h5")
+    assert again == recipe
+    assert "champion then" not in stated(recipe)

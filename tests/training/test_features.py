@@ -64,7 +64,7 @@ def test_the_batches_are_what_the_frozen_layers_make_of_the_images(data: Path, t
         SplitReader(records, "validation") as validation,
     ):
         prepare_process(step, step.draws)  # the weights are random, by its seed
-        model = build_start(step, place.store, classes=2, resolution=16)
+        model = build_start(step, place.store, classes=["blue", "red"], resolution=16)
         frozen = find_frozen_output(model, "SmallCNN", "stage_one", step.train)
         assert frozen is not None
         (frozen_model,) = frozen_models(model, [frozen])

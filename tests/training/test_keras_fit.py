@@ -31,7 +31,7 @@ def test_the_history_of_a_stage_is_that_of_keras_fit(tmp_path: Path) -> None:
     measured = pq.read_table(stage / "history.parquet").to_pydict()
 
     prepare_process(step, step.name)
-    classifier = build_start(step, home.store, classes=2, resolution=16)
+    classifier = build_start(step, home.store, classes=["blue", "red"], resolution=16)
     classifier.compile(keras.optimizers.SGD(0.005), "sparse_categorical_crossentropy", metrics=["accuracy"])
     records = home.store.verified(step.records)
     with SplitReader(records, "train") as train, SplitReader(records, "validation") as validation:

@@ -112,7 +112,7 @@ def compute_features(work: FeaturesWork, reporter: Reporter) -> list[FeaturesFac
         strategy.scope(),
         computing_in(step.precision),
     ):
-        model = build_start(step, store, classes=len(train.classes), resolution=step.resolution)
+        model = build_start(step, store, classes=train.classes, resolution=step.resolution)
         targets = [_decide(each, model, train.examples, store, reporter) for each in work.targets]
         needed = [each.document.bytes_of(train.examples, validation.examples) for each in targets]
         kept = [each for each in targets if each.document.views]
