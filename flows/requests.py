@@ -13,6 +13,7 @@ from thaw.pipeline_config.stage_schema import StageName
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.calibration.step import CalibrateStep, CalibrationFacts
 from thaw.tasks.evaluation.step import EvaluateStep
+from thaw.tasks.feature_drift.step import FeatureDriftStep
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import columns_digest, content_digest
 from thaw.tasks.ingest.step import IngestStep, digest_without_columns
@@ -20,6 +21,7 @@ from thaw.tasks.preflight.step import PreflightStep
 from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
+from thaw.tasks.releases.preflight import PreflightFacts
 from thaw.tasks.report.step import ReportStep
 from thaw.tasks.training.checks import check_against_dataset
 from thaw.tasks.training.features.choice import possible_views, views_of
@@ -50,6 +52,7 @@ def preflight(recipe: Recipe, home: Home, ingest: ArtifactRef) -> PreflightStep:
         champion=None if champion is None or learned_from(champion, ingest) else champion.id,
         checks=recipe.checks,
         confidence=recipe.retrain.confidence,
+        features=recipe.retrain.features,
     )
 
 
@@ -69,6 +72,26 @@ def features_one(recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesSt
     alone = _features(home, stage_one(recipe, home, records, None))
     also = features_two(recipe, home, records, None) if one_pass_does(recipe) else None
     return alone if alone is None else alone.model_copy(update={"also": also})
+
+
+def feature_drift(
+    recipe: Recipe,
+    home: Home,
+    preflight: ArtifactRef,
+    records: ArtifactRef,
+    features_one: FeaturesStep | None,
+    **_: ArtifactRef,
+) -> FeatureDriftStep | None:
+    """Ask whether new images differ in what stage one's frozen layers put out, if `preflight` had enough to compare."""
+    looked = home.store.facts(preflight, PreflightFacts) if recipe.retrain.features else None
+    if looked is None or looked.champion is None or not looked.drift:
+        return None
+    return FeatureDriftStep(
+        records=records,
+        features_key=None if features_one is None else features_one.key,
+        champion=looked.champion,
+        confidence=recipe.retrain.confidence,
+    )
 
 
 def stage_one(recipe: Recipe, home: Home, records: ArtifactRef, features_one: FeaturesStep | None) -> TrainStep:
@@ -202,6 +225,11 @@ def publish(recipe: Recipe, home: Home, calibrate: ArtifactRef, **made: Artifact
     written = portable_recipe(recipe, resolved=False)
     stage = _released(home, calibrate)
     return PublishStep(recipe=recipe.resolved, written=written, stage=stage, calibration=calibrate, **_as_inputs(made))
+
+
+def may_compare_features(recipe: Recipe) -> bool:
+    """Say whether features of new images might be compared with others, by the recipe alone."""
+    return recipe.retrain.features
 
 
 def may_want_features_one(recipe: Recipe) -> bool:

@@ -15,7 +15,8 @@ from thaw.tasks.training.averaging import WeightAverage, averaged_variables
 from thaw.tasks.training.checkpoint import Checkpoints
 from thaw.tasks.training.checks import check_class_weights
 from thaw.tasks.training.devices import computing_in
-from thaw.tasks.training.examples import Examples, of_features, of_images, open_features
+from thaw.tasks.training.examples import Examples, of_features, of_images
+from thaw.tasks.training.features.files import open_features
 from thaw.tasks.training.loop import Loop
 from thaw.tasks.training.model import build_classifier, weights_sha256
 from thaw.tasks.training.optimizers import build_optimizer
@@ -50,7 +51,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
         thawed = thaw(model, step.stage, step.model.backbone)
         for warning in thawed.warnings:
             reporter.warn(warning)
-        features = open_features(store, step)
+        features = open_features(store, step.features_key, step.name)
         if features is None:
             examples = of_images(step, train_split, validation_split)
         else:
