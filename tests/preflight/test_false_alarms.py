@@ -22,8 +22,8 @@ class Photos:
         shares = 1 / np.arange(1, classes + 1)
         self.shares = shares / shares.sum()
         self.widths = np.arange(sizes) * 100 + 300
-        self.of_classes = self.random.normal(size=(classes, FEATURES))
-        self.of_light = self.random.normal(size=FEATURES)
+        self.of_light, *of_classes = np.random.default_rng(1).normal(size=(classes + 1, FEATURES))
+        self.of_classes = np.array(of_classes)
 
     def draw(self, count: int, darker: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         labels = self.random.choice(len(self.shares), count, p=self.shares)
