@@ -16,6 +16,7 @@ from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.dataset import DatasetImage
 from thaw.tasks.releases.preflight import FeatureDriftFacts, PreflightFacts
+from thaw.tasks.runs import looked_at
 
 OLD = images(100)  # 160 of them for training
 NEW = images(25, first=1000)  # 40 of them for training
@@ -65,6 +66,7 @@ def test_features_that_are_like_the_old_ones_are_no_need_and_the_next_run_has_no
     needed = [task.name for task in planned.tasks if task.needed]
     assert needed == ["ingest", "preflight", "records", "feature_drift"]
     assert planned.tasks[4].reasons == reasons
+    assert looked_at(walk.home, planned.reports) == found  # which is the result that `thaw run` gives then
 
 
 @pytest.mark.parametrize(("shape", "row_type"), [((8,), "float32"), ((3, 2, 8), "float16"), ((2, 2, 8), "bfloat16")])
