@@ -24,7 +24,7 @@ _ROWS_AT_A_TIME = 16  # of up to some megabytes each
 
 _NOTHING_IS_KEPT = (
     "retrain.features: what stage one's frozen layers put out is not kept, so it is not compared. To have it kept, set "
-    "stage_one.feature_views to a number, such as 4, and make room if features_one found none"
+    "stage_one.feature_views to a number, such as 4, unless features_one says what else stands in the way."
 )
 
 
@@ -38,7 +38,7 @@ def compare_features(work: FeatureDriftWork, report: Reporter) -> FeatureDriftFa
     step = work.step
     reader = open_features(work.home.store, step.features_key, "feature_drift")
     if reader is None:
-        facts = FeatureDriftFacts(drift=None, not_tested="none are kept", warnings=[f"{_NOTHING_IS_KEPT}."])
+        facts = FeatureDriftFacts(drift=None, not_tested="none are kept", warnings=[_NOTHING_IS_KEPT])
     else:
         with reader:
             facts = _compare(work.home, step.champion, reader, level_of_each(step.confidence, features=True))

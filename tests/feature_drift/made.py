@@ -51,9 +51,12 @@ class Compared(WalkHere):
         shift: float = 0.0,
         shape: Sequence[int] = (8,),
         row_type: RowType = "float32",
+        *,
+        has_room: bool = True,
     ) -> None:
         super().__init__(recipe, home)
         self.found, self.shift, self.shape, self.row_type = found, shift, tuple(shape), row_type
+        self.has_room = has_room
         self.go(UNTIL_COMPARED)
 
     def work(self, node: Node, missing: Sequence[tuple[Step, Path]], **request: Any) -> list[Made]:
@@ -75,22 +78,24 @@ class Compared(WalkHere):
         return RecordsFacts(examples=counts, shards={}, bytes={})
 
     def _features(self, folder: Path) -> FeaturesFacts:
-        document = FeaturesDocument(views=2, shape=list(self.shape), type=self.row_type, decision="made up")
+        document = FeaturesDocument(
+            views=2 * self.has_room, shape=list(self.shape), type=self.row_type, decision="made up"
+        )
         write_json(folder / DOCUMENT_NAME, document.model_dump(mode="json"))
-        for split in ("train", "validation"):
+        for split in ("train", "validation") if self.has_room else ():
             of_split = sorted((image for image in self.found if image.split == split), key=lambda image: image.id)
             *views, ids = document.files(split, len(of_split))
             for file in views:
                 with RowsWriter(folder, file) as writer:
-                    # Other views, and those of validation, which have no augmentation, are to be passed by.
-                    nonsense = 0.0 if file.name == "view-0.npy" else 99.0
+                    # Others, in which any new image would show a drift, are to be passed by.
+                    shift = self.shift if file.name == "view-0.npy" else 99.0
                     for image in of_split:
-                        writer.write(encode(self.row(image) + np.float32(nonsense), self.row_type)[None])
+                        writer.write(encode(self._row(image, shift), self.row_type)[None])
             with RowsWriter(folder, ids) as writer:
                 writer.write(id_bytes(ids_of(image.id for image in of_split)))
-        return FeaturesFacts(has_room=True, decision=document.decision, bytes=1)
+        return FeaturesFacts(has_room=self.has_room, decision=document.decision, bytes=1)
 
-    def row(self, image: DatasetImage) -> np.ndarray:
+    def _row(self, image: DatasetImage, shift: float) -> np.ndarray:
         number = int(Path(image.origin).stem)
-        drawn = np.random.default_rng(number).normal(self.shift * (number >= 1000), 1, self.shape)
+        drawn = np.random.default_rng(number).normal(shift * (number >= 1000), 1, self.shape)
         return drawn.astype(np.float32)

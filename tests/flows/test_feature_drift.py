@@ -142,6 +142,15 @@ def test_where_keeping_features_does_not_pay_there_is_a_warning(place: Place) ->
     assert len(warning) < 500
 
 
+def test_where_the_disk_had_no_room_for_features_they_are_compared_once_it_has(place: Place) -> None:
+    walk = place.go(has_room=False)
+    assert walk.ran == COMPARED
+    assert place.facts(walk).not_tested == "the new images' features were not compared: none are kept"
+    walk = place.go()
+    assert walk.ran == ["features_one", "feature_drift"]
+    assert place.facts(walk).not_tested is None
+
+
 def test_a_plan_says_what_would_be_compared_and_that_it_decides(place: Place) -> None:
     recipe, home = place.recipe(), Home.open(place.home)
     rows = {task.name: task.reasons for task in plan(recipe, home).tasks}
