@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from thaw.flows import requests
-from thaw.flows.need import why_not
+from thaw.flows.need import may_see_no_need, may_see_no_need_by_features, why_not
 from thaw.pipeline_config.errors import RequestError
 from thaw.pipeline_config.messages import received
 from thaw.pipeline_config.schema import Recipe
@@ -27,24 +27,28 @@ class Node:
         task: "package:task", its door below `thaw.tasks`, which imports Prefect.
         ask: Makes its request of the recipe, the home and what its inputs have made.
         inputs: Names of the nodes whose artifacts it is made from.
-        serves: The node that alone needs what this one makes, and only while it is made itself.
-        may_serve: By the recipe alone, whether it might, where it is not known yet what it would be asked.
+        may_be_asked: By the recipe alone, whether there may be something to ask, where it is not known yet what that
+            would be. None: there always is.
+        on_demand: Whether those that are made from it need what it makes only while they are made themselves. They are
+            asked with its request in place of its artifact.
         looks_outside: Whether its request depends on more than the recipe and its inputs: on the images, or on the
             releases that there are.
         prepare: What a run does before it makes the request, and a plan does not.
         ends: By the recipe, the home, what it has made and what that was made from: why the run needs none of the nodes
             after it. Nothing where it does.
+        may_end: By the recipe alone, whether it might.
     """
 
     name: str
     task: str
     ask: Callable[..., Step | None]
     inputs: tuple[str, ...] = ()
-    serves: str | None = None
-    may_serve: Callable[[Recipe], bool] | None = None
+    may_be_asked: Callable[[Recipe], bool] | None = None
+    on_demand: bool = False
     looks_outside: bool = False
     prepare: Callable[[Home], None] | None = None
     ends: Callable[..., list[str]] | None = None
+    may_end: Callable[[Recipe], bool] | None = None
 
 
 _TRAINED = ("records", "stage_one", "stage_two")
@@ -55,16 +59,17 @@ INGEST = Node("ingest", "ingest:ingest", requests.ingest, looks_outside=True)
 # Write the images as TFRecord shards.
 RECORDS = Node("records", "records:write_records", requests.records, ("ingest",))
 PREPARATION = (INGEST, RECORDS)
-TRAINING = (
-    # Train the head, or at low resolution. What the frozen layers put out is computed once, where that pays.
-    Node(
-        "features_one",
-        "training:compute_features_one",
-        requests.features_one,
-        ("records",),
-        serves="stage_one",
-        may_serve=requests.may_want_features_one,
-    ),
+# What the frozen layers put out is computed once, where that pays.
+FEATURES_ONE = Node(
+    "features_one",
+    "training:compute_features_one",
+    requests.features_one,
+    ("records",),
+    may_be_asked=requests.may_want_features_one,
+    on_demand=True,
+)
+STAGES = (
+    # Train the head, or at low resolution.
     Node("stage_one", "training:train_stage_one", requests.stage_one, ("records", "features_one")),
     # Thaw, and go on from there.
     Node(
@@ -72,11 +77,12 @@ TRAINING = (
         "training:compute_features_two",
         requests.features_two,
         ("records", "stage_one"),
-        serves="stage_two",
-        may_serve=requests.may_want_features_two,
+        may_be_asked=requests.may_want_features_two,
+        on_demand=True,
     ),
     Node("stage_two", "training:train_stage_two", requests.stage_two, ("records", "stage_one", "features_two")),
 )
+TRAINING = (FEATURES_ONE, *STAGES)
 # Find on the validation split how far its probabilities can be trusted, and which stage is released.
 CALIBRATION = Node("calibrate", "calibration:calibrate", requests.calibrate, _TRAINED)
 # Judge the model on the test split, and what each stage earned there.
@@ -92,9 +98,21 @@ GRAPH = (
         looks_outside=True,
         prepare=requests.mend_releases,
         ends=why_not,
+        may_end=may_see_no_need,
     ),
     RECORDS,
-    *TRAINING,
+    FEATURES_ONE,
+    # Look whether what the frozen layers put out is another for new images, if the recipe asks for it.
+    Node(
+        "feature_drift",
+        "feature_drift:compare_features",
+        requests.feature_drift,
+        ("ingest", "preflight", "records", "features_one"),
+        may_be_asked=requests.may_compare_features,
+        ends=why_not,
+        may_end=may_see_no_need_by_features,
+    ),
+    *STAGES,
     CALIBRATION,
     EVALUATION,
     # Let the champion answer for the same images, and compare.
@@ -147,11 +165,15 @@ def with_all_after(names: Iterable[str]) -> frozenset[TaskName]:
     return frozenset(found)
 
 
+def _artifacts_for(node: Node) -> list[str]:
+    return [name for name in node.inputs if not _NODES[name].on_demand]
+
+
 class Walk(ABC):
     """Goes through nodes in their order, and hands on what each has made.
 
     Attributes:
-        made: What each node has made: its artifact, or its request if it serves another; None where there is none.
+        made: What each node has made: its artifact, or its request if that is made on demand; None where there is none.
         nothing_new: Why it ended before its last node; empty where it did not.
     """
 
@@ -165,7 +187,7 @@ class Walk(ABC):
     def go(self, nodes: Sequence[Node]) -> None:
         """Go through some nodes, those that they are made from before them, until one of them ends it."""
         for number, node in enumerate(nodes, start=1):
-            self.made[node.name] = self.visit(node) if node.serves is None else self._serve(node, _NODES[node.serves])
+            self.made[node.name] = self._make(node)
             # Who asks for a task again wants it done.
             if node.ends is not None and not any(later.name in self.refresh for later in nodes[number:]):
                 self.nothing_new = self._why_it_ends(node, node.ends)
@@ -173,20 +195,50 @@ class Walk(ABC):
                 self.leave_out(nodes[number:])
                 return
 
-    def request(self, node: Node, **instead: Any) -> Step | None:
-        """Make a node's request of what its inputs have made."""
-        inputs = {name: self.made[name] for name in node.inputs if name not in instead}
-        return node.ask(self.recipe, self.home, **inputs, **instead)
+    def request(self, node: Node) -> Step | None:
+        """Make a node's request of what its inputs have made; None where there is nothing to ask."""
+        return node.ask(self.recipe, self.home, **{name: self.made[name] for name in node.inputs})
 
-    def asked(self, node: Node, **instead: Any) -> Step:
-        """Make the request of a node that serves no other, and so always has one."""
-        step = self.request(node, **instead)
+    def asked(self, node: Node) -> Step:
+        """Make the request of a node that has one."""
+        step = self.request(node)
         if step is None:
             raise LookupError(f"{node.name} has nothing to be asked")
         return step
 
+    def serve(self, consumer: Node) -> None:
+        """Make what a node needs only while it is made itself, unless that is there.
+
+        What is there needs no features, which are large, and may have been removed.
+        """
+        for name in consumer.inputs:
+            node, step = _NODES[name], self.made[name]
+            if not node.on_demand or step is None or not self.knows(consumer) or self._is_there(consumer):
+                continue
+            # What the work of an earlier node has made, or could not make, is not tried again.
+            if step.key not in self._tried and (name in self.refresh or self.home.find(step)[0] is None):
+                self._tried.update(made.key for made in step.together())
+                self.provide(node, step)
+            if not self.serves(step):
+                self.made[name] = None
+
+    def _make(self, node: Node) -> Any:
+        if node.may_be_asked is not None:
+            if not self.knows(node):
+                if node.may_be_asked(self.recipe):
+                    self.leave_open(node)
+                return None
+            step = self.request(node)
+            if step is None or node.on_demand:
+                return step
+        self.serve(node)
+        return self.visit(node)
+
+    def _is_there(self, node: Node) -> bool:
+        return node.name not in self.refresh and self.home.find(self.asked(node))[0] is not None
+
     def _why_it_ends(self, node: Node, ends: Callable[..., list[str]]) -> list[str]:
-        names = (node.name, *node.inputs)
+        names = (node.name, *_artifacts_for(node))
         made = {name: self.made[name] for name in names}
         return [] if None in made.values() else ends(self.recipe, self.home, **made)
 
@@ -194,29 +246,12 @@ class Walk(ABC):
         """Go past nodes that are not needed."""
         del nodes
 
-    def _serve(self, node: Node, consumer: Node) -> Step | None:
-        if not self.knows(node):
-            self.leave_open(node)
-            return None
-        step = self.request(node)
-        if step is None:
-            return None
-        wanted = self.asked(consumer, **{node.name: step})
-        # A stage that is there needs no features, which are large, and may have been removed.
-        if consumer.name not in self.refresh and self.home.find(wanted)[0] is not None:
-            return step
-        # What the work of an earlier node has made, or could not make, is not tried again.
-        if step.key not in self._tried and (node.name in self.refresh or self.home.find(step)[0] is None):
-            self._tried.update(made.key for made in step.together())
-            self.provide(node, step)
-        return step if self.serves(step) else None
-
     def knows(self, node: Node) -> bool:
-        """Say whether all that a node's request is made of is there. What serves it may be missing."""
-        return all(self.made[name] is not None for name in node.inputs if _NODES[name].serves is None)
+        """Say whether all that a node's request is made of is there. What is made on demand may be missing."""
+        return all(self.made[name] is not None for name in _artifacts_for(node))
 
     def leave_open(self, node: Node) -> None:
-        """Go on past a node that serves another, and of which it is not known what it would be asked."""
+        """Go on past a node of which it is not known yet whether there is something to ask."""
         del node
 
     @abstractmethod
@@ -225,10 +260,10 @@ class Walk(ABC):
 
     @abstractmethod
     def provide(self, node: Node, step: Step) -> None:
-        """Make what serves another node, or say what would be made."""
+        """Make what is made on demand, or say what would be made."""
 
     def serves(self, step: Step) -> bool:
-        """Say whether what is to serve another node is there now. Where it could not be made, that does without.
+        """Say whether what is made on demand is there now. Where it could not be made, who needs it does without.
 
         What an attempt that was killed has left of it is removed.
         """

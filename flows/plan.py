@@ -69,14 +69,14 @@ class Plan(Walk):
         """Say whether what a node makes is there, and if not, why."""
         self.last_key = None
         ref, reasons = self._examine(node)
-        if ref is None and node.ends is not None and self.recipe.retrain.when != "always" and not self.refresh:
-            self.decides_next = self.knows(node)
+        if ref is None and node.may_end is not None and node.may_end(self.recipe) and not self.refresh:
+            self.decides_next |= all(task.cached for task in self.tasks)
             reasons = [*reasons, "it finds whether the tasks after it are needed"]
         self._note(node, reasons, ref)
         return ref
 
     def provide(self, node: Node, step: Step) -> None:
-        """Say why what serves another node would be made."""
+        """Say why what is made on demand would be made."""
         self._note(node, _REFRESHED if node.name in self.refresh else self._why(step, self.home.find(step)[1]))
 
     def serves(self, step: Step) -> bool:
@@ -92,15 +92,14 @@ class Plan(Walk):
             return None
 
     def leave_open(self, node: Node) -> None:
-        """Say that a node that serves another may have to run."""
-        if node.may_serve is not None and node.may_serve(self.recipe):
-            self._note(node, [f"{self._last_missing()} would run before it, and decides whether it pays"])
+        """Say that it may have to run."""
+        self._note(node, [f"{self._last_missing()} would run before it, and decides whether it is needed"])
 
     def leave_out(self, nodes: Sequence[Node]) -> None:
         """Say that a run ends before them, and why."""
         reasons = self.nothing_new
         for node in nodes:
-            if node.serves is None:
+            if node.may_be_asked is None:
                 self.tasks.append(PlannedTask(name=node.name, cached=False, needed=False, reasons=reasons))
                 reasons = [f"{nodes[0].name} is not needed"]
 

@@ -12,6 +12,7 @@ from thaw.pipeline_config.stage_schema import StageName
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.calibration.step import CalibrateStep, CalibrationFacts
 from thaw.tasks.evaluation.step import EvaluateStep
+from thaw.tasks.feature_drift.step import FeatureDriftStep
 from thaw.tasks.home import Home
 from thaw.tasks.ingest.sources import columns_digest, content_digest
 from thaw.tasks.ingest.step import IngestStep, digest_without_columns
@@ -19,6 +20,7 @@ from thaw.tasks.preflight.step import PreflightStep
 from thaw.tasks.publishing.portable_recipe import portable_recipe
 from thaw.tasks.publishing.step import PublishStep
 from thaw.tasks.records.step import RecordsFacts, RecordsStep
+from thaw.tasks.releases.preflight import PreflightFacts
 from thaw.tasks.report.step import ReportStep
 from thaw.tasks.training.checks import check_against_dataset
 from thaw.tasks.training.features.choice import possible_views, views_of
@@ -49,6 +51,7 @@ def preflight(recipe: Recipe, home: Home, ingest: ArtifactRef) -> PreflightStep:
         champion=None if champion is None or learned_from(champion, ingest) else champion.id,
         checks=recipe.checks,
         confidence=recipe.retrain.confidence,
+        features=recipe.retrain.features,
     )
 
 
@@ -70,6 +73,26 @@ def features_one(recipe: Recipe, home: Home, records: ArtifactRef) -> FeaturesSt
     alone = _features(home, ask_for_stage("stage_one", recipe, records, **start, stages_after=after))
     also = _features_two_of(start, recipe, home, records) if one_pass_does(recipe) else None
     return alone if alone is None else alone.model_copy(update={"also": also})
+
+
+def feature_drift(
+    recipe: Recipe,
+    home: Home,
+    preflight: ArtifactRef,
+    records: ArtifactRef,
+    features_one: FeaturesStep | None,
+    **_: ArtifactRef,
+) -> FeatureDriftStep | None:
+    """Ask whether new images differ in what stage one's frozen layers put out, if `preflight` had enough to compare."""
+    looked = home.store.facts(preflight, PreflightFacts) if recipe.retrain.features else None
+    if looked is None or looked.champion is None or not looked.drift:
+        return None
+    return FeatureDriftStep(
+        records=records,
+        features_key=None if features_one is None else features_one.key,
+        champion=looked.champion,
+        confidence=recipe.retrain.confidence,
+    )
 
 
 def stage_one(recipe: Recipe, home: Home, records: ArtifactRef, features_one: FeaturesStep | None) -> TrainStep:
@@ -213,6 +236,11 @@ def publish(recipe: Recipe, home: Home, calibrate: ArtifactRef, **made: Artifact
         calibration=calibrate,
         **_as_inputs(made),
     )
+
+
+def may_compare_features(recipe: Recipe) -> bool:
+    """Say whether features of new images might be compared with others, by the recipe alone."""
+    return recipe.retrain.features
 
 
 def may_want_features_one(recipe: Recipe) -> bool:

@@ -40,10 +40,9 @@ from thaw.tasks.evaluation.step import EvaluationFacts
 from thaw.tasks.home import Home
 from thaw.tasks.progress import belongs_to
 from thaw.tasks.publishing.step import ReleaseFacts
-from thaw.tasks.releases.preflight import PreflightFacts
 from thaw.tasks.releases.verdict import Verdict
 from thaw.tasks.report.finishing import MARKDOWN_NAME
-from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, nothing_new, recall, remember
+from thaw.tasks.runs import ReleaseReport, RunResult, StageReport, looked_at, nothing_new, recall, remember
 from thaw.tasks.training.stage_facts import StageFacts
 
 _LONGEST_CHANGES = 100  # characters of a run's name
@@ -162,7 +161,7 @@ def _result(runner: TaskRunner, seconds: float) -> RunResult:
         earned=evaluated.stages.sentence,
         verdict=judged.verdict,
         reason=judged.reason,
-        preflight=store.facts(made["preflight"], PreflightFacts),
+        preflight=looked_at(runner.home, runner.reports),
         release=ReleaseReport(id=published.id, path=published.path, champion=published.is_champion),
         **_pages(run),
     )

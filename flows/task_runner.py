@@ -43,7 +43,7 @@ class TaskRunner(Walk):
         return self._run(node, lambda: self._prepared(node))
 
     def provide(self, node: Node, step: Step) -> None:
-        """Run a task that serves another."""
+        """Run a task whose result is asked for on demand."""
         self._run(node, lambda: step)
 
     def serves(self, step: Step) -> bool:

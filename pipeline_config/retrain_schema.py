@@ -38,6 +38,9 @@ class RetrainConfig(Strict):
         le=0.998,
         description="from which on a drift is said to be shown, by all its tests together",
     )
+    features: bool = Field(
+        default=False, description="whether what stage one's frozen layers put out is compared as well"
+    )
     on: list[Literal["folder"]] = Field(
         default=[], max_length=1, description="what starts a run under `thaw serve`, besides the schedule"
     )

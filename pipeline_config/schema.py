@@ -222,6 +222,18 @@ class Recipe(Strict):
         return self
 
     @model_validator(mode="after")
+    def _check_features(self) -> Self:
+        without = {"train": "all", "epochs": 0, "feature_views": 0}
+        found = [f"{name}: {value}" for name, value in without.items() if getattr(self.stage_one, name) == value]
+        if self.retrain.features and found:
+            raise ValueError(
+                "retrain.features compares what stage one's frozen layers put out, and nothing of that is kept. "
+                f"Received: stage_one with {', '.join(found)}. Expected: train: head or {{last_blocks: number}}, with "
+                "epochs and feature_views above 0. Or set retrain.features to false."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_slices(self) -> Self:
         source = self.dataset.source
         for name in () if source.has_columns else self.columns:

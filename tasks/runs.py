@@ -19,7 +19,7 @@ from thaw.tasks.artifacts.entries import entries
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.refusals import reading
 from thaw.tasks.home import Home
-from thaw.tasks.releases.preflight import PreflightFacts
+from thaw.tasks.releases.preflight import FeatureDriftFacts, PreflightFacts
 from thaw.tasks.releases.verdict import TestMetrics
 
 RUNS_NAME = "runs"
@@ -107,7 +107,6 @@ def nothing_new(home: Home, recipe: str, reasons: Sequence[str], tasks: list[Tas
     champion = home.registry.champion(recipe)
     if champion is None:
         raise PublishError(f"{recipe} has no champion any more. Run again.")
-    (preflight,) = [task.digest for task in tasks if task.name == "preflight"]
     test = champion.model_dump(mode="json", include=set(TestMetrics.model_fields))
     return RunResult(
         run=None,
@@ -118,10 +117,19 @@ def nothing_new(home: Home, recipe: str, reasons: Sequence[str], tasks: list[Tas
         metrics={"test": test},
         verdict=NOTHING_NEW,
         reason=" ".join(reasons),
-        preflight=home.store.facts(ArtifactRef(kind="preflight", digest=preflight), PreflightFacts),
+        preflight=looked_at(home, tasks),
         release=ReleaseReport(id=champion.id, path=champion.path, champion=champion.is_champion),
         ui_url=None,
     )
+
+
+def looked_at(home: Home, tasks: Sequence[TaskReport]) -> PreflightFacts:
+    """Say what a run's look at its images found, and that at their features beside it."""
+    digests = {task.name: task.digest for task in tasks}
+    facts = home.store.facts(ArtifactRef(kind="preflight", digest=digests["preflight"]), PreflightFacts)
+    if (features := digests.get("feature_drift")) is None:
+        return facts
+    return home.store.facts(ArtifactRef(kind="feature_drift", digest=features), FeatureDriftFacts).beside(facts)
 
 
 def remember(home: Home, key: str, result: RunResult) -> None:

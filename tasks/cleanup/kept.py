@@ -9,11 +9,14 @@ from thaw.pipeline_config.errors import PublishError
 from thaw.tasks.artifacts.age import disk_usage
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.cleanup.inventory import Inventory
+from thaw.tasks.feature_drift.step import FeatureDriftStep
 from thaw.tasks.preflight.step import PreflightStep
 from thaw.tasks.releases.registry import Registry
 from thaw.tasks.releases.release import read_in_place, recipe_of
 from thaw.tasks.runs import RunRecord
 from thaw.tasks.training.features.step import FEATURES_KIND
+
+_FOUND = (PreflightStep.kind, FeatureDriftStep.kind)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class _Search:
         self._kept.artifacts |= {
             ref
             for ref, artifact in artifacts.items()
-            if ref.kind == PreflightStep.kind and not self._kept.artifacts.isdisjoint(artifact.refers_to or ())
+            if ref.kind in _FOUND and not self._kept.artifacts.isdisjoint(artifact.refers_to or ())
         }
         if self._keep_all_artifacts:
             self._kept.artifacts = set(artifacts)

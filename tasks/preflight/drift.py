@@ -1,5 +1,7 @@
 """Are the images that were added like those that a release learned from? Three tests, of classes, sizes and brightness.
 
+A recipe may ask for a fourth, of features: `thaw.tasks.feature_drift`.
+
 Whole datasets are not compared: most of their images are the same, and what is new would drown in them. The tests'
 levels are parted among them (Bonferroni), so that of samples without a drift a share of `1 - confidence` at the most is
 said to have one; `tests/preflight/test_false_alarms.py` counts.
@@ -17,20 +19,23 @@ from thaw.tasks.releases.preflight import Drift, Respect
 
 FEWEST_IMAGES = 20  # fewer say nothing: one photo of another camera would be a drift
 
+RESAMPLES = 1_999  # enough for the smallest level that a recipe can ask for, 0.0005
+AT_ONCE = 100  # so many fit into memory, whatever the number of classes
+SEED = 0
+
 _TESTS = 3
-_RESAMPLES = 1_999  # enough for the smallest level that a recipe can ask for, 0.00067
-_AT_ONCE = 100  # so many fit into memory, whatever the number of classes
-_SEED = 0
 
 
-def drift_of(
-    learned: pa.Table, classes: Sequence[str], added: Sequence[DatasetImage], confidence: float
-) -> list[Drift]:
+def level_of_each(confidence: float, *, features: bool) -> float:
+    """Part among all tests how often they may show a drift where there is none; with `features` there is one more."""
+    return (1 - confidence) / (_TESTS + features)
+
+
+def drift_of(learned: pa.Table, classes: Sequence[str], added: Sequence[DatasetImage], level: float) -> list[Drift]:
     """Compare images that were added, `FEWEST_IMAGES` or more, with those that a release learned from.
 
     `learned` has `COLUMNS` of `thaw.tasks.releases.learned_from`, with labels that number `classes`.
     """
-    level = (1 - confidence) / _TESTS
     sizes, brightness = (learned[name].to_numpy() for name in ("width", "brightness"))
     sizes = sizes.astype(np.int64) * learned["height"].to_numpy()
     new_sizes = np.asarray([image.width * image.height for image in added])
@@ -65,11 +70,11 @@ def chi_squared(before: npt.NDArray[np.integer], now: npt.NDArray[np.integer]) -
         deviation: npt.NDArray[np.float64] = ((counts - expected) ** 2 / expected).sum(axis=-1)
         return deviation * (images / max(images - drawn, 1))
 
-    seen, random, as_far = float(statistic(now)), np.random.default_rng(_SEED), 0
-    for start in range(0, _RESAMPLES, _AT_ONCE):
-        draws = random.multivariate_hypergeometric(total, drawn, size=min(_AT_ONCE, _RESAMPLES - start))
+    seen, random, as_far = float(statistic(now)), np.random.default_rng(SEED), 0
+    for start in range(0, RESAMPLES, AT_ONCE):
+        draws = random.multivariate_hypergeometric(total, drawn, size=min(AT_ONCE, RESAMPLES - start))
         as_far += int((statistic(draws) >= seen * (1 - 1e-9)).sum())
-    return seen, (as_far + 1) / (_RESAMPLES + 1)
+    return seen, (as_far + 1) / (RESAMPLES + 1)
 
 
 def kolmogorov_smirnov(before: npt.NDArray[np.number], now: npt.NDArray[np.number]) -> tuple[float, float]:

@@ -28,13 +28,15 @@ class PreflightStep(Step):
     champion: str | None
     checks: ChecksConfig
     confidence: float
+    features: bool = Field(description="whether features are compared as well, by a step of their own")
 
     def together(self) -> list[Step]:
         """Itself, and what is asked for once a release has learned from this dataset."""
         if self.champion is None:
             return [self]
         # A copy would keep the key, too.
-        alone = PreflightStep(dataset=self.dataset, champion=None, checks=self.checks, confidence=self.confidence)
+        fields = {name: getattr(self, name) for name in PreflightStep.model_fields}
+        alone = PreflightStep(**fields | {"champion": None})
         return [self, alone]
 
 

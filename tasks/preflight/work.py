@@ -10,7 +10,7 @@ from thaw.tasks.ingest.step import DatasetFacts
 from thaw.tasks.preflight.changes import CHANGES_NAME, added_images, compare
 from thaw.tasks.preflight.checks.base import Seen
 from thaw.tasks.preflight.checks.members import check
-from thaw.tasks.preflight.drift import FEWEST_IMAGES, drift_of
+from thaw.tasks.preflight.drift import FEWEST_IMAGES, drift_of, level_of_each
 from thaw.tasks.preflight.known import KnownImages, read_known
 from thaw.tasks.preflight.step import PreflightStep, PreflightTarget, PreflightWork
 from thaw.tasks.process import Reporter
@@ -74,4 +74,5 @@ def _drift(before: KnownImages, dataset: Dataset, step: PreflightStep) -> tuple[
     added = added_images(before, dataset)
     if len(added) < FEWEST_IMAGES:
         return [], f"of the {FEWEST_IMAGES} new images to learn from that it takes, there are {len(added)}"
-    return drift_of(before.learned, before.classes, added, step.confidence), None
+    level = level_of_each(step.confidence, features=step.features)
+    return drift_of(before.learned, before.classes, added, level), None

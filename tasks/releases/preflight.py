@@ -7,10 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from thaw.tasks.artifacts.step import Facts
 
 PREFLIGHT_NAME = "preflight.json"
+FEATURE_DRIFT_NAME = "feature_drift.json"
 
 _NAMED = 5
 
-Respect = Literal["class mix", "size", "brightness"]
+Respect = Literal["class mix", "size", "brightness", "features"]
 
 
 class Changes(BaseModel):
@@ -81,5 +82,29 @@ class PreflightFacts(Facts):
     duplicates: int = Field(description="files that were left out, because another has the same content")
     changes: Changes | None = Field(description="null where there is no champion, or it does not say")
     drift: list[Drift] = Field(description="of the added images; empty where nothing was tested")
-    not_tested: str | None = Field(default=None, description="why no drift was looked for")
+    not_tested: str | None = Field(default=None, description="why no drift was looked for, or none in the features")
     warnings: list[str] = Field(default=[], description="one line each")
+
+
+class FeatureDriftFacts(Facts):
+    """The contents of `feature_drift.json`."""
+
+    drift: Drift | None = Field(description="of the added images; null where their features were not compared")
+    not_tested: str | None = Field(default=None, description="why they were not compared")
+    warnings: list[str] = Field(default=[], description="one line each")
+
+    @property
+    def sentence(self) -> str:
+        """Say it on one line."""
+        if self.drift is None:
+            return f"the new images' features were not compared: {self.not_tested}"
+        return f"the new images' features: {self.drift.test}, p = {self.drift.p_value:.2g}"
+
+    def beside(self, looked: PreflightFacts) -> PreflightFacts:
+        """Put it beside what was found in the images themselves."""
+        found = {
+            "drift": looked.drift if self.drift is None else [*looked.drift, self.drift],
+            "not_tested": self.sentence if self.drift is None else None,
+            "warnings": [*looked.warnings, *self.warnings],
+        }
+        return looked.model_copy(update=found)

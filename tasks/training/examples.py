@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.records.read import SplitReader
 from thaw.tasks.training.features.batches import cached_training_batches, cached_validation_batches
-from thaw.tasks.training.features.files import FeatureReader, read_document
+from thaw.tasks.training.features.files import FeatureReader
 from thaw.tasks.training.pipeline import evaluation_batches, stage_salt, training_batches
 from thaw.tasks.training.step import TrainStep
 
@@ -28,23 +26,6 @@ class Examples:
     training: Callable[..., Iterable[tuple[tf.Tensor, tf.Tensor]]]
     validation: Iterable[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
     feature_views: int = 0
-
-
-def open_features(store: ArtifactStore, step: TrainStep) -> FeatureReader | None:
-    """Find what a stage's frozen layers put out.
-
-    None where the stage has no features, or where it was decided that they would not pay.
-
-    Raises:
-        ArtifactError: They should be there, and are not.
-    """
-    if step.features_key is None:
-        return None
-    ref = store.look_up(step.features_key)
-    if ref is None:
-        raise ArtifactError(f"{step.name}: the features that it is to learn from are gone. Run again to rebuild them.")
-    folder = store.folder(ref)  # look_up has checked it
-    return FeatureReader(folder) if read_document(folder).views else None
 
 
 def of_features(step: TrainStep, reader: FeatureReader, train: SplitReader, validation: SplitReader) -> Examples:

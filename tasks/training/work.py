@@ -16,7 +16,8 @@ from thaw.tasks.training.champion import leave_champion
 from thaw.tasks.training.checkpoint import Checkpoints
 from thaw.tasks.training.checks import check_class_weights
 from thaw.tasks.training.devices import computing_in
-from thaw.tasks.training.examples import Examples, of_features, of_images, open_features
+from thaw.tasks.training.examples import Examples, of_features, of_images
+from thaw.tasks.training.features.files import open_features
 from thaw.tasks.training.loop import Loop
 from thaw.tasks.training.model import build_classifier, weights_sha256
 from thaw.tasks.training.optimizers import build_optimizer
@@ -56,7 +57,7 @@ def train_stage(work: TrainWork, reporter: Reporter) -> StageFacts:
         if step.start_warning is not None:
             reporter.warn(step.start_warning)
         leave_champion(step, store, thawed.variables, train_split.classes, reporter)
-        features = open_features(store, step)
+        features = open_features(store, step.features_key, step.name)
         if features is None:
             examples = of_images(step, train_split, validation_split)
         else:

@@ -139,7 +139,7 @@ def test_orchestration_is_what_thaw_takes_beyond_its_steps(plain: float, passed:
 
 
 def test_the_empty_flow_has_as_many_tasks_as_a_run() -> None:
-    assert len([node for node in GRAPH if node.serves is None]) == TASKS
+    assert len([node for node in GRAPH if node.may_be_asked is None]) == TASKS
 
 
 def test_images_a_second_count_each_epoch() -> None:

@@ -313,12 +313,13 @@ def test_a_copy_of_a_release_stays_and_counts_as_none(home, name):
     assert not homes.artifacts_in(home) & ({*copied.refs.values()} - {*runs[1].refs.values()})
 
 
-def test_what_was_found_of_kept_images_stays_and_what_was_of_others_goes(home):
+@pytest.mark.parametrize("kind", ["preflight", "feature_drift"])
+def test_what_was_found_of_kept_images_stays_and_what_was_of_others_goes(home, kind):
     builder, parts = homes.begin_run(home, "photos")
-    found = builder.build("preflight", "found", dataset=parts["dataset"])
+    found = builder.build(kind, "found", dataset=parts["dataset"])
     homes.run(home, "digits", "champion", 0.9)
     others, other_parts = homes.begin_run(home, "other photos")
-    gone = others.build("preflight", "gone", dataset=other_parts["dataset"])
+    gone = others.build(kind, "gone", dataset=other_parts["dataset"])
     homes.let_time_pass(home)
     collect(home)
     assert found in homes.artifacts_in(home)

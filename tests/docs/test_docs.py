@@ -190,7 +190,7 @@ def test_the_tasks_that_the_pages_list_are_those_of_the_run() -> None:
     for table in tables:
         listed = [line.split()[0] for line in table.splitlines()]
         assert listed == [name for name in names if name in listed]
-        assert set(names) - set(listed) <= {"features_one", "features_two"}
+        assert set(names) - set(listed) <= {"features_one", "features_two", "feature_drift"}
 
 
 def shown_commands() -> list[tuple[str, Command]]:

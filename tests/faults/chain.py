@@ -11,7 +11,7 @@ from tests.artifacts.steps import LetterStep, write_letters
 from tests.publishing.helpers import judge, run
 from tests.support import WalkHere, small_recipe, store_of, write_pictures
 from thaw.flows.commands.home import prepare_home
-from thaw.flows.graph import GRAPH, Node
+from thaw.flows.graph import EXPERIMENT, GRAPH, Node
 from thaw.pipeline_config.errors import ThawError
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.step import Made, Step
@@ -145,6 +145,10 @@ def _visit(recipe: Recipe, node: Node, home: Path, found: dict[str, Any]) -> Non
     walk.made, walk.ran = found, found.setdefault("ran", [])
     found.pop(node.name, None)
     walk.go([node])
+    if node.on_demand:  # here and not with the one that needs it, so that each has its own points to fail at
+        for consumer in EXPERIMENT:
+            if node.name in consumer.inputs:
+                walk.serve(consumer)
 
 
 def _at_the_border(work: Callable[..., Any], *arguments: Any, **request: Any) -> Any:

@@ -142,7 +142,13 @@ def learn(
 
 
 def asked(home: Path, dataset: ArtifactRef, champion: str | None, recipe: Recipe = RECIPE) -> PreflightStep:
-    return PreflightStep(dataset=dataset, champion=champion, checks=recipe.checks, confidence=recipe.retrain.confidence)
+    return PreflightStep(
+        dataset=dataset,
+        champion=champion,
+        checks=recipe.checks,
+        confidence=recipe.retrain.confidence,
+        features=recipe.retrain.features,
+    )
 
 
 def preflight(home: Path, step: PreflightStep, report: Reporter) -> PreflightFacts:

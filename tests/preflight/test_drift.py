@@ -11,7 +11,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from tests.preflight.made import images
 from thaw.tasks.ingest.dataset import DatasetImage
-from thaw.tasks.preflight.drift import chi_squared, drift_of, kolmogorov_smirnov
+from thaw.tasks.preflight.drift import chi_squared, drift_of, kolmogorov_smirnov, level_of_each
 
 counts = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=2, max_size=6).filter(
     lambda rows: all(sum(column) for column in zip(*rows, strict=True)) and sum(sum(row) > 0 for row in rows) > 1
@@ -49,6 +49,9 @@ def test_its_p_value_is_that_of_large_samples():
     assert kolmogorov_smirnov(before, now)[1] == pytest.approx(ks_2samp(before, now, method="exact").pvalue, rel=0.1)
 
 
+LEVEL = level_of_each(0.99, features=False)
+
+
 def learned(count: int, seed: int = 0) -> pa.Table:
     random = np.random.default_rng(seed)
     return pa.table(
@@ -62,7 +65,7 @@ def learned(count: int, seed: int = 0) -> pa.Table:
 
 
 def shown(added) -> list[str]:
-    return [each.of for each in drift_of(learned(1000), ["cat", "dog"], added, 0.99) if each.is_shown]
+    return [each.of for each in drift_of(learned(1000), ["cat", "dog"], added, LEVEL) if each.is_shown]
 
 
 def of_old(each: int, **values: Any) -> list[DatasetImage]:
@@ -94,6 +97,6 @@ def test_images_like_the_old_ones_show_nothing_and_the_same_images_the_same():
         )
     ]
     assert shown(alike) == []
-    found = [drift_of(learned(1000), ["cat", "dog"], order, 0.99) for order in (alike, alike[::-1])]
+    found = [drift_of(learned(1000), ["cat", "dog"], order, LEVEL) for order in (alike, alike[::-1])]
     assert found[0] == found[1]
     assert [each.level for each in found[0]] == [pytest.approx(0.01 / 3)] * 3

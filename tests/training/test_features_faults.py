@@ -272,7 +272,7 @@ def test_a_stage_on_features_that_is_stopped_goes_on_to_the_same_bytes(
 
 def test_a_stage_whose_features_are_gone_says_so(data: Path, tmp_path: Path) -> None:
     place = place_for(data, tmp_path)
-    with pytest.raises(ArtifactError, match="stage_one: the features that it is to learn from are gone"):
+    with pytest.raises(ArtifactError, match="stage_one: the features that it needs are gone"):
         place.train(place.stage_one(place.features_one()))
     assert place.store.key_documents("stage") == []
 

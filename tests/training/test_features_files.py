@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thaw.pipeline_config.errors import ArtifactError
-from thaw.tasks.training.features.rows import STORED, RowsFile, RowsReader, RowsWriter, RowType, encode
+from thaw.tasks.training.features.rows import STORED, RowsFile, RowsReader, RowsWriter, RowType, decode, encode
 
 SHAPE = (5, 3, 2)
 
@@ -40,6 +40,8 @@ def test_bfloat16_is_rounded_as_tensorflow_does(numbers: list[float]) -> None:
     array = np.asarray(numbers, np.float32)
     expected = tf.bitcast(tf.cast(tf.constant(array), tf.bfloat16), tf.uint16).numpy()
     np.testing.assert_array_equal(encode(array, "bfloat16"), expected)
+    back = tf.cast(tf.bitcast(tf.constant(expected), tf.bfloat16), tf.float32).numpy()
+    np.testing.assert_array_equal(decode(encode(array, "bfloat16"), "bfloat16"), back)
 
 
 def test_a_file_that_ends_early_and_one_of_another_form_are_refused(tmp_path: Path) -> None:

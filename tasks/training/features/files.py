@@ -17,6 +17,7 @@ from pydantic import Field
 from thaw.pipeline_config.dataset_schema import SplitName
 from thaw.pipeline_config.errors import ArtifactError
 from thaw.tasks.artifacts.document import Document
+from thaw.tasks.artifacts.store import ArtifactStore
 from thaw.tasks.records.index import IDS
 from thaw.tasks.training.features.rows import STORED, RowsFile, RowsReader, RowType
 
@@ -69,6 +70,23 @@ def read_document(folder: Path) -> FeaturesDocument:
         return FeaturesDocument.from_json(path.read_bytes(), path)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is no description of features. Run again to rebuild it.") from error
+
+
+def open_features(store: ArtifactStore, key: str | None, who: str) -> "FeatureReader | None":
+    """Find what frozen layers put out, for a step that is named in messages.
+
+    None where there is no key, or where it was decided that nothing is kept.
+
+    Raises:
+        ArtifactError: It should be there, and is not.
+    """
+    if key is None:
+        return None
+    ref = store.look_up(key)
+    if ref is None:
+        raise ArtifactError(f"{who}: the features that it needs are gone. Run again to rebuild them.")
+    folder = store.folder(ref)  # look_up has checked it
+    return FeatureReader(folder) if read_document(folder).views else None
 
 
 class FeatureReader:

@@ -153,6 +153,13 @@ def encode(rows: NDArray[np.float32], row_type: RowType) -> NDArray[Any]:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(STORED[row_type])
 
 
+def decode(rows: NDArray[Any], row_type: RowType) -> NDArray[np.float32]:
+    """Give numbers as they are kept as float32, which holds them all."""
+    if row_type != "bfloat16":
+        return rows.astype(np.float32)
+    return (rows.astype(np.uint32) << 16).view(np.float32)
+
+
 def _digest(path: Path, length: int) -> "hashlib._Hash":
     """Begin the SHA-256 of a file with its first bytes; fewer, where it is shorter."""
     digest = hashlib.sha256()
