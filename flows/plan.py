@@ -1,6 +1,7 @@
 """What a run would do, without doing it: for each task, whether it is cached, and if not, why. No Prefect."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -84,9 +85,9 @@ class Plan(Walk):
         del step
         return True
 
-    def _serve(self, node: Node, consumer: Node) -> Step | None:
+    def _make(self, node: Node) -> Any:
         try:
-            return super()._serve(node, consumer)
+            return super()._make(node)
         except PublishError as error:  # a damaged champion, as below
             self._note(node, [str(error)])
             return None
