@@ -40,7 +40,6 @@ def test_the_units_call_commands_that_there_are() -> None:
     called = [re.search(r"ExecStart=/srv/thaw/\.venv/bin/(\S+) (\S+)", unit.read_text()) for unit in UNITS]
     assert [match.groups() for match in called if match] == [
         ("prefect", "server"),
-        ("thaw", "gc"),
         ("thaw", "serve"),
     ]
 

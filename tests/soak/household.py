@@ -18,6 +18,7 @@ import psutil
 from tests.prefect_server import Thaw
 
 _MARK = "THAW_TEST_HOUSEHOLD"  # in the environment of each of its processes, and of no other
+_CLEAN_UP = ("--gc", "*/5 * * * *")
 _ROOT = Path(__file__).parents[2]
 
 
@@ -59,7 +60,9 @@ class Household:
         """Start what is not running. The server answers when this returns; `thaw serve` needs that."""
         self._start_if_gone("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self._port))
         wait_until(self._server_answers, 120, "the server's answer")
-        self._start_if_gone("serve", "thaw.flows.cli", "serve", str(self._recipe), "--home", str(self._home))
+        self._start_if_gone(
+            "serve", "thaw.flows.cli", "serve", str(self._recipe), *_CLEAN_UP, "--home", str(self._home)
+        )
 
     def stop_serving(self) -> None:
         """End `thaw serve` as a service manager does."""
