@@ -64,7 +64,7 @@ def test_a_value_that_is_empty_or_no_text_is_refused(call, value):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["gc", "--older-than", "9" * 5000], "--older-than is '999"),
+        (["gc", "--older-than", "9" * 5000], "--older-than must be a whole number and a unit"),
         (["gc", "--keep-releases", "9" * 5000], "Invalid value for '--keep-releases': "),
         (["compare", "digits", "--seeds", "9" * 5000], "--seeds is '999"),
         (["compare", "digits", "--workers", "1000000"], "Invalid value for '--workers': "),
