@@ -2,7 +2,7 @@
 
 import typer
 
-from thaw.flows.server_errors import import_with_prefect, server_errors, start_one
+from thaw.flows.server_errors import import_with_prefect, server_errors
 from thaw.pipeline_config.errors import RequestError
 
 
@@ -19,9 +19,7 @@ def notify_dataset(recipe: str) -> None:
     from thaw.flows.automations import deployment_of
     from thaw.flows.events import DATASET_CHANGED, tell_dataset_changed
 
-    if not server_in_use.is_named():
-        raise RequestError(f"thaw notify needs the Prefect server that thaw serve uses. {start_one()}.")
-    server_in_use.require_answer()
+    server_in_use.require_lasting("thaw notify")
     with server_errors():
         if deployment_of(recipe) is None:
             raise RequestError(

@@ -5,11 +5,10 @@ import re
 from itertools import chain
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from thaw.tasks.report.content import Answer, Changed, ReportContent
-from thaw.tasks.report.page import embed, percent, points, sides
+from thaw.tasks.report.page import embed, sides, template
 
 MOST_BYTES = 950_000  # of all data URIs; with the trend, which the flow adds, an artifact stays under a megabyte
 _MOST_OF_A_KIND = 6  # images
@@ -20,19 +19,10 @@ def render_markdown(content: ReportContent, pictures: Path) -> str:
 
     Pictures that find no room any more have their words in their place.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(md=escaped, line=_line, percent=percent, points=points)
     worse, better = _some(content.worse), _some(content.better)
     wrong = content.metrics["examples"] - content.metrics["correct"]
     mistakes = content.mistakes[:_MOST_OF_A_KIND]
-    return environment.get_template("report.md.j2").render(
+    return template("report.md.j2", md=escaped, line=_line).render(
         vars(content)
         | {
             "sides": sides(content.verdict, content.metrics["confidence"]),

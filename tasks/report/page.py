@@ -1,7 +1,7 @@
 """The page: one HTML file that needs nothing else, from the verdict, the metrics, the stages and the pictures."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,8 @@ class Side:
     alone: int
 
 
-def render_report(content: ReportContent, pictures: Path) -> str:
-    """Write the report as HTML, with the PNG files of a folder in it, and `ID_PLACE` where the release's id goes.
-
-    The page asks for nothing from outside, and whatever comes from the data is escaped.
-    """
+def template(name: str, **filters: Callable[..., str]) -> jinja2.Template:
+    """Load a template of this folder, which escapes what it is given; with the filters that all have, and more."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -45,9 +42,17 @@ def render_report(content: ReportContent, pictures: Path) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(percent=percent, points=points, number="{:,}".format)
+    environment.filters.update(percent=percent, points=points, number="{:,}".format, **filters)
+    return environment.get_template(name)
+
+
+def render_report(content: ReportContent, pictures: Path) -> str:
+    """Write the report as HTML, with the PNG files of a folder in it, and `ID_PLACE` where the release's id goes.
+
+    The page asks for nothing from outside, and whatever comes from the data is escaped.
+    """
     metrics = content.metrics
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2").render(
         vars(content),
         id=Markup(ID_PLACE),  # noqa: S704 (a constant)
         sides=sides(content.verdict, metrics["confidence"]),
