@@ -17,7 +17,7 @@ import typer
 from benchmarks.measuring import CONSOLE, finish, print_table, start
 from benchmarks.pictures import write_generated, write_three_splits
 from benchmarks.steps_in_a_row import StepsInARow
-from thaw.flows.graph import PREPARATION, TRAINING
+from thaw.flows.graph import FEATURES_ONE, PREPARATION, STAGES
 from thaw.pipeline_config.loading import load_recipe
 from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.children import sharing_children
@@ -34,13 +34,14 @@ _FOR_GENERATED = (
     "stage_two.train={last_blocks: 1}",
     *(f"{stage}.{setting}" for stage in ("stage_one", "stage_two") for setting in ("resolution=32", "feature_views=2")),
 )
-_TASKS = (*PREPARATION, TRAINING[0])  # features_one makes those of both stages, where that can be
+_TASKS = (*PREPARATION, FEATURES_ONE)  # which makes those of both stages, where that can be
 
 
 def prepare(recipe: Recipe, home: Path) -> dict[str, float]:
     """Make what a run makes before its first stage trains, and tell the seconds of each task."""
     steps = StepsInARow(recipe, Home.open(home))
     steps.go(_TASKS)
+    steps.serve(STAGES[0])
     return steps.seconds
 
 

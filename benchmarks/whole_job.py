@@ -219,7 +219,8 @@ def draw(report: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     bars = {name: report["figures"][name]["parts"] for name in reversed(BOTH)} | {"the limit": report["limit"]["parts"]}
     parts = list(dict.fromkeys(part for of_bar in bars.values() for part in of_bar))
-    colours = dict(zip(parts, matplotlib.color_sequences["tab20"], strict=False))
+    sequences = matplotlib.color_sequences
+    colours = dict(zip(parts, [*sequences["tab20"], *sequences["tab20b"]], strict=False))
     figure, axes = pyplot.subplots(figsize=(9, 3.6), layout="constrained")
     for row, (name, of_bar) in enumerate(bars.items()):
         left = 0.0
