@@ -4,9 +4,12 @@ What cannot be written (no space, no permission) raises ArtifactError.
 """
 
 import contextlib
+import fcntl
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from thaw.tasks.artifacts.refusals import writing
 
@@ -14,21 +17,40 @@ from thaw.tasks.artifacts.refusals import writing
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that a reader, or the next run after a crash, sees the old content or the new, never a part.
 
-    Its folder must exist.
+    Its folder must exist. Of several processes that write it at once, one is the last.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with writing(path):
         try:
-            with temporary.open("wb") as file:
+            with _opened_alone(temporary) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+                temporary.replace(path)
             sync(path.parent)
         except OSError:
             with contextlib.suppress(OSError):  # the first error is the one to tell
                 temporary.unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def _opened_alone(temporary: Path) -> Iterator[BinaryIO]:
+    """Open a file to write it from its beginning, while nobody else does: its name is the same for all."""
+    while True:
+        with temporary.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # While this one waited, the other may have given the file its final name.
+            if _has_name(file, temporary):
+                file.truncate(0)
+                yield file
+                return
+
+
+def _has_name(file: BinaryIO, path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
 
 
 def move_into_place(folder: Path, destination: Path) -> None:

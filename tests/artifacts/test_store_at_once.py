@@ -8,6 +8,7 @@ import pytest
 
 from tests.artifacts.steps import LetterStep, write_letters
 from tests.support import without_cost
+from thaw.tasks.artifacts.atomic import write_atomically
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.home import Home
 
@@ -97,3 +98,22 @@ def test_lock_is_free_after_an_error(store):
         raise ZeroDivisionError
     with store.lock("champion"):
         pass
+
+
+def test_a_file_that_several_processes_write_at_once_is_whole_and_that_of_one_of_them(tmp_path):
+    place, barrier = tmp_path / "home.json", FORK.Barrier(4)
+
+    def write(letter):
+        barrier.wait(20)
+        for _ in range(50):
+            write_atomically(place, letter * 1000)
+
+    letters = [letter.encode() for letter in "abcd"]
+    children = [FORK.Process(target=write, args=(letter,)) for letter in letters]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+    assert place.read_bytes() in [letter * 1000 for letter in letters]
+    assert list(tmp_path.iterdir()) == [place]
