@@ -62,7 +62,7 @@ def parquet_source(place: Path) -> dict[str, Any]:
 @pytest.mark.slow
 def test_a_column_parts_the_test_images_and_neither_writes_records_nor_trains_again(place: Path, trained: Path):
     run = Run(recipe_of(csv_source(place), ["size", "camera"]), trained)
-    assert run.ran == ["ingest", "verdict", "report", "publish"]
+    assert run.ran == ["ingest", "preflight", "verdict", "report", "publish"]
     parts = {each.value: each.images for each in run.verdict.slices if each.name == "camera"}
     assert set(parts) == {"phone", "missing", "reflex"}
     assert sum(parts.values()) == run.verdict.candidate.examples
