@@ -37,6 +37,11 @@ def code_in(text: str) -> list[str]:
     return _CODE.findall(text)
 
 
+def inline_code(page: Path) -> list[str]:
+    """List what stands in backticks, outside of the blocks of code."""
+    return code_in(_FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
 def sections(page: Path) -> list[Section]:
     found = [Section([])]
     columns: list[str] = []
@@ -62,12 +67,11 @@ def links(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> Iterator[Command]:
-    text = page.read_text(encoding="utf-8")
     for block in blocks(page, ""):
         lines = [*block.splitlines(), ""]
         for line, answer in itertools.pairwise(lines):
             if prefix := _COMMAND.match(line):
                 yield Command(shlex.split(line[prefix.end() :], comments=True), is_inline=False, answer=answer)
-    for code in code_in(_FENCE.sub("", text)):
+    for code in inline_code(page):
         if prefix := _COMMAND.match(code):
             yield Command(shlex.split(code[prefix.end() :]), is_inline=True, answer="")

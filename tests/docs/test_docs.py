@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from typer.main import get_command
 
-from tests.docs.markdown import PAGES, ROOT, Command, Section, blocks, code_in, commands, links, sections
+from tests.docs.markdown import PAGES, ROOT, Command, Section, blocks, code_in, commands, inline_code, links, sections
 from thaw.flows.cli import app
 from thaw.flows.graph import GRAPH
 from thaw.pipeline_config.backbones import BACKBONES
@@ -28,6 +28,8 @@ DOCUMENTED = sections(RECIPES_PAGE)
 PUBLIC_HOSTS = {"127.0.0.1", "storage.googleapis.com", "www.apache.org", "www.w3.org"}
 # Folders of one machine, put together so that this file does not hold them itself.
 MACHINE_PATH = re.compile(rf"(?<![\w.])/(?:{'|'.join(('work', 'root', 'home', 'Users', 'opt', 'mnt'))})/\w")
+# Of a recipe, with or without a value; not a file.
+_KEY = re.compile(r"([a-z_]+(?:\.[a-z_]+)+)(?<!\.yaml)(?<!\.json)(?<!\.keras)(?<!\.resolved)(?:[:=]|$)")
 ADDRESS = re.compile(r"\b[a-z]+://([\w.-]*)")
 
 
@@ -262,3 +264,13 @@ def test_no_file_names_a_folder_of_one_machine_or_the_address_of_a_registry() ->
         hosts = {match[1] for match in ADDRESS.finditer(text)} - PUBLIC_HOSTS
         found += [f"{name}: {host}" for host in sorted(hosts) if "." in host]
     assert not found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_key_of_a_recipe_that_is_named_is_one(page: Path) -> None:
+    known = {f"{section}.{key}" for each in DOCUMENTED for section in each.names for row in each.rows
+             for key in code_in(row.get("key", ""))}  # fmt: skip
+    known |= {name for each in DOCUMENTED for name in each.names}
+    tops = {name.partition(".")[0] for name in known}
+    found = [_KEY.match(code) for code in inline_code(page)]
+    assert {match[1] for match in found if match and match[1].partition(".")[0] in tops} <= known
