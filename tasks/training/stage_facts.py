@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.artifacts.step import Facts
 
-# What is less probable counts as this: the smallest normal float32, below which a probability becomes zero and its loss
-# infinite. So an image has the same loss in validation, from logits, as in the test, from probabilities.
-SMALLEST_PROBABILITY = 2.0**-126
-LARGEST_LOSS = -math.log(SMALLEST_PROBABILITY)  # about 87 nats
+# What is less probable counts as this, so that an image has the same loss in validation, from logits, as in the test,
+# from probabilities. TensorFlow's vectorised softmax returns zero below 2**-125, before float32 has to.
+SMALLEST_PROBABILITY = 2.0**-124
+LARGEST_LOSS = -math.log(SMALLEST_PROBABILITY)  # about 86 nats
 
 
 class Measurement(BaseModel):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from keras import layers
 
@@ -43,6 +43,8 @@ _MEASURE = make_measure_function(Thawed(None, keras.Model(_LOGITS, layers.Activa
 
 
 @given(st.lists(st.lists(st.floats(-150, 150, width=32), min_size=3, max_size=3), min_size=1, max_size=4))
+@example([[0.0, 0.0, 87.0]])
+@example([[0.0, 0.0, 86.625]])
 def test_the_validation_loss_is_that_of_stored_predictions_however_sure_the_model_is(logits: list[list[float]]) -> None:
     rows, labels = tf.constant(logits, tf.float32), np.arange(len(logits), dtype=np.int32) % 3
     loss, _ = _MEASURE(rows, tf.constant(labels))
