@@ -1,5 +1,6 @@
 """`make bench` runs every benchmark, with the images that it is given."""
 
+import os
 import shutil
 import subprocess
 
@@ -13,7 +14,9 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 def commands(*settings: str) -> dict[str, str]:
     """What `make bench` would run, by the benchmark's name."""
     words = ["make", "--dry-run", "bench", "UV=", *settings]
-    lines = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    # `make test ARGS=-v` hands its variables on to whatever make runs below it.
+    around = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MFLAGS")}
+    lines = subprocess.run(words, cwd=ROOT, env=around, capture_output=True, text=True, check=True).stdout.splitlines()
     found = [line.partition(" -m benchmarks.")[2].split() for line in lines if " -m benchmarks." in line]
     return {name: " ".join(options) for name, *options in found}
 
