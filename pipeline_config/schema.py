@@ -149,7 +149,7 @@ class EvaluateConfig(Strict):
     abstain: AbstainConfig | None = Field(default=None, description="which answers are unsure; null: none is")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the accuracy's Wilson interval")
     batch_size: int = Field(
-        default=64,
+        default=16,  # with more, two batches at once take more memory than training, and no less time
         ge=1,
         le=MOST_IMAGES_A_STEP,
         description="images a batch; has no influence on the result beyond rounding",

@@ -12,7 +12,7 @@ from thaw.tasks.calibration.step import CALIBRATION_NAME, CalibrateStep, Calibra
 from thaw.tasks.calibration.temperature import Labels, Logits, cross_entropy, fit_temperature, probabilities
 from thaw.tasks.calibration.threshold import fewest_images, find_threshold
 from thaw.tasks.devices import choose_devices
-from thaw.tasks.evaluation.classify import classify
+from thaw.tasks.evaluation.classify import answering, classify
 from thaw.tasks.evaluation.earned import Gain
 from thaw.tasks.evaluation.metrics import calibration, expected_calibration_error
 from thaw.tasks.evaluation.paired_difference import Bools
@@ -41,7 +41,11 @@ def calibrate(work: CalibrateWork, reporter: Reporter) -> CalibrationFacts:
         progress = ProgressCounter(reporter, len(stages) * reader.examples, "validation images")
         answers = {
             name: classify(
-                logits_model(load_classifier(stage)), reader, read_stage(stage), step.batch_size, progress.advance
+                answering(logits_model(load_classifier(stage))),
+                reader,
+                read_stage(stage).fit,
+                step.batch_size,
+                progress.advance,
             )
             for name, stage in stages.items()
         }

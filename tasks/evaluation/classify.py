@@ -8,38 +8,52 @@ import numpy.typing as npt
 import pyarrow as pa
 import tensorflow as tf
 
+from thaw.pipeline_config.preprocessing import Fit
 from thaw.tasks.evaluation.examples import read_example
 from thaw.tasks.evaluation.predictions import predictions_table
 from thaw.tasks.records.read import SplitReader
+from thaw.tasks.training.devices import infer_in_order
 from thaw.tasks.training.pipeline import evaluation_batches
-from thaw.tasks.training.stage_facts import StageFacts
+
+Answer = Callable[[tf.Tensor], tf.Tensor]
 
 
-def predict(
-    model: keras.Model, reader: SplitReader, stage: StageFacts, batch_size: int, advance: Callable[[int], None]
-) -> pa.Table:
-    """Let the model answer as `classify` does, and put the answers beside the truth: a predictions table."""
-    labels, probabilities = classify(model, reader, stage, batch_size, advance)
+def answering(model: keras.Model) -> Answer:
+    """Compile what a model answers for float32 images in [0, 255], (batch, resolution, resolution, 3).
+
+    It follows the model's weights where they change.
+    """
+    # One graph for all batches: the signature leaves their size open, and the last one is smaller.
+    images_type = tf.TensorSpec(model.input_shape, tf.float32)
+    answer = tf.function(lambda images: model(images, training=False), input_signature=[images_type])
+    answer.get_concrete_function()  # is traced here, and not in the thread that first calls it
+    function: Answer = answer
+    return function
+
+
+def predict(answer: Answer, reader: SplitReader, how: Fit, batch_size: int, advance: Callable[[int], None]) -> pa.Table:
+    """Let a model answer as `classify` does, and put the answers beside the truth: a predictions table."""
+    labels, probabilities = classify(answer, reader, how, batch_size, advance)
     ids = [read_example(reader, index).id for index in range(reader.examples)]
     return predictions_table(ids, labels, probabilities, reader.classes)
 
 
 def classify(
-    model: keras.Model, reader: SplitReader, stage: StageFacts, batch_size: int, advance: Callable[[int], None]
+    answer: Answer, reader: SplitReader, how: Fit, batch_size: int, advance: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Let the model answer once for every image, in the order of the records.
+    """Let a model answer once for every image, in the order of the records.
 
-    The model takes float32 images in [0, 255]; `stage` says how they are brought to its size, and `advance` is told how
-    many more have their answer. Gives labels, int32 (images,), and probabilities, float32 (images, classes).
+    `how` says how images are brought to its size, and `advance` is told how many more have their answer. Gives labels,
+    int32 (images,), and what it answers, float32 (images, classes).
     """
-    # One graph for all batches: the signature leaves their size open, and the last one is smaller.
-    images_type = tf.TensorSpec((None, stage.fit.resolution, stage.fit.resolution, 3), tf.float32)
-    answer = tf.function(lambda images: model(images, training=False), input_signature=[images_type])
+
+    def infer(batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[npt.NDArray[np.float32], ...]:
+        images, labels, indices = batch
+        return answer(images).numpy(), labels.numpy(), indices.numpy()
+
     labels = np.empty(reader.examples, np.int32)
-    probabilities = np.empty((reader.examples, len(stage.classes)), np.float32)
-    for images, batch_labels, indices in evaluation_batches(reader, stage.fit, batch_size=batch_size):
-        rows = indices.numpy()
-        labels[rows] = batch_labels.numpy()
-        probabilities[rows] = answer(images).numpy()
+    answers = np.empty((reader.examples, len(reader.classes)), np.float32)
+    for of_batch, batch_labels, rows in infer_in_order(infer, evaluation_batches(reader, how, batch_size=batch_size)):
+        labels[rows], answers[rows] = batch_labels, of_batch
         advance(len(rows))
-    return labels, probabilities
+    return labels, answers

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from thaw.pipeline_config.preprocessing import Fit
 from thaw.pipeline_config.stage_schema import StageName
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.devices import choose_devices
-from thaw.tasks.evaluation.classify import predict
+from thaw.tasks.evaluation.classify import Answer, answering, predict
 from thaw.tasks.evaluation.earned import ANSWERS, STAGE_ONE, STAGE_ONE_AT_STAGE_TWO, STAGE_TWO, StagesTested
 from thaw.tasks.evaluation.metrics import compute_metrics
 from thaw.tasks.evaluation.predictions import write_table
@@ -22,7 +23,6 @@ from thaw.tasks.records.read import SplitReader
 from thaw.tasks.releases.test_split import PREDICTIONS_NAME
 from thaw.tasks.training.logits import divide_logits
 from thaw.tasks.training.stage_artifact import WEIGHTS_NAME, load_classifier, read_stage
-from thaw.tasks.training.stage_facts import StageFacts
 
 
 def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
@@ -43,8 +43,8 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
         passes = 2 if one.fit == two.fit else 3
         progress = ProgressCounter(reporter, passes * split.examples, "answers for test images")
         tables = {
-            name: predict(model, split, images_as, step.evaluate.batch_size, progress.advance)
-            for name, model, images_as in _models(step.judged, step.temperature, stages[0], stages[1])
+            name: predict(answer, split, how, step.evaluate.batch_size, progress.advance)
+            for name, answer, how in _models(step.judged, step.temperature, stages[0], stages[1])
         }
     tables.setdefault(STAGE_ONE_AT_STAGE_TWO, tables[STAGE_ONE])
     metrics = compute_metrics(tables[step.judged], classes, step.evaluate.confidence, step.temperature)
@@ -63,21 +63,24 @@ def evaluate(work: EvaluateWork, reporter: Reporter) -> EvaluationFacts:
 
 def _models(
     judged: StageName, temperature: float, stage_one: Path, stage_two: Path
-) -> Iterator[tuple[str, keras.Model, StageFacts]]:
+) -> Iterator[tuple[str, Answer, Fit]]:
     """Load the models that answer, one at a time, so that there is never more than one in memory.
 
     The temperature is for the one that is judged.
     """
-    one, two = read_stage(stage_one), read_stage(stage_two)
-    model = load_classifier(stage_one)
-    divide_logits(model, temperature if judged == STAGE_ONE else 1.0)
-    yield STAGE_ONE, model, one
-    model = load_classifier(stage_two)
-    divide_logits(model, temperature if judged == STAGE_TWO else 1.0)
-    yield STAGE_TWO, model, two
-    if one.fit != two.fit:  # else stage one has answered for these very pixels
-        model.load_weights(stage_one / WEIGHTS_NAME)  # the weights of both have one form, which no resolution changes
-        yield STAGE_ONE_AT_STAGE_TWO, model, two
+    one, two = read_stage(stage_one).fit, read_stage(stage_two).fit
+    asked = {STAGE_ONE: (stage_one, one), STAGE_TWO: (stage_two, two)}
+    if one != two:  # else stage one has answered for these very pixels
+        asked[STAGE_ONE_AT_STAGE_TWO] = (stage_one, two)
+    loaded: tuple[keras.Model, Answer] | None = None
+    for name, (folder, how) in asked.items():
+        if loaded is None or loaded[0].input_shape[1] != how.resolution:
+            loaded = (model := load_classifier(folder)), answering(model)
+        else:
+            loaded[0].load_weights(folder / WEIGHTS_NAME)  # those of both stages have one form
+        model, answer = loaded
+        divide_logits(model, temperature if name == judged else 1.0)
+        yield name, answer, how
 
 
 def _history(stage_folders: dict[str, Path]) -> pa.Table:

@@ -1,14 +1,12 @@
 """Read every image of a source once: its content's hash, its size, and whether it is readable at all."""
 
-import collections
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow.parquet as pq
 
@@ -18,6 +16,7 @@ from thaw.tasks.artifacts.refusals import is_of_the_machine, unreadable
 from thaw.tasks.ingest.dataset import IMAGES, UnreadableImage
 from thaw.tasks.ingest.sources.base import ImageSource, RawExample, listed
 from thaw.tasks.pace import ProgressCounter
+from thaw.tasks.parallel import map_in_order
 from thaw.tasks.pictures.files import ImageFacts, inspect
 from thaw.tasks.pictures.opening import BadImageError
 from thaw.tasks.process import Reporter
@@ -25,9 +24,6 @@ from thaw.tasks.process import Reporter
 _NAMED_BAD_IMAGES = 3  # in one line
 _LISTED_BAD_IMAGES = 20  # more would hide the rest of a log; dataset.json has them all
 _WINDOW_PER_WORKER = 8  # images on their way at once: enough that no worker waits, few enough to stay small
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +90,6 @@ def check_unreadable(
         report.warn(
             f"Left out, because they cannot be read: {rest} more; dataset.json of the dataset names all of them."
         )
-
-
-def map_in_order(
-    executor: Executor, function: Callable[[Item], Result], items: Iterable[Item], *, window: int
-) -> Iterator[Result]:
-    """Apply a function in parallel to a stream that may not fit into memory; results come in the order of the items.
-
-    `window` items are taken from the stream before the oldest one's result is waited for.
-    """
-    pending: collections.deque[Future[Result]] = collections.deque()
-    for item in items:
-        pending.append(executor.submit(function, item))
-        if len(pending) >= window:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _look(example: RawExample, max_pixels: int, known: Mapping[str, ImageFacts]) -> ScannedImage | UnreadableImage:

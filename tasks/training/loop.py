@@ -18,6 +18,7 @@ from thaw.tasks.pace import AtMostEvery
 from thaw.tasks.process import Reporter
 from thaw.tasks.training.averaging import WeightAverage
 from thaw.tasks.training.checkpoint import Checkpoints
+from thaw.tasks.training.devices import infer_in_order
 from thaw.tasks.training.examples import Examples
 from thaw.tasks.training.optimizers import learning_rate_at
 from thaw.tasks.training.state import EpochRow, TrainingState
@@ -98,10 +99,14 @@ class Loop:
                 self._progress(state.epoch, (done + 1) / self.steps_per_epoch, f"loss {loss:.3f}")
 
     def _measure(self, state: TrainingState) -> EpochRow:
-        loss, right, seen = 0.0, 0, 0
-        for images, labels, _ in self.examples.validation:
+        def measure(batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[float, int, int]:
+            images, labels, _ = batch
             batch_loss, batch_right = self.evaluate(images, labels)
-            loss, right, seen = loss + float(batch_loss), right + int(batch_right), seen + int(labels.shape[0])
+            return float(batch_loss), int(batch_right), int(labels.shape[0])
+
+        loss, right, seen = 0.0, 0, 0
+        for batch_loss, batch_right, batch_seen in infer_in_order(measure, self.examples.validation):
+            loss, right, seen = loss + batch_loss, right + batch_right, seen + batch_seen
             self._leave_if_asked(state)
         if not math.isfinite(loss):
             raise TrainingError(

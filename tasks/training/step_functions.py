@@ -129,6 +129,7 @@ def make_measure_function(thawed: Thawed, average: WeightAverage | None = None) 
         loss, right = strategy.run(evaluate_share, args=share(images, labels, strategy))
         return _sum(strategy, loss), _sum(strategy, right)
 
+    evaluate_batch.get_concrete_function()  # is traced here, and not in the thread that first calls it
     function: BatchFunction = evaluate_batch
     return function
 

@@ -58,13 +58,13 @@ def run(data, tmp_path_factory) -> Run:
 @pytest.fixture(scope="module")
 def plain(run) -> Any:
     """What the same model answers as it was trained."""
-    from thaw.tasks.evaluation.classify import predict
+    from thaw.tasks.evaluation.classify import answering, predict
     from thaw.tasks.records.read import SplitReader
     from thaw.tasks.training.stage_artifact import load_classifier
 
     model = load_classifier(run.folder("stage_two"))
     with SplitReader(run.folder("records"), "test") as reader:
-        return predict(model, reader, run.stage, 64, lambda count: None)
+        return predict(answering(model), reader, run.stage.fit, 64, lambda count: None)
 
 
 def test_the_loss_before_is_that_of_training_and_the_one_after_is_no_worse(run):

@@ -36,7 +36,7 @@ def test_the_weights_alone_tell_stage_two_from_stage_one_at_its_resolution(made)
 
 
 def test_each_stages_weights_answer_as_its_own_model_does(made):
-    from thaw.tasks.evaluation.classify import classify
+    from thaw.tasks.evaluation.classify import answering, classify
     from thaw.tasks.records.read import SplitReader
     from thaw.tasks.training.stage_artifact import load_classifier, read_stage
 
@@ -45,7 +45,8 @@ def test_each_stages_weights_answer_as_its_own_model_does(made):
         stage = store.verified(made.made[name])
         with SplitReader(store.verified(made.made["records"]), "test") as reader:
             size = made.recipe.evaluate.batch_size
-            _, expected = classify(load_classifier(stage), reader, read_stage(stage), size, lambda count: None)
+            answer, how = answering(load_classifier(stage)), read_stage(stage).fit
+            _, expected = classify(answer, reader, how, size, lambda count: None)
         assert probability_matrix(tables[name]) == pytest.approx(expected, abs=1e-6)
 
 

@@ -4,8 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +32,6 @@ from thaw.pipeline_config.dataset_schema import ArchiveSource, CsvSource, Cut, D
 from thaw.pipeline_config.errors import DatasetError
 from thaw.tasks.ingest.checks import check_classes, check_counts
 from thaw.tasks.ingest.dataset import IMAGES, read_dataset
-from thaw.tasks.ingest.scan import map_in_order
 from thaw.tasks.ingest.step import IngestWork
 from thaw.tasks.ingest.work import ingest
 
@@ -370,27 +367,3 @@ def test_each_split_must_have_images(split):
 def test_a_held_out_split_may_lack_a_class_that_the_other_has():
     check_counts(counts(train=(5, 5), validation=(5, 0), test=(5, 5)))
     check_counts(counts(train=(5, 5), validation=(1, 1), test=(1, 1)))
-
-
-# --- streaming
-
-
-def test_results_come_in_order_and_the_stream_is_not_read_far_ahead():
-    taken = 0
-    lock = threading.Lock()
-    in_flight = []
-
-    def stream():
-        nonlocal taken
-        for number in range(100):
-            with lock:
-                taken += 1
-            yield number
-
-    with ThreadPoolExecutor(4) as threads:
-        results = []
-        for result in map_in_order(threads, lambda number: number * 2, stream(), window=8):
-            results.append(result)
-            in_flight.append(taken - len(results))
-    assert results == [number * 2 for number in range(100)]
-    assert max(in_flight) <= 8

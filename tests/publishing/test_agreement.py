@@ -17,9 +17,9 @@ from tests.publishing.conftest import CLASSES, RESOLUTION, write_tiny_stage
 from tests.records.made import Made
 from thaw.pipeline_config.dataset_schema import RecordsConfig
 from thaw.pipeline_config.errors import DatasetError
-from thaw.pipeline_config.preprocessing import Fit, Preprocessing
+from thaw.pipeline_config.preprocessing import Preprocessing
 from thaw.tasks.artifacts.store import write_json
-from thaw.tasks.evaluation.classify import classify
+from thaw.tasks.evaluation.classify import answering, classify
 from thaw.tasks.evaluation.examples import read_example
 from thaw.tasks.formats.base import ModelContext
 from thaw.tasks.formats.members import FORMATS
@@ -89,12 +89,11 @@ def predicted(release: Path, paths: list[Path]) -> np.ndarray:
 @pytest.mark.parametrize("center_crop", [None, 0.8])
 @pytest.mark.parametrize("max_side", [None, 64])
 def test_all_that_answer_for_a_file_agree(made, stage, write_release, tmp_path, max_side, center_crop):
-    model, facts = stage
+    model, _ = stage
     how = Preprocessing(max_pixels=10**6, max_side=max_side, resolution=RESOLUTION, center_crop=center_crop)
-    facts = facts.model_copy(update={"fit": Fit(resolution=RESOLUTION, center_crop=center_crop)})
     with SplitReader(made.records(tmp_path.name, RecordsConfig(max_side=max_side)), "test") as reader:
         ids = [read_example(reader, index).id for index in range(reader.examples)]
-        _, rows = classify(model, reader, facts, 8, lambda count: None)
+        _, rows = classify(answering(model), reader, how, 8, lambda count: None)
     evaluated = dict(zip(ids, rows, strict=True))
     paths = sorted((made.data / "test").rglob("*.*"))
     assert len(evaluated) >= LEAST

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
-from thaw.tasks.training.devices import choose_strategy
+from thaw.tasks.training.devices import choose_strategy, infer_in_order
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +63,13 @@ def test_two_devices_give_the_frozen_outputs_of_one_in_the_same_order(on_two_cpu
 
 def test_the_cpu_is_one_replica() -> None:
     assert choose_strategy("cpu").num_replicas_in_sync == 1
+
+
+def test_two_batches_are_inferred_at_once_and_come_out_in_their_order() -> None:
+    both_are_there = threading.Barrier(2, timeout=60)
+
+    def infer(batch: int) -> int:
+        both_are_there.wait()
+        return -batch
+
+    assert list(infer_in_order(infer, range(6))) == [0, -1, -2, -3, -4, -5]

@@ -16,7 +16,7 @@ from thaw.pipeline_config.schema import Recipe
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.artifacts.step import Made
 from thaw.tasks.artifacts.store import ArtifactStore
-from thaw.tasks.evaluation.classify import predict
+from thaw.tasks.evaluation.classify import answering, predict
 from thaw.tasks.home import Home
 from thaw.tasks.process import Reporter
 from thaw.tasks.records.read import SplitReader
@@ -158,7 +158,8 @@ def test_the_loss_of_stored_predictions_is_val_loss_also_where_the_model_is_sure
     store, ref, _, records = train_one(place, stage_one=settings)
     facts = facts_of(store, ref)
     with SplitReader(store.verified(records), "validation") as reader:
-        table = predict(load_classifier(store.verified(ref)), reader, facts, 8, lambda count: None)
+        answer = answering(load_classifier(store.verified(ref)))
+        table = predict(answer, reader, facts.fit, 8, lambda count: None)
     losses = table["loss"].to_numpy()
     assert losses.max() > 20, "the test needs an answer that is surely wrong"
     assert losses.mean() == pytest.approx(facts.val_loss, rel=1e-5)

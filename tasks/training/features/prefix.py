@@ -112,6 +112,7 @@ class Compute:
                 outputs = {name: strategy.gather(output, axis=0) for name, output in outputs.items()}
             return dict(outputs)
 
+        compute.get_concrete_function()  # is traced here, and not in the thread that first calls it
         self._compute = compute
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:

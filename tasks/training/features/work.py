@@ -22,7 +22,7 @@ from thaw.tasks.artifacts.store import ArtifactStore, write_json
 from thaw.tasks.pace import AtMostEvery, ProgressCounter
 from thaw.tasks.process import Reporter, asked_to_leave
 from thaw.tasks.records.read import SplitReader
-from thaw.tasks.training.devices import computing_in
+from thaw.tasks.training.devices import computing_in, infer_in_order
 from thaw.tasks.training.features.choice import Cost, pays
 from thaw.tasks.training.features.earlier import EarlierRows
 from thaw.tasks.training.features.files import DOCUMENT_NAME, FeatureReader, FeaturesDocument, id_bytes, read_document
@@ -263,15 +263,18 @@ class _Pass:
             yield _Block(examples, missing, {})
             return
         batches = self._training_views(missing, views, size) if split == "train" else self._held_out(missing)
-        for first, images in zip(range(0, len(missing), size), batches, strict=True):
+
+        def infer(images: tf.Tensor) -> dict[str, NDArray[np.float32]]:
             # One size for all, so that what comes out for an image cannot depend on how many come with it.
             lacking = size * views - len(images)
             filled = tf.pad(images, [[0, lacking], [0, 0], [0, 0], [0, 0]]) if lacking else images
-            outputs = {name: rows.numpy() for compute in self.computes for name, rows in compute(filled).items()}
+            return {name: rows.numpy() for compute in self.computes for name, rows in compute(filled).items()}
+
+        for first, outputs in zip(range(0, len(missing), size), infer_in_order(infer, batches), strict=True):
             positions, rows = missing[first : first + size], {}
             for target in self.targets:
                 name, document = target.step.name, target.document
-                by_view = outputs[name][: len(images)].reshape(len(positions), views, *document.shape)
+                by_view = outputs[name].reshape(-1, views, *document.shape)[: len(positions)]
                 kept = by_view[:, : len(target.views_of(split))]  # another target may have more
                 rows[name] = encode(_checked(kept, name, document.type), document.type)
             is_last = first + size >= len(missing)
