@@ -11,15 +11,22 @@ it reads through a map. A sample misses the peak of a process that lives for a s
 Only Linux tells a process its peak: elsewhere the command's alone is judged.
 
     python -m benchmarks.scale --data DIR --weights FILE --check
+
+With --tiny, ingest alone is measured, of so many images of 8 pixels, and the rescan: a plan when nothing changed.
+
+    python -m benchmarks.scale --tiny 100000,400000 --check
 """
 
 import json
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from PIL import Image
 
 from benchmarks.measuring import (
     CONSOLE,
@@ -33,10 +40,17 @@ from benchmarks.measuring import (
     start,
 )
 from benchmarks.pictures import multiply, write_generated, write_three_splits
+from benchmarks.steps_in_a_row import StepsInARow
+from thaw.flows.graph import PREPARATION
 from thaw.pipeline_config.loading import load_recipe
+from thaw.tasks.home import Home
 
 LARGEST_COST = 1.1  # of an image, in seconds and in bytes, to its cost with the fewest images
 LARGEST_MEMORY = 1.2  # of a process, to its memory with the fewest images
+LARGEST_MEMORY_OF_TINY = 1.1  # of ingest, the same
+LARGEST_RESCAN = 15e-6  # CPU seconds of a plan for each image
+_FOLDERS = 200  # of tiny images, each one a class
+_TINY = 8  # pixels
 
 Figures = dict[str, Any]
 
@@ -111,6 +125,8 @@ def print_figures(figures: Sequence[Figures], ratios: dict[str, dict[str, float]
         ("own_memory", "peak of own memory, MB", MEGABYTE),
         ("resident_memory", "peak of resident memory, MB", MEGABYTE),
     ):
+        if name not in ratios:
+            continue
         print_table(
             [title, *columns, "ratio"],
             [
@@ -135,6 +151,43 @@ def measure_all(
     return {"benchmark": "scale", **report, "times": list(times), "figures": figures}
 
 
+def write_tiny(folder: Path, numbers: range) -> None:
+    """Write images of a few pixels, each one different, into the folders of many classes."""
+    for number in numbers:
+        place = folder / f"{number % _FOLDERS:03}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (_TINY, _TINY), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{number:07}.png")
+
+
+def ingest_tiny(folder: Path, home: Path, environment: dict[str, str], images: int) -> Figures:
+    """Ingest a folder in a new home, and plan again. What does not depend on the number of images is in all figures."""
+    steps = StepsInARow(load_recipe("digits", data=folder), Home.open(home))
+    steps.go(PREPARATION[:1])
+    plan = [*THAW, "plan", "digits", "--data", str(folder), "--home", str(home), "--json"]
+    run_measured(plan, environment)  # files that are seconds old are not remembered at first
+    rescan = run_measured(plan, environment)
+    return {
+        "images": images,
+        "seconds": {"ingest": steps.seconds["ingest"] / images, "rescan": rescan.cpu_seconds / images},
+        "resident_memory": {"ingest": max(peaks_of_artifacts(home).values()), "rescan": rescan.largest.resident},
+    }
+
+
+def measure_tiny(numbers: Sequence[int], place: Path) -> dict[str, Any]:
+    figures: list[Figures] = []
+    for before, number in pairwise([0, *numbers]):
+        write_tiny(place / "images", range(before, number))
+        environment = clean_environment(place / "prefect")
+        figures.append(ingest_tiny(place / "images", place / f"home-{number}", environment, number))
+    ratios = {name: growth(figures, name) for name in ("seconds", "resident_memory")}
+    print_figures(figures, ratios)
+    rescans = [of_number["seconds"]["rescan"] for of_number in figures]
+    passed = ratios["resident_memory"]["ingest"] <= LARGEST_MEMORY_OF_TINY and max(rescans) <= LARGEST_RESCAN
+    bounds = {"largest_memory": LARGEST_MEMORY_OF_TINY, "largest_rescan": LARGEST_RESCAN, "passed": passed}
+    return {"benchmark": "scale", "ratios": ratios, **bounds, "figures": figures}
+
+
 def main(
     data: Annotated[Path | None, typer.Option(help="A folder of images, as for thaw run.", exists=True)] = None,
     weights: Annotated[Path | None, typer.Option(help="Backbone weights, as for thaw run.", exists=True)] = None,
@@ -144,6 +197,7 @@ def main(
     times: Annotated[str, typer.Option(help="How many times the images, separated by commas.")] = "1,2,4,8",
     at_most: Annotated[int | None, typer.Option(min=1, help="Images of a class and split, to be quicker.")] = None,
     generated: Annotated[int, typer.Option(min=10, help="Images of each class, without --data.")] = 400,
+    tiny: Annotated[str | None, typer.Option(help="Ingest alone, of so many images: 100000,400000.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Fail if an image costs more where there are more.")] = False,
 ) -> None:
     """Measure what one image costs as there are more of them."""
@@ -153,6 +207,9 @@ def main(
         overrides += [f"{stage}.epochs={epochs}" for stage in ("stage_one", "stage_two")]
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
+        if tiny is not None:
+            finish(measure_tiny([int(number) for number in tiny.split(",")], place), check=check)
+            return
         data = data or write_generated(place / "generated", generated)
         loaded = load_recipe(recipe, tuple(overrides), data=data, weights=weights)
         write_three_splits(loaded, place / "home-of-splits", place / "images")

@@ -3,7 +3,8 @@
 `dataset.py` knows nothing of it: its code is part of the key of all training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,9 +12,9 @@ import pyarrow.parquet as pq
 
 from thaw.pipeline_config.errors import ArtifactError, DatasetError
 from thaw.pipeline_config.messages import word
-from thaw.tasks.artifacts.refusals import writing
-from thaw.tasks.ingest.dataset import IMAGES
-from thaw.tasks.ingest.sources.base import ImageSource, listed
+from thaw.tasks.ingest.dataset import IMAGES, Order, write_rows
+from thaw.tasks.ingest.sorted_rows import SortedRows
+from thaw.tasks.ingest.sources.base import ImageSource, RawExample, changed_meanwhile, listed
 from thaw.tasks.ingest.step import COLUMNS
 
 _MOST_VALUES = (
@@ -21,20 +22,17 @@ _MOST_VALUES = (
 )
 _LISTED_VALUES = 3
 
-Values = dict[str, tuple[str, ...]]
+Values = tuple[str, ...]  # of an image: what each column says
 
 
-def read_values(source: ImageSource, columns: Sequence[str]) -> Values:
-    """Read from a source what some columns of its table say, by the origins of the images.
+def check_values(source: ImageSource, columns: Sequence[str]) -> None:
+    """Look through what some columns of a source's table say.
 
     Raises:
         DatasetError: A column is not there, cannot be written as text, or has too many values.
     """
-    found: Values = {}
-    same: dict[tuple[str, ...], tuple[str, ...]] = {}  # there are few, so that each is kept once
     different: list[dict[str, None]] = [{} for _ in columns]  # in the order in which they came
-    for origin, values in source.values(columns) if columns else ():
-        found[origin] = same.setdefault(values, values)
+    for _, values in source.values(columns) if columns else ():
         for name, value, before in zip(columns, values, different, strict=True):
             before[value] = None
             if len(before) > _MOST_VALUES:
@@ -43,20 +41,31 @@ def read_values(source: ImageSource, columns: Sequence[str]) -> Values:
                     "Expected groups of images. Write a column of groups, such as 'short' and 'long' in place of "
                     "numbers, and name that one in evaluate.slices."
                 )
-    return found
 
 
-def write_columns(folder: Path, columns: Sequence[str], values: Values) -> None:
-    """Write them beside the images of a dataset, in their order. Of equal files, that counts which the dataset names.
+def with_values(source: ImageSource, columns: Sequence[str]) -> Iterator[tuple[RawExample, Values]]:
+    """Go through a source's examples, each with what the columns say of it.
+
+    Raises:
+        DatasetError: The table changed meanwhile.
+    """
+    if not columns:
+        yield from ((example, ()) for example in source.examples())
+        return
+    for example, row in zip_longest(source.examples(), source.values(columns)):
+        if example is None or row is None or example.origin != row[0]:
+            raise changed_meanwhile()
+        yield example, row[1]
+
+
+def write_columns(folder: Path, columns: Sequence[str], rows: Iterable[tuple[Order, Values]]) -> None:
+    """Write what they say of the images of a dataset beside these, and in their order, in which they need not come.
 
     Without columns, there is nothing to write.
     """
-    if not columns:
-        return
-    rows = [values[origin] for origin in pq.read_table(folder / IMAGES, columns=["origin"])["origin"].to_pylist()]
-    table = {name: pa.array(cells, pa.string()) for name, cells in zip(columns, zip(*rows, strict=True), strict=True)}
-    with writing(folder / COLUMNS):
-        pq.write_table(pa.table(table), folder / COLUMNS, compression="zstd")
+    if columns:
+        schema = pa.schema([pa.field(name, pa.string()) for name in columns])
+        write_rows(folder / COLUMNS, schema, (values for _, values in SortedRows(tuple, rows)))
 
 
 def read_column(folder: Path, column: str) -> dict[str, str]:

@@ -1,9 +1,12 @@
 """The dataset artifact: `images.parquet`, a row per image, and `dataset.json`, what is true of all of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice, starmap
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,11 +16,16 @@ from thaw.pipeline_config.errors import ArtifactError
 from thaw.pipeline_config.messages import word
 from thaw.tasks.artifacts.refusals import writing
 from thaw.tasks.artifacts.store import write_json
+from thaw.tasks.ingest.sorted_rows import SortedRows
 
 IMAGES = "images.parquet"
 SUMMARY = "dataset.json"
 
 Counts = dict[SplitName, dict[str, int]]
+Order = tuple[int, int, str]
+
+_ROWS_IN_A_GROUP = 1 << 16  # of a Parquet file: so much of one is in memory when it is written
+_ROWS_IN_A_BATCH = 1 << 12  # of that, so much as Python's objects, which take several times the room
 
 _SCHEMA = pa.schema(
     [
@@ -89,7 +97,7 @@ class Dataset:
     images: list[DatasetImage]
 
 
-def count_images(classes: Sequence[str], images: Sequence[DatasetImage]) -> Counts:
+def count_images(classes: Sequence[str], images: Iterable[DatasetImage]) -> Counts:
     """Count images for every split and every class, 0 included."""
     counts: Counts = {split: dict.fromkeys(classes, 0) for split in SPLITS}
     for image in images:
@@ -97,23 +105,48 @@ def count_images(classes: Sequence[str], images: Sequence[DatasetImage]) -> Coun
     return counts
 
 
-def write_dataset(folder: Path, dataset: Dataset, *, duplicates: int, unreadable: Sequence[UnreadableImage]) -> None:
-    """Write the artifact's files; the same dataset, in any order, gives the same bytes.
+def order_of(image: DatasetImage) -> Order:
+    """Give what the rows of the table are ordered by."""
+    return SPLITS.index(image.split), image.label, image.id
+
+
+def write_dataset(
+    folder: Path,
+    classes: Sequence[str],
+    images: Iterable[DatasetImage],
+    *,
+    duplicates: int,
+    unreadable: Sequence[UnreadableImage],
+) -> Counts:
+    """Write the artifact's files, and count its images; the same ones, in any order, give the same bytes.
 
     What was left out: `duplicates` is the number of files of which another has the same content.
     """
-    rows = sorted(dataset.images, key=lambda image: (SPLITS.index(image.split), image.label, image.id))
-    # Column by column: as a list of dictionaries, the table would take several times the memory of the rows.
-    table = pa.table({name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}, schema=_SCHEMA)
-    with writing(folder / IMAGES):
-        pq.write_table(table, folder / IMAGES, compression="zstd")
+    ordered = SortedRows(tuple, map(attrgetter(*_SCHEMA.names), images), key=lambda row: order_of(DatasetImage(*row)))
+    write_rows(folder / IMAGES, _SCHEMA, ordered)
+    counts = count_images(classes, starmap(DatasetImage, ordered))
     summary = {
-        "classes": dataset.classes,
-        "counts": count_images(dataset.classes, rows),
+        "classes": list(classes),
+        "counts": counts,
         "duplicates": duplicates,
         "unreadable": [asdict(image) for image in unreadable],
     }
     write_json(folder / SUMMARY, summary)
+    return counts
+
+
+def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Sequence[Any]]) -> None:
+    """Write a Parquet file, a part at a time, however many rows there are."""
+    batches = _batches(schema, iter(rows))
+    with writing(path), pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        while group := list(islice(batches, _ROWS_IN_A_GROUP // _ROWS_IN_A_BATCH)):
+            writer.write_table(pa.Table.from_batches(group))
+
+
+def _batches(schema: pa.Schema, rows: Iterator[Sequence[Any]]) -> Iterator[pa.RecordBatch]:
+    while some := list(islice(rows, _ROWS_IN_A_BATCH)):
+        columns = zip(schema.types, zip(*some, strict=True), strict=True)
+        yield pa.record_batch([pa.array(cells, kind) for kind, cells in columns], schema=schema)
 
 
 def read_classes(folder: Path) -> list[str]:

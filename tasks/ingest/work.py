@@ -1,15 +1,18 @@
 """The ingest step: from a source to a dataset artifact."""
 
-from thaw.pipeline_config.dataset_schema import SplitName
-from thaw.pipeline_config.errors import DatasetError
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+
 from thaw.tasks.devices import choose_devices
 from thaw.tasks.ingest.checks import check_classes, check_counts
-from thaw.tasks.ingest.columns import read_values, write_columns
-from thaw.tasks.ingest.dataset import Dataset, DatasetImage, count_images, write_dataset
-from thaw.tasks.ingest.duplicates import check_conflicts, drop_duplicates
-from thaw.tasks.ingest.scan import ScannedImage, check_unreadable, facts_of_images, scan_images
+from thaw.tasks.ingest.columns import Values, check_values, write_columns
+from thaw.tasks.ingest.dataset import DatasetImage, order_of, write_dataset
+from thaw.tasks.ingest.duplicates import check_copies, drop_duplicates, find_copies
+from thaw.tasks.ingest.known import KnownImages
+from thaw.tasks.ingest.scan import ScannedImage, check_unreadable, scan_images
 from thaw.tasks.ingest.sources import columns_digest, content_digest, open_source
-from thaw.tasks.ingest.splits import assign_split, plan_splits
+from thaw.tasks.ingest.sources.base import changed_meanwhile
+from thaw.tasks.ingest.splits import SplitPlan, assign_split, plan_splits
 from thaw.tasks.ingest.step import DatasetFacts, IngestWork
 from thaw.tasks.process import Reporter
 
@@ -27,47 +30,44 @@ def ingest(work: IngestWork, report: Reporter) -> DatasetFacts:
     classes = source.classes()
     check_classes(classes)
     plan = plan_splits(config.splits, source.splits())
-    values = read_values(source, columns)
+    check_values(source, columns)
     relatives = work.home.store.telling(report.warn).relatives(work.step)
-    scanned, unreadable = scan_images(source, config.max_pixels, facts_of_images(relatives), report)
+    scanned, unreadable = scan_images(source, config.max_pixels, KnownImages(relatives), report, columns)
     now = content_digest(config.source, work.home), columns_digest(config.source, work.home, columns)
     if now != (work.step.content, work.step.columns_content):
-        raise DatasetError(
-            "The images changed while they were being read. Expected the same files throughout. Run again."
-        )
+        raise changed_meanwhile()
     check_unreadable(unreadable, len(scanned) + len(unreadable), config.max_bad_fraction, report)
-    unique, conflicts = drop_duplicates(scanned)
-    check_conflicts(conflicts, config.label_conflicts, report)
-    in_conflict = sum(len(group) for group in conflicts)
-    duplicates = len(scanned) - in_conflict - len(unique)
-    if duplicates:
-        files = "1 file has" if duplicates == 1 else f"{duplicates} files have"
-        report.warn(f"{files} the same content as another and count once.")
-    labels = {name: label for label, name in enumerate(classes)}
-    images = [_row(image, labels, assign_split(plan, image.source_split, image.id, seed)) for image in unique]
-    counts = count_images(classes, images)
+    copies = find_copies(scanned)
+    check_copies(copies, config.label_conflicts, report)
+    rows = functools.partial(_rows, scanned, classes, plan, seed)  # gone through once for each file that is written
+    images = (image for image, _ in rows())
+    counts = write_dataset(work.folder, classes, images, duplicates=copies.duplicates, unreadable=unreadable)
     check_counts(counts)
-    write_dataset(work.folder, Dataset(list(classes), images), duplicates=duplicates, unreadable=unreadable)
-    write_columns(work.folder, columns, values)
+    write_columns(work.folder, columns, ((order_of(image), values) for image, values in rows()))
     return DatasetFacts(
         classes=len(classes),
         examples={split: sum(of_split.values()) for split, of_split in counts.items()},
-        duplicates=duplicates,
-        in_conflict=in_conflict,
+        duplicates=copies.duplicates,
+        in_conflict=copies.in_conflict,
         unreadable=len(unreadable),
     )
 
 
-def _row(image: ScannedImage, labels: dict[str, int], split: SplitName) -> DatasetImage:
-    return DatasetImage(
-        id=image.id,
-        label=labels[image.class_name],
-        class_name=image.class_name,
-        split=split,
-        width=image.facts.width,
-        height=image.facts.height,
-        format=image.facts.format,
-        bytes=image.bytes,
-        origin=image.origin,
-        brightness=image.facts.brightness,
-    )
+def _rows(
+    scanned: Iterable[ScannedImage], classes: Sequence[str], plan: SplitPlan, seed: int
+) -> Iterator[tuple[DatasetImage, Values]]:
+    labels = {name: label for label, name in enumerate(classes)}
+    for image in drop_duplicates(scanned):
+        row = DatasetImage(
+            id=image.id,
+            label=labels[image.class_name],
+            class_name=image.class_name,
+            split=assign_split(plan, image.source_split, image.id, seed),
+            width=image.width,
+            height=image.height,
+            format=image.format,
+            bytes=image.bytes,
+            origin=image.origin,
+            brightness=image.brightness,
+        )
+        yield row, image.values

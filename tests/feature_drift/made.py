@@ -67,7 +67,7 @@ class Compared(WalkHere):
 
     def _dataset(self, folder: Path) -> DatasetFacts:
         dataset = dataset_of(self.found)
-        write_dataset(folder, dataset, duplicates=0, unreadable=[])
+        write_dataset(folder, dataset.classes, dataset.images, duplicates=0, unreadable=[])
         counts = dict.fromkeys(SPLITS, 0)
         return DatasetFacts(classes=len(dataset.classes), examples=counts, duplicates=0, in_conflict=0, unreadable=0)
 

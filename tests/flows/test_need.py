@@ -125,7 +125,7 @@ def ingested(tmp_path: Path) -> Recipe:
     dataset = dataset_of(OLD)
 
     def work(folder: Path) -> Any:
-        write_dataset(folder, dataset, duplicates=0, unreadable=[])
+        write_dataset(folder, dataset.classes, dataset.images, duplicates=0, unreadable=[])
         return without_cost(DatasetFacts(classes=2, examples={}, duplicates=0, in_conflict=0, unreadable=0))
 
     reference = home.store.build(requests.ingest(recipe, home), work)

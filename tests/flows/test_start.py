@@ -71,7 +71,8 @@ class Made:
 
     def write_images(self, folder: Path) -> Any:
         """Make up what ingest leaves behind: the first dataset."""
-        write_dataset(folder, dataset_of(OLD), duplicates=0, unreadable=[])
+        dataset = dataset_of(OLD)
+        write_dataset(folder, dataset.classes, dataset.images, duplicates=0, unreadable=[])
         return without_cost(DatasetFacts(classes=2, examples={}, duplicates=0, in_conflict=0, unreadable=0))
 
     def more_images(self) -> None:

@@ -21,7 +21,7 @@ from thaw.pipeline_config.errors import ArtifactError, DatasetError
 from thaw.tasks.artifacts.differences import explain
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.columns import read_column
+from thaw.tasks.ingest.columns import read_column, with_values
 from thaw.tasks.ingest.sources import columns_digest, content_digest, open_source
 from thaw.tasks.ingest.sources.base import part_name
 from thaw.tasks.ingest.step import COLUMNS, IngestStep, IngestWork, digest_without_columns
@@ -193,6 +193,17 @@ def test_a_column_of_lists_is_refused(tmp_path: Path):
     for name, kind in (("box", "list<element: int64>"), ("image", "binary")):
         message = refusal(source, name, home=tmp_path / "home")
         assert message == f"Column {name} of all.parquet is {kind}. Expected text, numbers or booleans."
+
+
+def test_a_table_that_changes_while_it_is_read_is_an_error(tmp_path: Path):
+    source = as_csv(tmp_path / "data", pictures(3), {"label": labels(3), "camera": cameras(3)})
+    opened = open_source(source, NO_HOME)
+    assert opened.count() == 3
+    assert [values for _, values in with_values(opened, ["camera"])] == [("phone",), ("phone",), ("missing",)]
+    table = tmp_path / "data" / "all.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DatasetError, match="changed while they were being read"):
+        list(with_values(opened, ["camera"]))
 
 
 def test_of_equal_images_the_row_counts_that_the_dataset_names(written: Source, tmp_path: Path):

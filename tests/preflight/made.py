@@ -76,7 +76,7 @@ def keep(home: Path, found: Sequence[DatasetImage], duplicates: int = 0) -> Arti
     dataset = dataset_of(found)
 
     def work(folder: Path) -> Made:
-        write_dataset(folder, dataset, duplicates=duplicates, unreadable=[])
+        write_dataset(folder, dataset.classes, dataset.images, duplicates=duplicates, unreadable=[])
         counts = dict.fromkeys(SPLITS, 0)
         for each in found:
             counts[each.split] += 1

@@ -19,7 +19,7 @@ from thaw.tasks.artifacts.step import Step
 from thaw.tasks.artifacts.store import write_json
 from thaw.tasks.evaluation.predictions import write_table
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.dataset import Dataset, DatasetImage, write_dataset
+from thaw.tasks.ingest.dataset import DatasetImage, write_dataset
 from thaw.tasks.process import Reporter
 from thaw.tasks.publishing.publish import publish
 from thaw.tasks.releases.release import ReleaseInfo
@@ -100,7 +100,7 @@ def write_tiny_dataset(folder: Path) -> None:
         )
         for split, (label, name), number in places
     ]
-    write_dataset(folder, Dataset(CLASSES, images), duplicates=0, unreadable=[])
+    write_dataset(folder, CLASSES, images, duplicates=0, unreadable=[])
 
 
 def write_tiny_stage(folder: Path, name: str) -> None:

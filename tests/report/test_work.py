@@ -17,7 +17,7 @@ from thaw.pipeline_config.stage_schema import FromLayer, LastBlocks
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.evaluation.step import EvaluateStep, EvaluateWork
 from thaw.tasks.home import Home
-from thaw.tasks.ingest.dataset import Dataset, DatasetImage, write_dataset
+from thaw.tasks.ingest.dataset import DatasetImage, write_dataset
 from thaw.tasks.ingest.step import DatasetFacts, IngestStep
 from thaw.tasks.process import Reporter
 from thaw.tasks.releases.verdict import Looks
@@ -38,7 +38,7 @@ def build_dataset(home: Path, folder: str) -> ArtifactRef:
             DatasetImage(image, row % 2, CLASSES[row % 2], "test", 12, 10, "PNG", 1, f"{folder}/{row:02}.png", 0.0)
             for row, image in enumerate(IDS)
         ]
-        write_dataset(at, Dataset(CLASSES, images), duplicates=0, unreadable=[])
+        write_dataset(at, CLASSES, images, duplicates=0, unreadable=[])
         counts = {"train": 14, "validation": 4, "test": 11}
         return without_cost(DatasetFacts(classes=2, examples=counts, duplicates=0, in_conflict=0, unreadable=0))
 

@@ -67,7 +67,7 @@ class ImageSource(Protocol):
         """Read one image by its origin, from any thread; raises OSError."""
 
     def values(self, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Go through the origins of all examples, each with what columns of the table say of it, by `part_name`.
+        """Go through the origins of all examples, in their order, each with what columns say of it, by `part_name`.
 
         Only a source whose model says `has_columns` is asked, and raises DatasetError if one of them is not there.
         """
@@ -85,6 +85,11 @@ class ImageSource(Protocol):
         The flow's process asks for it: no TensorFlow, and nothing that `fetch` brings. Of what is fetched, the digest
         is that of what the recipe declares; of what is listed elsewhere, that of the listing.
         """
+
+
+def changed_meanwhile() -> DatasetError:
+    """Say that a source is not what it was when the work began."""
+    return DatasetError("The images changed while they were being read. Expected the same files throughout. Run again.")
 
 
 def part_name(value: str | None) -> str:

@@ -5,12 +5,13 @@ import hashlib
 import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from thaw.pipeline_config.dataset_schema import CsvSource
+from thaw.pipeline_config.dataset_schema import CsvSource, SplitName
 from thaw.pipeline_config.errors import DatasetError
 from thaw.pipeline_config.messages import received, word
 from thaw.tasks.home import Home
+from thaw.tasks.ingest.sorted_rows import SortedRows
 from thaw.tasks.ingest.sources.base import SPLIT_NAMES, no_column, part_name
 from thaw.tasks.ingest.sources.image_files import ImageFile, ImageFiles
 
@@ -26,29 +27,32 @@ class CsvImages(ImageFiles):
         self.folder = self.table.parent
 
     def find(self) -> Iterator[ImageFile]:
-        """Go through the rows; other columns make no difference."""
-        first_at: dict[str, int] = {}
-        for number, cells in self._rows(()):
-            row = self._row(number, cells)
-            if row.origin in first_at:
-                text = f"names {word(row.origin)}, as row {first_at[row.origin]} does. Expected one row an image"
-                self._wrong(number, self.config.path_column, text)
-            first_at[row.origin] = number
-            yield row
-        if not first_at:
+        """Go through the rows, in the order of the files; other columns make no difference."""
+        rows = SortedRows(tuple, (self._row(number, cells) for number, cells in self._rows(())))
+        if not rows:
             raise DatasetError(f"{self.table} has no rows. Expected one for each image, below the columns' names.")
+        before: tuple[Any, ...] = (None,)
+        for row in rows:
+            origin, number, label, split = row
+            if origin == before[0]:
+                text = f"names {word(origin)}, as row {before[1]} does. Expected one row an image"
+                self._wrong(number, self.config.path_column, text)
+            before = row
+            yield ImageFile(origin, label, split)
 
     def values(self, columns: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Go through the rows again."""
-        for number, cells in self._rows(columns):
-            origin = self._origin(number, cells[self.config.path_column])
-            yield origin, tuple(part_name(cells[name]) for name in columns)
+        """Go through the rows again, in the order of the files."""
+        rows = (
+            (self._origin(number, cells[self.config.path_column]), tuple(part_name(cells[name]) for name in columns))
+            for number, cells in self._rows(columns)
+        )
+        return iter(SortedRows(tuple, rows))
 
     def columns_digest(self, columns: Sequence[str]) -> str:
         """Digest what stands in the columns, in the order of the files; all else in the table makes no difference."""
         if not columns:
             return ""
-        lines = ("\0".join((origin, *values)) for origin, values in sorted(self.values(columns)))
+        lines = ("\0".join((origin, *values)) for origin, values in self.values(columns))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def _rows(self, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -90,7 +94,7 @@ class CsvImages(ImageFiles):
         if name is not None and names.count(name) > 1:
             raise DatasetError(f"{self.table} has more than one column {received(name)}. Rename or remove the others.")
 
-    def _row(self, number: int, cells: dict[str, str]) -> ImageFile:
+    def _row(self, number: int, cells: dict[str, str]) -> tuple[str, int, str, SplitName]:
         config = self.config
         label = cells[config.label_column].strip()
         if not label:
@@ -101,7 +105,7 @@ class CsvImages(ImageFiles):
             self._wrong(
                 number, str(config.split_column), f"is {received(named)}. Expected one of {', '.join(SPLIT_NAMES)}"
             )
-        return ImageFile(self._origin(number, cells[config.path_column]), label, split)
+        return self._origin(number, cells[config.path_column]), number, label, split
 
     def _origin(self, number: int, path: str) -> str:
         column = self.config.path_column

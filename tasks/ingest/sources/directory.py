@@ -37,13 +37,13 @@ class DirectoryImages(ImageFiles):
             if not class_folders:
                 raise DatasetError(f"{split_folder} has no class folders in it. Expected {_LAYOUTS}.")
             for folder in class_folders:
-                origins = list(_files_below(folder, self.folder))
-                if not origins:
+                class_name, origin = folder.name, None
+                for origin in _files_below(folder, self.folder):
+                    yield ImageFile(origin, class_name, split)
+                if origin is None:
                     raise DatasetError(
                         f"{folder} has no files in it. Expected images of class {folder.name}; or remove it."
                     )
-                for origin in origins:
-                    yield ImageFile(origin, folder.name, split)
 
     def content(self, file: ImageFile) -> tuple[str, ...]:
         """The path alone: class and split are in it."""
