@@ -32,16 +32,18 @@ class SavedModel(Format):
         names = tf.constant(list(context.classes))
         pixels = tf.TensorSpec([resolution, resolution, 3], tf.float32)
 
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=_INPUT_NAME)], autograph=False)
         def classify(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             images = tf.map_fn(lambda encoded: prepare(encoded, context.input), image_bytes, fn_output_signature=pixels)
             probability = model(images, training=False)
             index = tf.argmax(probability, axis=-1, output_type=tf.int32)
             return {"class_name": tf.gather(names, index), "class_index": index, "probability": probability}
 
-        archive = keras.export.ExportArchive()
-        archive.track(model)
-        archive.add_endpoint(_ENDPOINT, classify, [tf.TensorSpec([None], tf.string, name=_INPUT_NAME)])
-        archive.write_out(str(folder / self.file), verbose=False)
+        # Not keras.export.ExportArchive, which writes the graph of every layer besides: of MobileNetV2 twice the bytes,
+        # in twice the time, and two and a half times as long to load.
+        module = tf.Module()
+        module.variables_of_model = [variable.value for variable in model.variables]
+        tf.saved_model.save(module, str(folder / self.file), signatures={_ENDPOINT: classify})
 
     def load(self, folder: Path, context: ModelContext) -> Scorer:
         """Load the folder; it knows its classes and its input by itself."""

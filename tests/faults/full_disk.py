@@ -55,14 +55,11 @@ def _keras(path: Path) -> None:
 
 
 def _saved_model(path: Path) -> None:
-    import keras
     import tensorflow as tf
 
-    model = _model()
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serve", model.call, input_signature=[tf.TensorSpec((None, 100))])
-    archive.write_out(str(path), verbose=False)
+    module = tf.Module()
+    module.variables_of_model = [variable.value for variable in _model().variables]
+    tf.saved_model.save(module, str(path))
 
 
 def _records(path: Path) -> None:
