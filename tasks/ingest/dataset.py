@@ -24,7 +24,7 @@ SUMMARY = "dataset.json"
 Counts = dict[SplitName, dict[str, int]]
 Order = tuple[int, int, str]
 
-_ROWS_IN_A_GROUP = 1 << 14  # of a Parquet file: so much of one is in memory when it is written
+_ROWS_IN_A_GROUP = 1 << 16  # of a Parquet file: so much of one is in memory when it is written
 _ROWS_IN_A_BATCH = 1 << 12  # of that, so much as Python's objects, which take several times the room
 
 _SCHEMA = pa.schema(
