@@ -21,6 +21,7 @@ def mean_bytes(folder: Path) -> float:
     return sum(sizes) / len(sizes)
 
 
+@pytest.mark.slow
 def test_the_splits_are_disjoint_and_hold_every_image_once(tmp_path: Path) -> None:
     data = write_generated(tmp_path / "data", 30, (32, 24))
     (data / "red" / "copy.jpg").write_bytes((data / "red" / "00000.jpg").read_bytes())
@@ -33,6 +34,7 @@ def test_the_splits_are_disjoint_and_hold_every_image_once(tmp_path: Path) -> No
     assert set(everything) == set(digests(data))
 
 
+@pytest.mark.slow
 def test_given_splits_stay_as_they_are(tmp_path: Path) -> None:
     data = write_splits(tmp_path / "data")
     write_three_splits(small_recipe(data), tmp_path / "home", tmp_path / "out")

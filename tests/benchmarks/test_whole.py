@@ -28,6 +28,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_splits(tmp_path_factory.mktemp("images"))
 
 
+@pytest.mark.slow
 def test_steps_in_a_row_are_those_of_a_run_and_end_in_a_release(images: Path, tmp_path: Path) -> None:
     stages = {"stage_one": stage(), "stage_two": stage(train={"last_blocks": 1})}
     recipe = load_recipe(str(write_small_recipe(tmp_path, images, **stages)), ("publish.require=always",))

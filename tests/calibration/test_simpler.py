@@ -39,6 +39,7 @@ def table(walk: WalkHere, task: str, name: str) -> Any:
     return pq.read_table(walk.home.store.verified(walk.made[task]) / name)
 
 
+@pytest.mark.slow
 def test_the_simpler_model_is_the_one_that_is_calibrated_tested_and_served(walk: WalkHere) -> None:
     from thaw.tasks.evaluation.examples import read_example
     from thaw.tasks.formats.base import ModelContext
@@ -60,6 +61,7 @@ def test_the_simpler_model_is_the_one_that_is_calibrated_tested_and_served(walk:
         np.testing.assert_allclose(served, probability_matrix(tested), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_card_and_the_page_say_which_stage_it_is_and_why(walk: WalkHere) -> None:
     folder, found = (
         walk.home.store.verified(walk.made["publish"]),
@@ -73,6 +75,7 @@ def test_the_card_and_the_page_say_which_stage_it_is_and_why(walk: WalkHere) -> 
     assert "for images of 16 pixels" in page
 
 
+@pytest.mark.slow
 def test_a_model_that_is_too_slow_is_vetoed_and_the_verdict_holds_no_time(walk: WalkHere) -> None:
     verdict = json.loads((walk.home.store.verified(walk.made["verdict"]) / "verdict.json").read_bytes())
     assert (verdict["verdict"], verdict["promote"]) == ("vetoed", False)

@@ -87,6 +87,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_efficient_net_is_the_same_network_by_name_from_a_file_and_rebuilt(published: Path, tmp_path: Path) -> None:
     reference = keras.applications.EfficientNetB0(include_top=False, weights="imagenet", input_shape=(32, 32, 3))
     features = reference.predict(photos(), verbose=0)
@@ -128,6 +129,7 @@ def test_drop_connect_rate_grows_with_depth_to_just_below_the_rate_that_is_asked
     assert set(drop_rates(build("EfficientNetB0", drop_connect_rate=0.0))) == {0.0}
 
 
+@pytest.mark.slow
 def test_drop_connect_rate_keeps_pretrained_weights(published: Path) -> None:
     models = [build("EfficientNetB0", weights=str(published), drop_connect_rate=rate) for rate in (None, 0.4)]
     np.testing.assert_array_equal(*(backbone_of(model).predict(photos(), verbose=0) for model in models))
