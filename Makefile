@@ -9,7 +9,7 @@ ARGS   ?=#                               more for pytest or thaw:  make test ARG
 BENCH_DATA ?=#                           a folder of images for make bench, such as cats and dogs
 BENCH_WEIGHTS ?=#                        backbone weights for it; without, Keras downloads ImageNet's
 BENCH  ?= cached_rerun growth input_pipeline orchestration scale $(if $(BENCH_DATA),whole_job)
-WORKERS ?= 3#                            processes that test at a time, which wait often; each may take 2 GB
+WORKERS ?= 2#                            processes that test at a time; each may take 2 GB
 UV     := $(shell command -v uv)#        faster where it is there (1 minute, pip 2); `make setup UV=` does without
 
 # The same options for both: exactly what requirements.lock lists, built with the tools that it lists.
