@@ -2,6 +2,7 @@
 
 import collections
 import errno
+import itertools
 import json
 import signal
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from tests.training.features import Place, place_for, stage
 from thaw.pipeline_config.errors import ArtifactError, StepProcessError, TrainingError
 from thaw.tasks.artifacts.manifest import ArtifactRef
 from thaw.tasks.pace import AtMostEvery
+from thaw.tasks.training.devices import infer_in_order
 from thaw.tasks.training.features import work as features_work
 from thaw.tasks.training.features.files import FeatureReader, read_document
 from thaw.tasks.training.features.prefix import Compute
@@ -138,6 +140,7 @@ def computing(patch: pytest.MonkeyPatch, *, stop_in: int = 0, stop: Callable[[],
             return super().__call__(images)
 
     patch.setattr(features_work, "_SECONDS_BETWEEN_SAVES", 0.0)
+    patch.setattr(features_work, "infer_in_order", map)  # none ahead, so that it is known which are computed
     patch.setattr(features_work, "Compute", Stopping)
     patch.setattr(features_work, "IMAGES_AT_A_TIME", 6)  # two images of three views
     return computed
@@ -180,6 +183,29 @@ def test_stopped_anywhere_the_next_attempt_computes_what_is_left_and_ends_in_the
     assert ("go on after" in str(reporter.told("log"))) == bool(before)
     for step in place.features_one().together():
         assert not place.store.checkpoints(step.key).exists()
+
+
+def test_killed_while_batches_are_computed_ahead_it_ends_in_the_same_bytes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: list[ArtifactRef]
+) -> None:
+    place, calls = place_for(data, tmp_path, stage_two=stage(train=LAST_BLOCK)), itertools.count(1)
+
+    class Dying(Compute):
+        def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+            if next(calls) > 5:
+                die()
+            return super().__call__(images)
+
+    with monkeypatch.context() as patch:
+        computing(patch)
+        patch.setattr(features_work, "infer_in_order", infer_in_order)
+        patch.setattr(features_work, "Compute", Dying)
+        patch.setattr("thaw.tasks.artifacts.store.shutil.rmtree", lambda *_, **__: None)
+        with pytest.raises(KillError):
+            place.compute(place.features_one())
+    rest = computing(monkeypatch)
+    assert place.compute(place.features_one()) == undisturbed
+    assert len(BATCHES) - 5 <= len(rest) < len(BATCHES)
 
 
 def test_what_was_written_after_the_last_save_is_computed_again_and_needs_no_room_for_the_rest(
